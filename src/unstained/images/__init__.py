@@ -1,0 +1,39 @@
+"""Images, pairs of images, and the ways in and out of files.
+
+Names come from their modules when they are first used, so importing this package is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .atomic import atomic_dir, atomic_path
+    from .image import Array, Channel, Image, LazyArray, as_image
+
+_MODULES = {
+    "atomic": ("atomic_dir", "atomic_path"),
+    "image": ("Array", "Channel", "Image", "LazyArray", "as_image"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Array",
+    "Channel",
+    "Image",
+    "LazyArray",
+    "as_image",
+    "atomic_dir",
+    "atomic_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])

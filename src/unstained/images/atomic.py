@@ -1,0 +1,123 @@
+"""Files and folders appear under their final name in one step, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import FileError
+
+__all__ = ["atomic_dir", "atomic_path"]
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iterator[Path]:
+    """Write a file under a temporary name beside `target`, then rename it.
+
+    The folder of `target` is made where it is absent. The temporary name keeps the suffix
+    (``out.tif`` is written as ``.out.1f3a.part.tif``), since writers choose the format by it.
+
+    Parameters
+    ----------
+    target : path-like
+        Final name of the file.
+    replace : bool
+        Whether an existing file of that name is replaced.
+
+    Yields
+    ------
+    Path
+        Where to write. If the block raises, this file is removed and `target` stays as it was.
+
+    Raises
+    ------
+    FileError
+        `target` exists and may not be replaced, the disk is full, or writing is not permitted.
+    """
+    target = Path(target)
+    with _disk_errors(target):
+        if target.is_dir() or (target.exists() and not replace):
+            raise FileError("exists already", "choose another name or remove it", file=target)
+        part = _part(target)
+        try:
+            yield part
+            if not part.exists():
+                raise RuntimeError(f"nothing was written to {part}")
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterator[Path]:
+    """Fill a folder under a temporary name beside `target`, then rename it.
+
+    Parameters
+    ----------
+    target : path-like
+        Final name of the folder.
+    replace : bool
+        Whether an existing folder of that name is replaced. It is removed only after the new
+        one is complete.
+
+    Yields
+    ------
+    Path
+        An empty folder. If the block raises, it is removed and `target` stays as it was.
+
+    Raises
+    ------
+    FileError
+        `target` exists and may not be replaced, the disk is full, or writing is not permitted.
+    """
+    target = Path(target)
+    with _disk_errors(target):
+        if target.exists() and (not replace or not target.is_dir()):
+            raise FileError("exists already", "choose another name or remove it", file=target)
+        part = _part(target)
+        part.mkdir()
+        old = part.with_name(part.name + ".old")
+        try:
+            yield part
+            if target.exists():
+                target.replace(old)
+            try:
+                part.replace(target)
+            except OSError:
+                if old.exists():
+                    old.replace(target)
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _part(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
+
+
+@contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    """Say in the user's words what the operating system refused while `target` was written."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        remedy = {
+            errno.ENOSPC: "free some space or choose another disk",
+            errno.EDQUOT: "your quota is used up: free some space or choose another disk",
+            errno.EACCES: "choose a folder that you may write to",
+            errno.EPERM: "choose a folder that you may write to",
+            errno.EROFS: "choose a folder that you may write to",
+        }.get(error.errno or 0)
+        if remedy is None:
+            raise
+        reason = f"cannot be written: {error.strerror or error}"
+        raise FileError(reason, remedy, file=target) from error

@@ -1,0 +1,86 @@
+"""An interrupted or refused write leaves nothing under the final name."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from unstained.errors import FileError
+from unstained.images.atomic import atomic_dir, atomic_path
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out.tif"
+    with atomic_path(target) as part:
+        part.write_text("half")
+        assert not target.exists()
+        assert part.suffix == ".tif"
+        assert part.parent == target.parent
+    assert target.read_text() == "half"
+    assert [p.name for p in target.parent.iterdir()] == ["out.tif"]
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_no_other(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+
+    def interrupted() -> None:
+        with atomic_path(target) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with atomic_dir(tmp_path / "model") as part:
+            (part / "model.json").write_text("{")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_replaced_whole_and_only_on_request(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with atomic_dir(target) as part:
+        (part / "a").write_text("1")
+    with pytest.raises(FileError, match="exists already; choose another"), atomic_dir(target):
+        pass
+    with atomic_dir(target, replace=True) as part:
+        (part / "b").write_text("2")
+        assert (target / "a").exists()
+    assert [p.name for p in target.iterdir()] == ["b"]
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_existing_file_is_kept_when_it_may_not_be_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.write_text("old")
+    with pytest.raises(FileError, match="exists already"), atomic_path(target, replace=False):
+        pass
+    assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("make", [atomic_path, atomic_dir])
+def test_a_full_disk_names_file_reason_and_remedy(tmp_path: Path, make) -> None:  # type: ignore[no-untyped-def]
+    target = tmp_path / "out.zarr"
+    with pytest.raises(FileError) as caught, make(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.file == str(target)
+    assert "No space left on device" in caught.value.reason
+    assert "free some space" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_another_kind_is_not_renamed(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="input/output") as caught, atomic_path(tmp_path / "a.csv"):
+        raise OSError(errno.EIO, "input/output")
+    assert not isinstance(caught.value, FileError)
