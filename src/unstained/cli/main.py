@@ -1,6 +1,7 @@
-"""The command ``unstained``: its groups are imported when they are called.
+"""The command ``unstained``: picks a group of commands by its first word and runs it.
 
-``unstained --help`` shows the lines written here and imports no more than Typer.
+The groups are Typer apps in modules of their own, imported when called; the help below is
+plain text, so that ``unstained --help`` imports nothing.
 """
 
 from __future__ import annotations
@@ -8,33 +9,35 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
-
-import typer
-from typer.core import TyperGroup
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import UnstainedError
 
-if TYPE_CHECKING:
-    from typer.core import TyperCommand
+__all__ = ["GROUPS", "main"]
 
-__all__ = ["app", "main"]
-
-
-class _Group(NamedTuple):
-    module: str  # holds a Typer named `app`
-    help: str
-    single: bool = False  # one command, not a group of them
-
-
+# each names a module beside this one that holds a Typer called `app`
 GROUPS = {
-    "demo": _Group("demo", "Train on a real field, predict, score: ten minutes.", single=True),
-    "datasets": _Group("datasets", "List and fetch small, openly licensed data sets."),
-    "images": _Group("images", "Check pairs of images before training on them."),
-    "staining": _Group("staining", "Train, predict, score: stains that nobody applied."),
+    "demo": "Train on a real field, predict and score it: ten minutes.",
+    "datasets": "List and fetch small, openly licensed data sets.",
+    "images": "Check pairs of images before training on them.",
+    "staining": "Train, predict, score: stains that nobody applied.",
 }
+
+_HELP = """\
+Usage: unstained COMMAND [ARGS]...
+
+  See stains that nobody applied, and know how far to believe them.
+
+Commands:
+{commands}
+
+Options:
+  --version  Print the version.
+  --help     Show this message; after a command, what that command takes.
+"""
 
 # what a user mends without us: the disk is full, or a folder may not be written
 _USER_ERRNO = {
@@ -44,65 +47,50 @@ _USER_ERRNO = {
 }
 
 
-class _LazyGroup(TyperGroup):
-    """Lists the groups from `GROUPS`; imports one when it is called."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(GROUPS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> TyperGroup | TyperCommand | None:
-        if cmd_name not in GROUPS:
-            return None
-        group = GROUPS[cmd_name]
-        sub = import_module(f".{group.module}", __package__).app
-        command: Any = typer.main.get_command(sub) if group.single else typer.main.get_group(sub)
-        command.name = cmd_name
-        return command  # type: ignore[no-any-return]
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, group.help) for name, group in GROUPS.items()])
-
-
-app = typer.Typer(cls=_LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"unstained {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    """See stains that nobody applied, and know how far to believe them."""
-
-
-def _fail(line: str, code: int) -> NoReturn:
-    print("unstained: " + " ".join(line.split()), file=sys.stderr)
-    sys.exit(code)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
     0: done. 1: an error that the user can mend, printed as one line on stderr. 2: the command
     was not understood. 130: interrupted. A bug keeps its traceback.
     """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("--help", "-h", "help"):
+        width = max(map(len, GROUPS)) + 2
+        lines = (f"  {name:{width}}{line}" for name, line in GROUPS.items())
+        print(_HELP.format(commands="\n".join(lines)), end="")
+        sys.exit(0)
+    if words[0] == "--version":
+        print(f"unstained {__version__}")
+        sys.exit(0)
+    if words[0] not in GROUPS:
+        near = get_close_matches(words[0], GROUPS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see unstained --help"
+        _leave(f"no command {words[0]!r}; {hint}", 2)
+    _run(words[0], words[1:])
+
+
+def _run(group: str, words: list[str]) -> NoReturn:
     try:
-        typer.main.get_group(app).main(args=argv, prog_name="unstained")
+        from typer.main import get_command
+
+        app = import_module(f".{group}", __package__).app
+        get_command(app).main(args=words, prog_name=f"unstained {group}")
     except UnstainedError as error:
-        _fail(str(error), 1)
+        _leave(str(error), 1)
     except OSError as error:
         if error.errno not in _USER_ERRNO:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _fail(where + _USER_ERRNO[error.errno], 1)
+        _leave(where + _USER_ERRNO[error.errno], 1)
+    except KeyboardInterrupt:  # while the group is still being imported
+        _leave("interrupted", 130)
     except SystemExit as leave:
-        if leave.code == 130:
-            _fail("interrupted; nothing half-written was left under a final name", 130)
+        if leave.code == 130:  # Typer's way to pass on an interrupt
+            _leave("interrupted", 130)
         raise
+    sys.exit(0)
+
+
+def _leave(line: str, code: int) -> NoReturn:
+    print("unstained: " + " ".join(line.split()), file=sys.stderr)
+    sys.exit(code)
