@@ -1,0 +1,66 @@
+"""Every error that a user can cause: what came, what was needed, what to do.
+
+The command line prints these as one line and leaves with exit code 1; anything else is a
+bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+__all__ = [
+    "DataError",
+    "FileError",
+    "InputError",
+    "MissingExtra",
+    "ModelError",
+    "NetworkError",
+    "UnstainedError",
+]
+
+
+class UnstainedError(Exception):
+    """An error that the user can mend.
+
+    Parameters
+    ----------
+    reason : str
+        What came and what was needed, with the offending value.
+    remedy : str, optional
+        What to do about it.
+    file : path-like, optional
+        The file at fault.
+    """
+
+    def __init__(
+        self, reason: str, remedy: str = "", *, file: str | PathLike[str] | None = None
+    ) -> None:
+        self.reason = reason
+        self.remedy = remedy
+        self.file = None if file is None else str(file)
+        where = "" if file is None else f"{file}: "
+        super().__init__(f"{where}{reason}" + (f"; {remedy}" if remedy else ""))
+
+
+class InputError(UnstainedError, ValueError):
+    """An argument or setting is not usable."""
+
+
+class FileError(UnstainedError, OSError):
+    """A file is absent, unreadable, broken or cannot be written."""
+
+
+class DataError(UnstainedError, ValueError):
+    """The contents of images or tables are not usable."""
+
+
+class ModelError(UnstainedError):
+    """A model folder is absent, damaged or does not fit the data."""
+
+
+class NetworkError(UnstainedError, OSError):
+    """Something had to be downloaded and could not be."""
+
+
+class MissingExtra(UnstainedError, ImportError):
+    """An optional dependency is not installed; the remedy names the extra."""
