@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from unstained.errors import InputError
+from unstained.statistics import (
+    bootstrap_interval,
+    bootstrap_sums,
+    correlation_moments,
+    fisher_z_interval,
+    mean_interval,
+    moments_correlation,
+)
+
+
+def test_bootstrap_of_the_median_agrees_with_scipy():
+    values = np.random.default_rng(1).gamma(2.0, size=60)
+    ours = bootstrap_interval(values, lambda v: float(np.median(v)), draws=4000)
+    theirs = stats.bootstrap((values,), np.median, n_resamples=4000, method="percentile", rng=2)
+    assert ours.estimate == np.median(values)
+    width = theirs.confidence_interval.high - theirs.confidence_interval.low
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.08 * width)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.08 * width)
+
+
+def test_mean_interval_of_normal_values_is_1_96_standard_errors():
+    values = stats.norm.ppf((np.arange(400) + 0.5) / 400)  # mean 0, sd about 1: se = 1 / 20
+    mean = mean_interval(values, draws=6000)
+    assert mean.estimate == pytest.approx(0.0, abs=1e-12)
+    assert mean.high == pytest.approx(1.96 / 20, rel=0.06)
+    assert mean.low == pytest.approx(-1.96 / 20, rel=0.06)
+
+
+def test_cluster_bootstrap_is_wider_than_naive_when_groups_correlate():
+    # 10 groups of 20 equal rows: only 10 facts, so the se is sqrt(20) = 4.5 times the naive one
+    rng = np.random.default_rng(3)
+    values = np.repeat(rng.normal(size=10), 20)
+    groups = np.repeat(np.arange(10), 20)
+    naive, cluster = mean_interval(values), mean_interval(values, groups=groups)
+    ratio = (cluster.high - cluster.low) / (naive.high - naive.low)
+    assert ratio == pytest.approx(np.sqrt(20), rel=0.15)
+
+
+def test_groups_of_one_give_the_naive_interval():
+    values = np.random.default_rng(4).normal(size=30)
+    names = [f"{i:02d}" for i in range(30)]
+    assert mean_interval(values, groups=names) == mean_interval(values)
+
+
+def test_generic_and_sum_bootstraps_are_the_same_draws():
+    values = np.random.default_rng(5).normal(size=25)
+    groups = np.arange(25) // 4
+    generic = bootstrap_interval(values, lambda v: float(v.mean()), groups=groups, draws=300)
+    sums = mean_interval(values, groups=groups, draws=300)
+    assert sums == pytest.approx(generic)
+
+
+def test_nan_is_left_out_and_not_counted():
+    mean = mean_interval([1.0, np.nan, 3.0], groups=["a", "b", "c"])
+    assert (mean.estimate, mean.n) == (2.0, 2)
+
+
+def test_one_value_has_no_interval():
+    mean = mean_interval([0.7])
+    assert mean.estimate == 0.7
+    assert np.isnan([mean.low, mean.high]).all()
+
+
+def test_fisher_z_by_hand():
+    # atanh(0.5) = 0.549306; 1.959964 / sqrt(103 - 3) = 0.195996
+    found = fisher_z_interval(0.5, 103)
+    assert found.low == pytest.approx(np.tanh(0.549306 - 0.195996), abs=1e-5)
+    assert found.high == pytest.approx(np.tanh(0.549306 + 0.195996), abs=1e-5)
+
+
+def test_fisher_z_agrees_with_scipy():
+    x, y = np.random.default_rng(6).normal(size=(2, 40))
+    theirs = stats.pearsonr(x, x + y)
+    ours = fisher_z_interval(theirs.statistic, 40, level=0.9)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval(0.9)))
+
+
+def test_fisher_z_of_three_points_is_undefined():
+    assert np.isnan(fisher_z_interval(0.5, 3).low)
+
+
+def test_moments_of_parts_add_to_the_correlation_of_the_whole():
+    x, y = np.random.default_rng(7).normal(1000, 50, size=(2, 90))
+    y = y + x
+    parts = sum(correlation_moments(x[i : i + 30], y[i : i + 30]) for i in (0, 30, 60))
+    assert moments_correlation(parts) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-10)
+
+
+def test_correlation_with_a_constant_is_nan():
+    assert np.isnan(moments_correlation(correlation_moments([0.1] * 999, np.arange(999.0))))
+
+
+def test_bootstrapped_correlation_meets_fisher_z_on_normal_pairs():
+    x, y = np.random.default_rng(8).normal(size=(2, 500))
+    rows = np.array([correlation_moments(a, b) for a, b in zip(x, x + y, strict=True)])
+    boot = bootstrap_sums(rows, moments_correlation)
+    exact = fisher_z_interval(np.corrcoef(x, x + y)[0, 1], 500)
+    assert boot.high - boot.low == pytest.approx(exact.high - exact.low, rel=0.15)
+
+
+def test_groups_of_another_length_are_refused():
+    with pytest.raises(InputError, match="one group a row"):
+        mean_interval([1.0, 2.0, 3.0], groups=["a", "b"])
+    with pytest.raises(InputError, match="one group a row"):
+        bootstrap_interval([1.0, 2.0], np.mean, groups=["a"])
+
+
+def test_a_level_in_percent_is_refused():
+    with pytest.raises(InputError, match="between 0 and 1"):
+        mean_interval([1.0, 2.0], level=95)
