@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 
-__all__ = ["AXES", "Array", "Channel", "Image", "LazyArray", "as_image"]
+__all__ = ["AXES", "Array", "Channel", "Image", "LazyArray", "LazyPlanes", "Planes", "as_image"]
 
 AXES = "TCZYX"
 
@@ -108,7 +109,7 @@ class Image:
 
         Raises
         ------
-        InputError
+        DataError
             There is no such channel, or two have that name.
         """
         names = [c.name for c in self.channels]
@@ -119,50 +120,94 @@ class Image:
             if not found and which.isdigit() and int(which) < len(names):
                 found = [int(which)]
         if len(found) != 1:
-            raise (
-                InputError(
-                    f"no single channel {which!r} among {', '.join(names)}",
-                    "give one of these names or a position from 0",
-                )
-                if self.source is None
-                else DataError(
-                    f"no single channel {which!r} among {', '.join(names)}",
-                    "give one of these names or a position from 0",
-                    file=self.source,
-                )
+            raise DataError(
+                f"no single channel {which!r} among {', '.join(names)}",
+                "give one of these names or a position from 0",
+                file=self.source,
             )
         i = found[0]
         return replace(
             self,
-            data=_Channels(self.data, i),
+            data=Planes(self.data, [i]),
             channels=(self.channels[i],),
-            levels=tuple(_Channels(level, i) for level in self.levels),
+            levels=tuple(Planes(level, [i]) for level in self.levels),
         )
 
 
-class _Channels:
-    """A lazy view of one channel."""
+class LazyPlanes(ABC):
+    """A (T, C, Z, Y, X) array that is read plane by plane, each only where it is asked for.
 
-    def __init__(self, data: LazyArray, index: int) -> None:
-        self._data = data
-        self._index = index
+    A file format gives `shape`, `dtype` and `_crop`; indexing with integers, slices and
+    ``...`` is done here.
+    """
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self._data.shape[0], 1, *self._data.shape[2:])
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
+    @abstractmethod
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        """One plane, cropped to `y`, `x` (start, stop, no step), as a (Y, X) array."""
 
     def __getitem__(self, index: Any) -> Any:
-        index = index if isinstance(index, tuple) else (index,)
-        index = index + (slice(None),) * (5 - len(index))
-        t, c, *rest = index
-        block = np.asarray(self._data[(t, slice(self._index, self._index + 1), *rest)])
-        # the kept axis C stands behind T, unless an integer took T away
-        axis = 0 if isinstance(t, int | np.integer) else 1
-        return block[(slice(None),) * axis + (c,)]
+        spans, dropped = _spans(index, self.shape)
+        t, c, z, y, x = spans
+        block = np.empty([len(span) for span in spans], self.dtype)
+        if block.size:
+            y_part, y_step = _contiguous(y)
+            x_part, x_step = _contiguous(x)
+            for i, j, k in np.ndindex(len(t), len(c), len(z)):
+                plane = self._crop(t[i], c[j], z[k], y_part, x_part)
+                block[i, j, k] = plane[y_step, x_step]
+        return block[tuple(0 if axis in dropped else slice(None) for axis in range(5))]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("an image in a file cannot be an array without a copy")
+        block: Array = self[...]
+        return block if dtype is None else block.astype(dtype)
+
+
+def _spans(index: Any, shape: tuple[int, ...]) -> tuple[list[range], set[int]]:
+    """Indices of each axis, and the axes that an integer takes away."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in items:
+        at = items.index(Ellipsis)
+        items[at : at + 1] = [slice(None)] * (len(shape) - len(items) + 1)
+    items += [slice(None)] * (len(shape) - len(items))
+    if len(items) != len(shape):
+        raise IndexError(f"{len(items)} indices for the {len(shape)} axes {AXES}")
+    spans, dropped = [], set()
+    for axis, (item, size) in enumerate(zip(items, shape, strict=True)):
+        if isinstance(item, slice):
+            spans.append(range(size)[item])
+        elif isinstance(item, int | np.integer):
+            if not -size <= item < size:
+                raise IndexError(f"index {item} on axis {AXES[axis]} of {size}")
+            spans.append(range(int(item) % size, int(item) % size + 1))
+            dropped.add(axis)
+        else:
+            raise IndexError(f"index {item!r} on axis {AXES[axis]}: give integers and slices")
+    return spans, dropped
+
+
+def _contiguous(span: range) -> tuple[slice, slice]:
+    """The smallest run that holds `span`, and `span` as a slice of that run."""
+    low, high = min(span[0], span[-1]), max(span[0], span[-1])
+    return slice(low, high + 1), slice(None, None, span.step)
+
+
+class Planes(LazyPlanes):
+    """Some channels of another array, in a given order."""
+
+    def __init__(self, data: LazyArray, channels: Sequence[int]) -> None:
+        t, _, z, y, x = data.shape
+        super().__init__((t, len(channels), z, y, x), data.dtype)
+        self._data = data
+        self._channels = tuple(channels)
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        return np.asarray(self._data[t, self._channels[c], z, y, x])
 
 
 def as_image(
