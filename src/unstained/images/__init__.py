@@ -10,22 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .atomic import atomic_dir, atomic_path
+    from .fields import Field, Region
     from .image import Array, Channel, Image, LazyArray, as_image
+    from .pairs import Pairs, write_manifest
+    from .sources import load_pairs, pairs_from_channels, pairs_from_folders, pairs_from_manifest
+    from .splits import spatial_split, split_kind, split_pairs
 
 _MODULES = {
     "atomic": ("atomic_dir", "atomic_path"),
+    "fields": ("Field", "Region"),
     "image": ("Array", "Channel", "Image", "LazyArray", "as_image"),
+    "pairs": ("Pairs", "write_manifest"),
+    "sources": ("load_pairs", "pairs_from_channels", "pairs_from_folders", "pairs_from_manifest"),
+    "splits": ("spatial_split", "split_kind", "split_pairs"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Array",
     "Channel",
+    "Field",
     "Image",
     "LazyArray",
+    "Pairs",
+    "Region",
     "as_image",
     "atomic_dir",
     "atomic_path",
+    "load_pairs",
+    "pairs_from_channels",
+    "pairs_from_folders",
+    "pairs_from_manifest",
+    "spatial_split",
+    "split_kind",
+    "split_pairs",
+    "write_manifest",
 ]
 
 

@@ -1,0 +1,306 @@
+"""One field of view with all its stains, read from files that stay open between regions."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError, InputError
+from .image import Array, Image
+
+__all__ = ["Field", "Region", "file_of", "forget_files", "join_paths", "split_paths"]
+
+_OPEN_FILES = 64  # images kept open
+_CACHE_BYTES = 512 * 2**20  # their pixels kept in memory, all together
+_CACHE_ONE = 64 * 2**20  # a larger image is read region by region
+
+
+class Region(NamedTuple):
+    """Part of an image: rows y0 <= y < y1, columns x0 <= x < x1, pixels.
+
+    Written ``"y0:y1,x0:x1"`` in a manifest.
+    """
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @classmethod
+    def parse(cls, text: str) -> Region:
+        """Read ``"y0:y1,x0:x1"``.
+
+        Raises
+        ------
+        InputError
+            The text has another form, or the region is empty.
+        """
+        found = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*,\s*(\d+)\s*:\s*(\d+)\s*", text)
+        if found is None:
+            raise InputError(f"region {text!r} is not understood", 'write "y0:y1,x0:x1" in pixels')
+        region = cls(*(int(number) for number in found.groups()))
+        if region.y0 >= region.y1 or region.x0 >= region.x1:
+            raise InputError(f"region {text!r} is empty", "each range must end after its start")
+        return region
+
+    def __str__(self) -> str:
+        return f"{self.y0}:{self.y1},{self.x0}:{self.x1}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    def distance(self, other: Region) -> int:
+        """Pixels between two regions (the larger of both axes); negative where they overlap."""
+        dy = max(other.y0 - self.y1, self.y0 - other.y1)
+        dx = max(other.x0 - self.x1, self.x0 - other.x1)
+        return max(dy, dx)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One label-free field and the stains that it has; pixels are read on demand.
+
+    Attributes
+    ----------
+    phase : str
+        Absolute paths joined by ``;``, each perhaps with ``#CHANNEL``.
+    region : Region or None
+        The part of every image that the field stands for.
+    stains : mapping of str to str
+        Path of the stain for each marker.
+    group, split : str
+        What must stay together; where it belongs.
+    id : str
+        Name, unique within its `Pairs`.
+    labels : str
+        Path of a label image, or "".
+    row : mapping
+        The manifest's other columns.
+    """
+
+    phase: str
+    region: Region | None
+    stains: Mapping[str, str]
+    group: str
+    split: str
+    id: str
+    labels: str = ""
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) of the field, from the headers alone."""
+        if self.region is not None:
+            return self.region.shape
+        return _full_shape(split_paths(self.phase)[0])
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """From the manifest, else from the first phase file; None where neither says."""
+        given = self.row.get("pixel_size_um")
+        if given is not None and np.isfinite(given):
+            return float(given)
+        return _open(split_paths(self.phase)[0]).pixel_size_um
+
+    def read_phase(self) -> Array:
+        """All label-free planes as (P, Y, X): channels by z of each file, in the given order.
+
+        Raises
+        ------
+        DataError
+            Files of different shapes, more than one frame, a region outside the image, NaN.
+        """
+        paths = split_paths(self.phase)
+        self._same_shape(paths)
+        planes = [_finite(_planes(path, self.region), path) for path in paths]
+        return planes[0] if len(planes) == 1 else np.concatenate(planes)
+
+    def read_stain(self, marker: str) -> Array:
+        """The stain of one marker as (Y, X).
+
+        Raises
+        ------
+        InputError
+            The field has no such stain.
+        DataError
+            Its shape is not the phase image's, it has several planes, or NaN.
+        """
+        path = self.stains.get(marker)
+        if path is None:
+            raise InputError(
+                f"field {self.id} has no stain {marker!r}", f"it has {', '.join(self.stains)}"
+            )
+        self._same_shape([split_paths(self.phase)[0], path])
+        planes = _finite(_planes(path, self.region), path)
+        if len(planes) != 1:
+            raise DataError(
+                f"a stain is one plane, this has {len(planes)}",
+                "choose one with #CHANNEL, or project the stack first",
+                file=path,
+            )
+        return np.asarray(planes[0])
+
+    def read_labels(self) -> Array:
+        """The label image as (Y, X), 0 = background.
+
+        Raises
+        ------
+        InputError
+            The field has none.
+        DataError
+            Its shape is not the phase image's.
+        """
+        from .read import read_labels
+
+        if not self.labels:
+            raise InputError(f"field {self.id} has no labels", "give them in the column labels")
+        labels = np.asarray(read_labels(self.labels))
+        whole = _full_shape(split_paths(self.phase)[0])
+        if labels.shape == self.shape:
+            return labels
+        if labels.shape != whole or self.region is None:
+            raise DataError(
+                f"labels are {_size(labels.shape)}, the phase image {_size(whole)}",
+                "labels must cover the same pixels",
+                file=self.labels,
+            )
+        return np.asarray(labels[self.region.slices])
+
+    def _same_shape(self, paths: list[str]) -> None:
+        whole = _full_shape(paths[0])
+        for path in paths[1:]:
+            shape = _full_shape(path)
+            if shape != whole:
+                raise DataError(
+                    f"is {_size(shape)}, but {file_of(paths[0]).name} is {_size(whole)}",
+                    "images of one pair must show the same field at the same pixel size: "
+                    "crop or resample, and see `unstained images check`",
+                    file=path,
+                )
+
+
+def split_paths(joined: str) -> list[str]:
+    """Paths that are joined by ``;``; a file whose own name has a ``;`` stays whole."""
+    if ";" in joined and file_of(joined).exists():
+        return [joined]
+    return [part.strip() for part in joined.split(";") if part.strip()]
+
+
+def join_paths(paths: list[str]) -> str:
+    """The opposite of `split_paths`."""
+    return ";".join(paths)
+
+
+def file_of(path: str) -> Path:
+    """The file of ``PATH`` or ``PATH#CHANNEL``."""
+    whole = Path(path)
+    if "#" not in path or whole.exists():
+        return whole
+    return Path(path.rpartition("#")[0])
+
+
+def forget_files() -> None:
+    """Close and forget all images that were kept open."""
+    with _cache.lock:
+        _cache.images.clear()
+        _cache.pixels.clear()
+
+
+class _Cache:
+    """Least recently used images, and the pixels of the small ones."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.images: OrderedDict[tuple[Any, ...], Image] = OrderedDict()
+        self.pixels: OrderedDict[tuple[Any, ...], Array] = OrderedDict()
+
+
+_cache = _Cache()
+
+
+def _key(path: str) -> tuple[Any, ...]:
+    try:
+        stat = file_of(path).stat()
+    except OSError as error:
+        raise FileError("is not there", "check the path", file=path) from error
+    return path, stat.st_mtime_ns, stat.st_size
+
+
+def _open(path: str) -> Image:
+    from .read import read_image
+
+    key = _key(path)
+    with _cache.lock:
+        image = _cache.images.get(key)
+        if image is None:
+            image = read_image(path)
+            if image.shape[0] != 1:
+                raise DataError(
+                    f"has {image.shape[0]} frames; a pair is of one moment",
+                    "write each frame to its own file, one row each",
+                    file=path,
+                )
+            _cache.images[key] = image
+        _cache.images.move_to_end(key)
+        while len(_cache.images) > _OPEN_FILES:
+            _cache.images.popitem(last=False)
+        return image
+
+
+def _full_shape(path: str) -> tuple[int, int]:
+    shape = _open(path).shape
+    return shape[3], shape[4]
+
+
+def _planes(path: str, region: Region | None) -> Array:
+    """(C * Z, Y, X) of a file, or of a region of it; never a view that can be written through."""
+    image = _open(path)
+    height, width = image.shape[3:]
+    if region is not None and (region.y1 > height or region.x1 > width):
+        raise DataError(
+            f"region {region} reaches outside the image of {_size((height, width))}",
+            "correct the region in the manifest",
+            file=path,
+        )
+    ys, xs = (slice(None), slice(None)) if region is None else region.slices
+    nbytes = int(np.prod(image.shape)) * image.dtype.itemsize
+    if nbytes > _CACHE_ONE:
+        return image.planes(0, ys, xs)
+    key = _key(path)
+    with _cache.lock:
+        pixels = _cache.pixels.get(key)
+        if pixels is None:
+            pixels = image.planes()
+            _cache.pixels[key] = pixels
+        _cache.pixels.move_to_end(key)
+        while sum(p.nbytes for p in _cache.pixels.values()) > _CACHE_BYTES:
+            _cache.pixels.popitem(last=False)
+    return pixels[:, ys, xs].copy()
+
+
+def _finite(planes: Array, path: str) -> Array:
+    if planes.dtype.kind == "f":
+        bad = int(np.count_nonzero(~np.isfinite(planes)))
+        if bad:
+            raise DataError(
+                f"{bad} of {planes.size} pixels are NaN or infinite",
+                "repair the image, or leave the row out of the manifest",
+                file=path,
+            )
+    return planes
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(n) for n in shape) + " px"

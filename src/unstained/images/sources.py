@@ -1,0 +1,391 @@
+"""Where pairs come from: a manifest, two folders, the channels of one file, a data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import DataError, FileError, InputError
+from .fields import file_of, join_paths
+from .pairs import REQUIRED, Pairs
+
+__all__ = ["load_pairs", "pairs_from_channels", "pairs_from_folders", "pairs_from_manifest"]
+
+_TABLES = (".csv", ".tsv", ".txt")
+_SUFFIXES = (
+    *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
+    *(".zarr", ".czi", ".nd2", ".lif"),
+)
+_LABEL_FREE = re.compile(
+    r"phase|ph\d|bright.?field|\bbf\b|trans|dic\b|label.?free|dark.?field", re.IGNORECASE
+)
+
+
+def load_pairs(spec: str | os.PathLike[str]) -> Pairs:
+    """Pairs from what a user names on the command line.
+
+    Parameters
+    ----------
+    spec : str
+        The name of a registered data set (`isl`; a folder of that name is ``./isl``); a CSV
+        manifest; two folders ``PHASE:STAIN`` of equally named files, the second named after
+        the marker; a folder with ``manifest.csv``, or with a subfolder ``phase`` and one for
+        each marker; an OME-Zarr or OME-TIFF whose channels are phase and stains.
+
+    Raises
+    ------
+    FileError
+        Nothing of that name is there.
+    DataError
+        What is there gives no pairs; see the functions for each kind.
+    """
+    spec = os.fspath(spec)
+    if spec in _data_sets():
+        from .. import datasets
+
+        return datasets.standard_pairs(spec)
+    path = Path(spec)
+    if path.is_file() and path.suffix.casefold() in _TABLES:
+        return pairs_from_manifest(path)
+    if path.is_file() or _is_zarr(path):
+        return pairs_from_channels(path)
+    if path.is_dir():
+        return _pairs_from_tree(path)
+    for i, letter in enumerate(spec):
+        left, right = Path(spec[:i]), Path(spec[i + 1 :])
+        # "C:\a:D:\b" has three colons; the one between two folders is meant
+        if letter == ":" and spec[:i] and spec[i + 1 :] and left.is_dir() and right.is_dir():
+            return pairs_from_folders(left, right, right.name)
+    known = ", ".join(_data_sets()) or "none"
+    raise FileError(
+        "neither a file, a folder, two folders PHASE:STAIN, nor a data set",
+        f"check the spelling; data sets: {known}",
+        file=spec,
+    )
+
+
+def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
+    """Pairs from a table with the columns ``phase,stain,marker,group``.
+
+    Optional columns: `split`, `well`, `donor`, `passage`, `region`, `cell`, `labels`,
+    `pixel_size_um`; others are kept. Paths are relative to the manifest. Comma, semicolon or
+    tab separate the columns; the first line names them.
+
+    Raises
+    ------
+    FileError
+        The manifest, or a file in it, is not there.
+    DataError
+        It is no table, a column is missing, a cell empty or not understood (see `Pairs`).
+    """
+    path = Path(path).absolute()
+    table = _read_table(path)
+    if table.empty:
+        raise DataError("has no rows", "write one row for each pair", file=path)
+    root = path.parent
+    missing: list[str] = []
+    for column in ("phase", "stain", "labels"):
+        if column not in table.columns:
+            continue
+        cells = [_absolute(text, root) for text in table[column]]
+        table[column] = [join_paths(paths) for paths in cells]
+        for row, paths in enumerate(cells, 1):
+            missing += [f"row {row}: {p}" for p in paths if not file_of(p).exists()]
+    # columns and cells first: a file cannot be looked for where its column is wrong
+    pairs = Pairs(table, root, path.name if path.stem != "manifest" else root.name)
+    _same_planes(pairs, path)
+    if missing:
+        raise FileError(
+            f"{len(missing)} files are not there: {_some(missing)}",
+            "paths are relative to the manifest; correct them or restore the files",
+            file=path,
+        )
+    return pairs
+
+
+def pairs_from_folders(
+    phase_dir: str | os.PathLike[str],
+    stain_dir: str | os.PathLike[str],
+    marker: str,
+    *,
+    pattern: str | tuple[str, str] | None = None,
+) -> Pairs:
+    r"""Pairs of files that agree in name.
+
+    Parameters
+    ----------
+    phase_dir, stain_dir : path-like
+        The two folders; the same one where a pattern tells the files apart.
+    marker : str
+        What the second folder shows.
+    pattern : str or (str, str), optional
+        Regular expression for the file name, or one for each folder; files whose groups
+        ``(...)`` capture the same text belong together. Not given: the name without suffix.
+        Named groups have a meaning: ``(?P<group>)``, ``(?P<well>)``, ``(?P<donor>)``,
+        ``(?P<passage>)`` fill these columns; ``(?P<plane>)`` numbers the planes of a focus
+        series in the phase folder and is no part of the match. Example:
+        ``(?P<well>[A-H]\d+)_(\d+)_.*\.tif``.
+
+    Notes
+    -----
+    Without ``group``, the well or donor is the group; without those, each field is its own,
+    which flatters scores where several fields show one well; `Pairs.notes` says so.
+
+    Raises
+    ------
+    FileError
+        A folder is not there.
+    DataError
+        An image has no partner, or two: all are listed.
+    """
+    folders = [Path(phase_dir).absolute(), Path(stain_dir).absolute()]
+    patterns = pattern if isinstance(pattern, tuple) else (pattern, pattern)
+    phase, stain = (_by_key(f, _compiled(p)) for f, p in zip(folders, patterns, strict=True))
+    _all_matched(folders, phase, stain, twin=pattern is not None)
+    rows = []
+    for key, found in phase.items():
+        row = {**stain[key][0][1], **found[0][1]}
+        row.pop("plane", None)
+        row["phase"] = join_paths([str(path) for path, _ in found])
+        row["stain"] = str(stain[key][0][0])
+        row["group"] = row.get("group") or row.get("well") or row.get("donor") or "/".join(key)
+        rows.append({**row, "marker": marker})
+    known = {"group", "well", "donor"} & set(rows[0])
+    notes = () if known else (_UNGROUPED,)
+    root = Path(os.path.commonpath(folders))
+    return Pairs(pd.DataFrame(rows), root, f"{folders[0].name}:{folders[1].name}", notes)
+
+
+def pairs_from_channels(
+    path: str | os.PathLike[str],
+    phase: Sequence[str] | None = None,
+    stains: Sequence[str] | None = None,
+) -> Pairs:
+    """Pairs from the channels of one image (OME-Zarr, OME-TIFF, a vendor's file).
+
+    Parameters
+    ----------
+    path : path-like
+        The image. It is one group, so that only a spatial split fits.
+    phase : sequence of str, optional
+        Names of the label-free channels; not given: those whose names say so (Phase, PH2,
+        Brightfield, BF, DIC, Trans ...).
+    stains : sequence of str, optional
+        Names of the stained channels, which become the markers; not given: all others.
+
+    Raises
+    ------
+    DataError
+        A channel is not there, or the label-free one cannot be told by its name.
+    """
+    from .read import read_image
+
+    path = Path(path).absolute()
+    names = [channel.name for channel in read_image(path).channels]
+    if phase is None:
+        phase = [n for n in names if _LABEL_FREE.search(n) and n not in (stains or ())]
+    if stains is None:
+        stains = [n for n in names if n not in phase]
+    absent = [name for name in (*phase, *stains) if name not in names]
+    both = set(phase) & set(stains)
+    if absent or both or not phase or not stains:
+        what = f"no channel {', '.join(absent)}" if absent else "phase and stains are not clear"
+        raise DataError(
+            f"{what} among {', '.join(names)}",
+            "name the channels, or write a manifest with PATH#CHANNEL",
+            file=path,
+        )
+    inputs = join_paths([f"{path}#{name}" for name in phase])
+    rows = [(inputs, f"{path}#{name}", name, path.stem) for name in stains]
+    return Pairs(pd.DataFrame(rows, columns=list(REQUIRED)), path.parent, path.name)
+
+
+_UNGROUPED = (
+    "no groups are known: each field counts as its own; where several fields show one well or "
+    "donor, scores are flattered: name the group in a manifest or by (?P<group>...) in a pattern"
+)
+
+
+def _data_sets() -> tuple[str, ...]:
+    from .. import datasets
+
+    return tuple(datasets.names())
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.is_dir() and any((path / n).exists() for n in ("zarr.json", ".zgroup", ".zattrs"))
+
+
+def _pairs_from_tree(folder: Path) -> Pairs:
+    """A folder with a manifest, or with ``phase`` and a folder for each marker."""
+    if (folder / "manifest.csv").is_file():
+        return pairs_from_manifest(folder / "manifest.csv")
+    inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    phase = [p for p in inside if p.name.casefold() == "phase"]
+    stains = [p for p in inside if p not in phase and any(_is_image(f) for f in p.iterdir())]
+    if len(phase) != 1 or not stains:
+        raise DataError(
+            f"no folder phase with stains beside it among {', '.join(p.name for p in inside)}",
+            "give PHASE:STAIN folders or a manifest",
+            file=folder,
+        )
+    parts = [_lenient(phase[0], stain) for stain in stains]
+    unused = set(map(str, _images(phase[0]))) - {p for part in parts for p in part.table["phase"]}
+    if unused:
+        raise DataError(
+            f"{len(unused)} phase images have no stain: {_some(sorted(unused))}",
+            "remove them or add their stains",
+            file=folder,
+        )
+    table = pd.concat([part.table for part in parts])
+    return Pairs(table, folder.absolute(), folder.name, parts[0].notes)
+
+
+def _lenient(phase: Path, stain: Path) -> Pairs:
+    """Pairs of one marker; phase images without this marker are looked at by the caller."""
+    absolute = phase.absolute()
+    keyed = {path.stem: path for path in _images(absolute)}
+    rows = [
+        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem)
+        for path in _images(stain.absolute())
+    ]
+    alone = [Path(row[1]).name for row in rows if not row[0]]
+    if alone:
+        raise DataError(
+            f"{len(alone)} images have no phase image of that name: {_some(alone)}",
+            "names must be equal up to the suffix",
+            file=stain,
+        )
+    table = pd.DataFrame(rows, columns=list(REQUIRED))
+    return Pairs(table, phase.parent, stain.name, (_UNGROUPED,))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise FileError("is not there", "check the path of the manifest", file=path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.lstrip().partition("\n")[0]
+        separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
+        table = pd.read_csv(
+            StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+        )
+    except (UnicodeDecodeError, ValueError, pd.errors.ParserWarning) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
+    return table.rename(columns=lambda column: str(column).strip())
+
+
+def _absolute(text: str, root: Path) -> list[str]:
+    """Absolute paths of a manifest's cell; a file whose own name has a ``;`` stays whole."""
+    whole = str(root / text)
+    parts = [text] if text and file_of(whole).exists() else text.split(";")
+    found = []
+    for part in (part.strip() for part in parts):
+        path = str(root / part)
+        if "\\" in part and not file_of(path).exists():  # written on Windows, read elsewhere
+            other = str(root / part.replace("\\", "/"))
+            path = other if file_of(other).exists() else path
+        if part:
+            found.append(os.path.normpath(path))
+    return found
+
+
+def _same_planes(pairs: Pairs, path: Path) -> None:
+    counts = pairs.table["phase"].str.count(";")
+    odd = counts[counts != counts.mode().iloc[0]]
+    if len(odd):
+        raise DataError(
+            f"row {int(odd.index[0]) + 1} has {int(odd.iloc[0]) + 1} phase files, "
+            f"most rows {int(counts.mode().iloc[0]) + 1}",
+            "all rows must have the same planes",
+            file=path,
+        )
+
+
+def _is_image(path: Path) -> bool:
+    return not path.name.startswith(".") and path.suffix.casefold() in _SUFFIXES
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FileError("is no folder", "check the path", file=folder)
+    return sorted(path for path in folder.iterdir() if _is_image(path))
+
+
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"pattern {pattern!r}: {error}", "give a regular expression") from error
+    if compiled.groups - ("plane" in compiled.groupindex) < 1:
+        raise InputError(
+            f"pattern {pattern!r} captures nothing", "put ( ) around what both names share"
+        )
+    return compiled
+
+
+_Keyed = dict[tuple[str, ...], list[tuple[Path, dict[str, str]]]]
+
+
+def _by_key(folder: Path, pattern: re.Pattern[str] | None) -> _Keyed:
+    """Files by what they must share with their partner, each with its named groups."""
+    found: _Keyed = {}
+    for path in _images(folder):
+        if pattern is None:
+            found.setdefault((path.stem,), []).append((path, {}))
+            continue
+        match = pattern.fullmatch(path.name) or pattern.fullmatch(path.stem)
+        if match is None:
+            continue
+        plane = pattern.groupindex.get("plane")
+        key = tuple(g or "" for i, g in enumerate(match.groups(), 1) if i != plane)
+        found.setdefault(key, []).append((path, match.groupdict(default="")))
+    for files in found.values():
+        files.sort(key=lambda item: _natural(item[1].get("plane", "")))
+    return found
+
+
+def _natural(text: str) -> tuple[int, str]:
+    """z2 before z10."""
+    digits = re.sub(r"\D", "", text)
+    return (int(digits) if digits else -1, text)
+
+
+def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: bool) -> None:
+    """Raise unless every image has one partner."""
+    used = {path for keyed in (phase, stain) for files in keyed.values() for path, _ in files}
+    unread = [p.name for folder in dict.fromkeys(folders) for p in _images(folder) if p not in used]
+    alone = [_names(phase, phase.keys() - stain.keys()), _names(stain, stain.keys() - phase.keys())]
+    doubles = [f for f in stain.values() if len(f) > 1]
+    doubles += [f for f in phase.values() if len({g.get("plane") for _, g in f}) < len(f)]
+    twice = [path.name for files in doubles for path, _ in files]
+    problems = [
+        (unread, "do not fit the pattern"),
+        (alone[0], f"in {folders[0].name} have no stain"),
+        (alone[1], f"in {folders[1].name} have no phase image"),
+        (twice, "share one name with another"),
+    ]
+    text = ", and ".join(f"{len(n)} images {what}: {_some(n)}" for n, what in problems if n)
+    if text or not phase:
+        raise DataError(
+            text or "there are no images",
+            "correct the pattern" if twin else "give partners equal names, or a pattern",
+            file=f"{folders[0]} and {folders[1]}",
+        )
+
+
+def _names(keyed: _Keyed, keys: Iterable[tuple[str, ...]]) -> list[str]:
+    return sorted(path.name for key in keys for path, _ in keyed[key])
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
