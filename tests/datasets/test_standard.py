@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -15,9 +16,15 @@ from unstained.errors import InputError
 DataSets = Callable[[str], Path]
 
 
-def block(path: str, region: str) -> np.ndarray:
+@pytest.fixture(scope="module")
+def mlcp(data_set: DataSets) -> pd.DataFrame:
+    data_set("mlcp")
+    return datasets.standard_pairs("mlcp").table
+
+
+def tile(montage: np.ndarray, region: str) -> np.ndarray:
     (y0, y1), (x0, x1) = (map(int, part.split(":")) for part in region.split(","))
-    return tifffile.imread(path)[y0:y1, x0:x1]
+    return montage[y0:y1, x0:x1]
 
 
 @pytest.mark.parametrize("name", ["isl", "mlcp", "usiigaci"])
@@ -47,60 +54,49 @@ def test_isl_reads_13_planes_in_the_order_of_focus(data_set: DataSets) -> None:
     assert [Path(p) for p in planes] == [folder / f"phase_z{z:02}.png" for z in range(13)]
 
 
-def test_mlcp_has_each_cell_once_and_tests_on_the_other_experiment(data_set: DataSets) -> None:
-    data_set("mlcp")
-    table = datasets.standard_pairs("mlcp").table
-    first = table[table["group"] == "experiment_1"]
+def test_mlcp_has_each_cell_once_and_tests_on_the_other_experiment(mlcp: pd.DataFrame) -> None:
+    first = mlcp[mlcp["group"] == "experiment_1"]
     counts = first["phase_of_cycle"].value_counts().to_dict()
     assert counts == {
         "g1": 900, "s": 900, "g2": 900,
         "prophase": 606, "metaphase": 69, "anaphase": 15, "telophase": 28,
     }  # fmt: skip
-    assert table["cell"].is_unique
+    assert mlcp["cell"].is_unique
     assert set(first["split"]) == {"train", "validation"}
-    assert set(table.loc[table["group"] == "experiment_2", "split"]) == {"test"}
-    assert len(table) == 3418 + 5 * 900
+    assert set(mlcp.loc[mlcp["group"] == "experiment_2", "split"]) == {"test"}
+    assert len(mlcp) == 3418 + 5 * 900
 
 
-def test_mlcp_folds_are_even_in_all_and_within_each_phase(data_set: DataSets) -> None:
-    data_set("mlcp")
-    table = datasets.standard_pairs("mlcp").table
-    first = table[table["group"] == "experiment_1"]
+def test_mlcp_folds_are_even_in_all_and_within_each_phase(mlcp: pd.DataFrame) -> None:
+    first = mlcp[mlcp["group"] == "experiment_1"]
     assert set(first["fold"].value_counts()) == {341, 342}  # 3418 over 10 folds
     per_phase = first.groupby(["phase_of_cycle", "fold"]).size().unstack(fill_value=0)
     assert ((per_phase.max(axis=1) - per_phase.min(axis=1)) <= 1).all()
     assert set(first.loc[first["split"] == "validation", "fold"]) == {"9"}
 
 
-def test_mlcp_regions_run_down_the_columns_and_leave_out_the_padding(data_set: DataSets) -> None:
-    # Padding tiles equal their left neighbor; a cell never equals another to the letter, and
-    # the first tile after the last cell is padding.
-    data_set("mlcp")
-    table = datasets.standard_pairs("mlcp").table
+def test_mlcp_regions_run_down_the_columns_and_leave_out_the_padding(mlcp: pd.DataFrame) -> None:
+    # the montage's last tile is padding: no cell equals it, and it stands right after the last
     for phase_of_cycle in ("prophase", "metaphase", "telophase"):
-        rows = table[table["phase_of_cycle"] == phase_of_cycle]
+        rows = mlcp[mlcp["phase_of_cycle"] == phase_of_cycle]
         montage = tifffile.imread(rows["stain"].iloc[0])
         padding = montage[-40:, -40:]
-        cells = [block(stain, r) for stain, r in zip(rows["stain"], rows["region"], strict=True)]
-        assert not any(np.array_equal(cell, padding) for cell in cells)
+        assert not any(np.array_equal(tile(montage, r), padding) for r in rows["region"])
         n = len(rows)
         after = montage[40 * (n % 30) :, 40 * (n // 30) :][:40, :40]
         assert np.array_equal(after, padding)
 
 
-def test_mlcp_dna_doubles_from_g1_to_g2(data_set: DataSets) -> None:
+def test_mlcp_dna_doubles_from_g1_to_g2(mlcp: pd.DataFrame) -> None:
     # published medians of the tile's sum less its border's median: 139k, 184k, 252k
-    data_set("mlcp")
-    table = datasets.standard_pairs("mlcp").table
     for phase_of_cycle, median in {"g1": 139e3, "s": 184e3, "g2": 252e3}.items():
-        rows = table[(table["phase_of_cycle"] == phase_of_cycle) & (table["split"] != "test")]
+        rows = mlcp[(mlcp["phase_of_cycle"] == phase_of_cycle) & (mlcp["split"] != "test")]
         montage = tifffile.imread(rows["stain"].iloc[0]).astype(float)
         sums = []
         for region in rows["region"]:
-            (y0, y1), (x0, x1) = (map(int, part.split(":")) for part in region.split(","))
-            tile = montage[y0:y1, x0:x1]
-            border = np.concatenate([tile[0], tile[-1], tile[:, 0], tile[:, -1]])
-            sums.append(tile.sum() - tile.size * np.median(border))
+            cell = tile(montage, region)
+            border = np.concatenate([cell[0], cell[-1], cell[:, 0], cell[:, -1]])
+            sums.append(cell.sum() - cell.size * np.median(border))
         assert np.median(sums) == pytest.approx(median, rel=0.005)
 
 

@@ -71,10 +71,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(group: str, words: list[str]) -> NoReturn:
     try:
-        from typer.main import get_command
+        from typer.main import get_command, get_group
 
         app = import_module(f".{group}", __package__).app
-        get_command(app).main(args=words, prog_name=f"unstained {group}")
+        # Typer takes a lone command for the whole app: so it is for `demo`, not for the groups
+        command = get_command(app) if group == "demo" else get_group(app)
+        command.main(args=words, prog_name=f"unstained {group}")
     except UnstainedError as error:
         _leave(str(error), 1)
     except OSError as error:

@@ -1,0 +1,113 @@
+"""The command line: help at once, one line for what a user can mend, a traceback for a bug."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import types
+
+import pytest
+import typer
+
+from unstained import __version__
+from unstained.cli import main as cli
+from unstained.errors import DataError
+
+
+def leave(argv: list[str]) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.main(argv)
+    return int(left.value.code or 0)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """A group ``fail`` whose one command ``now`` raises what the test puts into the list."""
+    errors: list[BaseException] = []
+    app = typer.Typer(rich_markup_mode=None)
+
+    @app.command()
+    def now() -> None:
+        raise errors[0]
+
+    monkeypatch.setitem(cli.GROUPS, "fail", "")
+    monkeypatch.setitem(sys.modules, "unstained.cli.fail", types.SimpleNamespace(app=app))
+    return errors
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"]])
+def test_help_names_every_group(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(argv) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown for name in ("demo", "datasets", "images", "staining"))
+
+
+def test_help_imports_nothing_that_takes_time() -> None:
+    code = (
+        "import sys\n"
+        "from unstained.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules}), file=sys.stderr)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("numpy", "torch", "typer", "rich", "pandas", "zarr", "matplotlib"):
+        assert f"'{heavy}'" not in run.stderr
+    assert "Usage: unstained" in run.stdout
+
+
+def test_import_unstained_brings_no_subpackage() -> None:
+    code = "import sys, unstained; print('numpy' in sys.modules, unstained.images.__name__)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "unstained.images"]
+
+
+def test_python_m_unstained_is_the_command() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "unstained", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"unstained {__version__}\n"
+
+
+@pytest.mark.parametrize("name", list(cli.GROUPS))
+def test_every_group_answers_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave([name, "--help"]) == 0
+    assert f"unstained {name}" in capsys.readouterr().out
+
+
+def test_a_mistyped_group_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert leave(["datsets", "list"]) == 2
+    assert capsys.readouterr().err == "unstained: no command 'datsets'; did you mean datasets?\n"
+
+
+def test_an_error_of_the_user_is_one_line_and_code_1(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(DataError("holds no\nstain", "give it one", file="pairs.csv"))
+    assert leave(["fail", "now"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == "unstained: pairs.csv: holds no stain; give it one\n"
+    assert shown.out == ""
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(OSError(errno.ENOSPC, "No space left on device", "out/a.tif"))
+    assert leave(["fail", "now"]) == 1
+    assert capsys.readouterr().err.startswith("unstained: out/a.tif: the disk is full; free")
+
+
+def test_an_interrupt_leaves_with_130_and_a_line(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(KeyboardInterrupt())
+    assert leave(["fail", "now"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "unstained: interrupted"
+
+
+def test_a_bug_keeps_its_traceback(failing: list[BaseException]) -> None:
+    failing.append(ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        cli.main(["fail", "now"])
