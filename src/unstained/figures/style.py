@@ -1,0 +1,93 @@
+"""The look that all figures share: sizes of a journal page, colors that everyone can tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from ..images.atomic import atomic_path
+
+__all__ = ["PALETTE", "house_style", "new_figure", "nice_length", "save_figure", "scale_bar"]
+
+# Okabe, Ito (2008), Color Universal Design: told apart with any color vision
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7.0,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Within this context artists are made in the house style; settings come back afterwards."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width_in: float, height_in: float, *, tight: bool = False) -> Figure:
+    """An empty figure, inches; 3.5 is one column of a journal page, 7.2 its full width.
+
+    `tight` brings images close to one another.
+    """
+    pad = 0.015 if tight else 0.04
+    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.0, hspace=0.0)
+    return Figure(figsize=(width_in, height_in), dpi=200, layout=layout)
+
+
+def save_figure(figure: Figure, path: str | PathLike[str], *, dpi: int = 200) -> Path:
+    """Write PNG, SVG or PDF, by the suffix of `path`, under its final name in one step."""
+    target = Path(path)
+    with house_style(), atomic_path(target) as part:
+        figure.savefig(part, dpi=dpi, format=target.suffix.lstrip(".") or "png")
+    return target
+
+
+def nice_length(most: float) -> float:
+    """The largest of 1, 2, 5 x 10^k that is not above `most`."""
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)))
+
+
+def scale_bar(ax: Axes, width_px: int, height_px: int, pixel_size_um: float) -> float:
+    """Draw a bar of a round length, at most a quarter of the width; its length in micrometers."""
+    length_um = nice_length(width_px * pixel_size_um / 4)
+    length_px = length_um / pixel_size_um
+    margin = 0.05 * min(width_px, height_px)
+    x1, y = width_px - margin, height_px - margin
+    text = f"{length_um:g} µm" if length_um < 1000 else f"{length_um / 1000:g} mm"
+    halo = {"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1.5}
+    ax.plot([x1 - length_px, x1], [y, y], color="white", lw=2.2, solid_capstyle="butt")
+    ax.text(
+        x1 - length_px / 2,
+        y - 0.6 * margin,
+        text,
+        color="white",
+        ha="center",
+        va="bottom",
+        fontsize=6.5,
+        bbox=halo,
+    )
+    return length_um
