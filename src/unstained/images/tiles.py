@@ -17,9 +17,9 @@ import numpy as np
 from ..errors import InputError
 from .image import Array
 
-__all__ = ["Region", "Tile", "read_reflected", "round_up", "tiles"]
+__all__ = ["Tile", "Window", "read_reflected", "round_up", "tiles"]
 
-Region = tuple[slice, slice]
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Tile:
         Where that belongs in the image.
     """
 
-    outer: Region
-    inner: Region
-    paste: Region
+    outer: Window
+    inner: Window
+    paste: Window
 
     @property
     def outer_shape(self) -> tuple[int, int]:
@@ -123,7 +123,7 @@ def _cut(
 
 
 def read_reflected(
-    read: Callable[[slice, slice], Array], region: Region, shape_yx: tuple[int, int]
+    read: Callable[[slice, slice], Array], region: Window, shape_yx: tuple[int, int]
 ) -> Array:
     """Read a region that may reach beyond the image, reflected about its outermost pixels.
 
@@ -156,4 +156,5 @@ def _reflect(part: slice, length: int) -> Array:
         return np.zeros_like(index)
     period = 2 * (length - 1)
     index = np.abs(index) % period
-    return np.minimum(index, period - index)
+    folded: Array = np.minimum(index, period - index)
+    return folded

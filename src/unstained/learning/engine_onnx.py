@@ -37,7 +37,7 @@ def export_onnx(network: nn.Module, planes: int) -> bytes:
         torch.onnx.export(
             network,
             (torch.zeros(1, planes, side, side),),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # a path or a stream
             dynamo=False,
             input_names=["planes"],
             output_names=["stains"],

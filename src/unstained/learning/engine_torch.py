@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..errors import InputError
 from ..images.image import Array
 
-__all__ = ["TorchEngine", "cpu_gains_bf16", "fold_batch_norm"]
+__all__ = ["TorchEngine", "fold_batch_norm"]
 
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -65,12 +65,6 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
     return traced.eval()
 
 
-def cpu_gains_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself (AVX-512 BF16 or AMX); else bf16 is slower."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
 class TorchEngine:
     """A network in eager torch; twice the same input gives the same output.
 
@@ -101,7 +95,8 @@ class TorchEngine:
         self._device = torch.device(device)
         self._layout = torch.contiguous_format if plain else torch.channels_last
         network = deepcopy(network).eval() if plain else fold_batch_norm(network)
-        self._network = network.to(device=self._device, memory_format=self._layout)
+        network = network.to(self._device)
+        self._network = network.to(memory_format=self._layout)  # type: ignore[call-overload]
 
     def __call__(self, batch: Array) -> Array:
         planes = torch.from_numpy(batch).to(device=self._device, memory_format=self._layout)

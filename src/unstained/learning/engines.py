@@ -17,17 +17,19 @@ never chosen unasked.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from ..errors import InputError, MissingExtra
 from ..images.image import Array
-from .engine_torch import TorchEngine, cpu_gains_bf16, fold_batch_norm
+from .devices import bf16_gains, choose_device
+from .engine_torch import TorchEngine, fold_batch_norm
 
 __all__ = [
     "ENGINES",
@@ -44,6 +46,13 @@ ENGINES = ("auto", "torch", "torch-plain", "onnxruntime", "openvino", "openvino-
 PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
 TOLERANCE = {"float32": 1e-4, "bf16": 1e-2, "fp16": 1e-2, "int8": 0.0}
 
+_OFFERED = {
+    "torch": ("float32", "bf16"),
+    "torch-plain": ("float32", "bf16"),
+    "onnxruntime": ("float32",),
+    "openvino": ("float32", "bf16", "int8"),
+    "openvino-int8": ("int8",),
+}
 _NEEDS = {
     "onnxruntime": ("onnx", "onnxruntime"),
     "openvino": ("onnx", "openvino"),
@@ -102,7 +111,7 @@ def make_engine(
         One of `PRECISIONS`. ``auto``: float32 on a processor, but bf16 where it has it; bf16
         (else fp16) on a GPU.
     device : str
-        ``cpu``, ``cuda``, ``cuda:1`` ...; on a GPU the engine is torch.
+        As `choose_device` takes it; on a GPU the engine is torch.
     calibration : sequence of (1, P, Y, X) float32 array, optional
         Normalized tiles: ``auto`` compares on the first, int8 needs several. Without, ``auto``
         is torch.
@@ -114,9 +123,10 @@ def make_engine(
     MissingExtra
         An engine asked for by name is not installed.
     """
-    _check(engine, precision, device)
-    if device != "cpu":
-        return TorchEngine(network, precision=_gpu_precision(precision), device=device)
+    where = choose_device(device)
+    _check(engine, precision, where)
+    if where.type != "cpu":
+        return TorchEngine(network, precision=_gpu_precision(precision, where), device=str(where))
     if engine == "auto" and precision == "int8":
         engine = "openvino-int8"
     if engine == "auto" and not calibration:
@@ -197,19 +207,9 @@ def _by_name(
 
 def _precision(name: str, precision: str) -> str:
     """The precision that an engine on the processor uses; an error if it has it not."""
-    if name in ("torch-plain", "onnxruntime"):
-        offered = ["float32"] if name == "onnxruntime" else ["float32", "bf16"]
-        gains: Callable[[], bool] = bool  # auto: never below float32
-    elif name == "torch":
-        offered, gains = ["float32", "bf16"], cpu_gains_bf16
-    elif name == "openvino":
-        from .engine_openvino import has_bf16
-
-        offered, gains = ["float32", "bf16", "int8"], has_bf16
-    else:
-        offered, gains = ["int8"], bool
+    offered = _OFFERED[name]
     if precision == "auto":
-        return "bf16" if gains() else offered[0]
+        return "bf16" if _gains_bf16(name) else offered[0]
     if precision not in offered:
         raise InputError(
             f"the engine {name!r} has no precision {precision!r} on a processor",
@@ -218,36 +218,36 @@ def _precision(name: str, precision: str) -> str:
     return precision
 
 
-def _gpu_precision(precision: str) -> str:
-    import torch
+def _gains_bf16(name: str) -> bool:
+    """Whether the engine is faster in bf16 here; never below float32 for a plain script."""
+    if name == "torch":
+        return bf16_gains(torch.device("cpu"))
+    if name == "openvino":
+        from .engine_openvino import has_bf16
 
+        return has_bf16()
+    return False
+
+
+def _gpu_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if bf16_gains(device) else "fp16"
     return precision
 
 
-def _check(engine: str, precision: str, device: str) -> None:
-    import torch
-
+def _check(engine: str, precision: str, device: torch.device) -> None:
     if engine not in ENGINES:
         raise InputError(f"no engine is called {engine!r}", f"choose one of {', '.join(ENGINES)}")
     if precision not in PRECISIONS:
         raise InputError(f"no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
-    if device == "cpu":
+    if device.type == "cpu":
         return
-    if device.partition(":")[0] != "cuda":
-        raise InputError(f"no device is called {device!r}", "choose cpu, cuda or cuda:NUMBER")
-    if not torch.cuda.is_available():
-        raise InputError(
-            f"the device {device!r} was asked for, but torch {torch.__version__} sees no GPU",
-            "use --device cpu, or install torch's CUDA build",
-        )
     if engine not in ("auto", "torch") or precision == "int8":
         raise InputError(f"on {device} there is only the engine torch", "leave --engine at auto")
 
 
 def _planes(network: nn.Module) -> int:
-    """P, from the network's first convolution and the pixel blocks folded into channels."""
+    """P, as the generator's spec says, or from the first convolution."""
     spec = getattr(network, "spec", None)
     if spec is not None:
         return int(spec.planes)
