@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from .atomic import atomic_dir, atomic_path
     from .fields import Field, Region
     from .image import Array, Channel, Image, LazyArray, as_image
+    from .ome_zarr_writer import OmeZarrWriter, create_ome_zarr, write_ome_zarr
     from .pairs import Pairs, write_manifest
+    from .read import fields_of, read_image, read_labels
     from .sources import load_pairs, pairs_from_channels, pairs_from_folders, pairs_from_manifest
     from .splits import spatial_split, split_kind, split_pairs
 
@@ -20,7 +22,9 @@ _MODULES = {
     "atomic": ("atomic_dir", "atomic_path"),
     "fields": ("Field", "Region"),
     "image": ("Array", "Channel", "Image", "LazyArray", "as_image"),
+    "ome_zarr_writer": ("OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"),
     "pairs": ("Pairs", "write_manifest"),
+    "read": ("fields_of", "read_image", "read_labels"),
     "sources": ("load_pairs", "pairs_from_channels", "pairs_from_folders", "pairs_from_manifest"),
     "splits": ("spatial_split", "split_kind", "split_pairs"),
 }
@@ -32,19 +36,25 @@ __all__ = [
     "Field",
     "Image",
     "LazyArray",
+    "OmeZarrWriter",
     "Pairs",
     "Region",
     "as_image",
     "atomic_dir",
     "atomic_path",
+    "create_ome_zarr",
+    "fields_of",
     "load_pairs",
     "pairs_from_channels",
     "pairs_from_folders",
     "pairs_from_manifest",
+    "read_image",
+    "read_labels",
     "spatial_split",
     "split_kind",
     "split_pairs",
     "write_manifest",
+    "write_ome_zarr",
 ]
 
 

@@ -1,0 +1,507 @@
+"""Writing OME-Zarr 0.5 (0.4 on request) over zarr-python: streamed, multiscale, sharded."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from ..errors import InputError
+from .atomic import atomic_dir
+from .image import Array, Channel, Image, LazyArray
+
+__all__ = ["OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"]
+
+Version = Literal["0.4", "0.5"]
+
+_SHARD_CHUNKS = 8
+"""Chunks along each side of a shard: 8 x 512 = 4096 px."""
+
+_BLOCK_PX = 1024
+"""Side of the blocks in which coarser levels are computed."""
+
+_STAGING = "staging"
+
+_BLOSC_V2: dict[str, Any] = {"id": "blosc", "cname": "zstd", "clevel": 3, "shuffle": 1}
+
+_COLORS = ("00FFFF", "FF00FF", "FFFF00", "00FF00", "FF8000", "8080FF", "FF0000", "FFFFFF")
+"""Given in turn to channels that have no color."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What all arrays of one folder share."""
+
+    version: Version
+    chunk: int
+    scale_factor: int
+    pixel_size_um: float | None
+    frame_interval_s: float | None
+    z_step_um: float | None
+
+    def __post_init__(self) -> None:
+        if self.version not in ("0.4", "0.5"):
+            raise InputError(f"OME-Zarr version {self.version!r}", "give '0.5' or '0.4'")
+        if self.chunk < 16 or self.scale_factor < 2:
+            raise InputError(
+                f"chunk {self.chunk}, scale_factor {self.scale_factor}",
+                "give a chunk of at least 16 px and a factor of at least 2",
+            )
+
+    def sharded(self, shape: Sequence[int]) -> bool:
+        """Large planes go into shards, so that a mosaic is not a million files."""
+        return self.version == "0.5" and max(shape[-2:]) > _SHARD_CHUNKS * self.chunk
+
+    def shapes(self, shape: Sequence[int]) -> list[tuple[int, ...]]:
+        """Shapes of all levels: the last one fits into one chunk."""
+        levels = [tuple(shape)]
+        while max(levels[-1][-2:]) > self.chunk:
+            y, x = (math.ceil(size / self.scale_factor) for size in levels[-1][-2:])
+            levels.append((*shape[:-2], y, x))
+        return levels
+
+    def array(
+        self, group: zarr.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> zarr.Array[Any]:
+        """A new array with one channel, plane and frame to a chunk."""
+        sides = [min(self.chunk, size) for size in shape[-2:]]
+        common: dict[str, Any] = {
+            "name": name,
+            "shape": shape,
+            "dtype": dtype,
+            "chunks": (1, 1, 1, *sides),
+            "fill_value": 0,
+        }
+        if self.version == "0.4":
+            return group.create_array(
+                **common,
+                compressors=[_BLOSC_V2],
+                chunk_key_encoding={"name": "v2", "separator": "/"},
+            )
+        shards = None
+        if self.sharded(shape):
+            shards = (1, 1, 1, *(side * _SHARD_CHUNKS for side in sides))
+        return group.create_array(
+            **common,
+            shards=shards,
+            compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+            dimension_names=list("tczyx"),
+        )
+
+    def multiscales(self, name: str, n_levels: int, *, shifted: bool) -> dict[str, Any]:
+        """Metadata of a pyramid.
+
+        The mean of f x f pixels lies (f - 1) / 2 pixels from the first of them: `shifted`.
+        """
+        units = {
+            "t": None if self.frame_interval_s is None else "second",
+            "z": None if self.z_step_um is None else "micrometer",
+            "y": None if self.pixel_size_um is None else "micrometer",
+        }
+        units["x"] = units["y"]
+        types = {"t": "time", "c": "channel"}
+        axes = []
+        for axis in "tczyx":
+            unit = units.get(axis)
+            entry = {"name": axis, "type": types.get(axis, "space")}
+            axes.append(entry if unit is None else {**entry, "unit": unit})
+        pixel = self.pixel_size_um or 1.0
+        datasets = []
+        for level in range(n_levels):
+            factor = self.scale_factor**level
+            scale = [self.frame_interval_s or 1.0, 1.0, self.z_step_um or 1.0]
+            steps: list[dict[str, Any]] = [
+                {"type": "scale", "scale": [*scale, pixel * factor, pixel * factor]}
+            ]
+            if shifted and level:
+                shift = pixel * (factor - 1) / 2
+                steps.append({"type": "translation", "translation": [0.0, 0.0, 0.0, shift, shift]})
+            datasets.append({"path": str(level), "coordinateTransformations": steps})
+        kind = {"name": name, "axes": axes, "datasets": datasets}
+        return kind if self.version == "0.5" else {"version": "0.4", **kind}
+
+    def set_metadata(self, group: zarr.Group, metadata: Mapping[str, Any]) -> None:
+        """Store OME's metadata where the version wants it."""
+        if self.version == "0.5":
+            group.attrs.update({"ome": {"version": "0.5", **metadata}})
+        else:
+            group.attrs.update(dict(metadata))
+
+
+class OmeZarrWriter:
+    """Takes blocks of an image in any order; made by `create_ome_zarr`."""
+
+    def __init__(self, array: zarr.Array[Any]) -> None:
+        self._array = array
+        self._lock = threading.Lock()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, C, Z, Y, X)."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return np.dtype(self._array.dtype)
+
+    def write(self, t: int, c: int, z: int, y0: int, x0: int, block: Array) -> None:
+        """Write a (Y, X) block with its first pixel at (`y0`, `x0`).
+
+        Blocks that begin and end at multiples of the chunk are fastest. May be called from
+        several threads.
+
+        Raises
+        ------
+        InputError
+            The block does not fit into the image, or its type not into the image's.
+        """
+        block = np.asarray(block)
+        stop = (t + 1, c + 1, z + 1, y0 + block.shape[0], x0 + block.shape[-1])
+        inside = min(t, c, z, y0, x0) >= 0 and all(
+            s <= n for s, n in zip(stop, self.shape, strict=True)
+        )
+        if block.ndim != 2 or not inside:
+            raise InputError(
+                f"block {block.shape} at t={t}, c={c}, z={z}, y={y0}, x={x0} for an image "
+                f"of {self.shape}",
+                "give (Y, X) blocks inside the image",
+            )
+        if not np.can_cast(block.dtype, self.dtype, "same_kind"):
+            raise InputError(
+                f"block of {block.dtype} for an image of {self.dtype}", "convert it first"
+            )
+        with self._lock:
+            self._array[t, c, z, y0 : stop[3], x0 : stop[4]] = block.astype(self.dtype)
+
+
+@contextmanager
+def create_ome_zarr(
+    path: str | Path,
+    shape_tczyx: Sequence[int],
+    dtype: Any,
+    channels: Sequence[Channel],
+    pixel_size_um: float | None,
+    *,
+    frame_interval_s: float | None = None,
+    z_step_um: float | None = None,
+    version: Version = "0.5",
+    chunk: int = 512,
+    scale_factor: int = 2,
+    overwrite: bool = False,
+) -> Iterator[OmeZarrWriter]:
+    """Write an OME-Zarr image block by block, for images larger than memory.
+
+    When the block of code ends, the coarser levels are computed (block means, one block at a
+    time) and the folder gets its final name; if it raises, nothing remains. Where planes are
+    larger than a shard (8 x 8 chunks), blocks are first collected beside and then packed.
+
+    Parameters
+    ----------
+    path : str or Path
+        Final name of the folder.
+    shape_tczyx : sequence of int
+        (T, C, Z, Y, X).
+    dtype : NumPy type
+        Integer or float; pixels that are never written are 0.
+    channels : sequence of Channel
+        One for each channel, with name and color.
+    pixel_size_um, frame_interval_s, z_step_um : float or None
+        None where not known; then the file states no unit.
+    version : {"0.5", "0.4"}
+        Of OME-Zarr.
+    chunk : int
+        Side of a chunk, pixels.
+    scale_factor : int
+        Between levels.
+    overwrite : bool
+        Whether a folder of this name is replaced.
+
+    Yields
+    ------
+    OmeZarrWriter
+
+    Raises
+    ------
+    FileError
+        The folder exists, or cannot be written.
+    InputError
+        Shape, type or version are not usable.
+
+    References
+    ----------
+    .. [1] https://ngff.openmicroscopy.org/0.5/
+    """
+    layout = _Layout(version, chunk, scale_factor, pixel_size_um, frame_interval_s, z_step_um)
+    shape, kind = _checked(shape_tczyx, dtype, channels)
+    path = Path(path)
+    with atomic_dir(path, replace=overwrite) as part:
+        group = _root(part, layout)
+        if layout.sharded(shape):
+            plain = _Layout("0.4", chunk, scale_factor, None, None, None)
+            side = zarr.open_group(part / _STAGING, mode="w", zarr_format=2)
+            staging = plain.array(side, "0", shape, kind)
+            yield OmeZarrWriter(staging)
+            _fill(layout.array(group, "0", shape, kind), lambda *at: staging[at])
+            shutil.rmtree(part / _STAGING)
+        else:
+            yield OmeZarrWriter(layout.array(group, "0", shape, kind))
+        _finish_image(group, layout, path.stem, channels)
+
+
+def write_ome_zarr(
+    image: Image,
+    path: str | Path,
+    *,
+    version: Version = "0.5",
+    labels: Mapping[str, LazyArray] | None = None,
+    chunk: int = 512,
+    scale_factor: int = 2,
+    overwrite: bool = False,
+) -> Path:
+    """Write an image as OME-Zarr, block by block: it need not fit into memory.
+
+    Parameters
+    ----------
+    image : Image
+    path : str or Path
+        Final name of the folder.
+    version : {"0.5", "0.4"}
+        Of OME-Zarr.
+    labels : mapping of name to integer array, optional
+        Written as ``labels/NAME``: (Y, X), (T, Y, X) or (T, 1, Z, Y, X), as large as the
+        image. Coarser levels take every `scale_factor`-th pixel.
+    chunk, scale_factor, overwrite
+        As for `create_ome_zarr`.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    FileError
+        The folder exists, or cannot be written.
+    InputError
+        Labels that are not integers or of another size, or an unknown version.
+    """
+    layout = _Layout(
+        version,
+        chunk,
+        scale_factor,
+        image.pixel_size_um,
+        image.frame_interval_s,
+        image.z_step_um,
+    )
+    shape, kind = _checked(image.shape, image.dtype, image.channels)
+    sets = {name: _labels_5d(name, array, shape) for name, array in (labels or {}).items()}
+    path = Path(path)
+    with atomic_dir(path, replace=overwrite) as part:
+        group = _root(part, layout)
+        _fill(layout.array(group, "0", shape, kind), lambda *at: image.data[at])
+        _finish_image(group, layout, path.stem, image.channels)
+        if sets:
+            inner = group.create_group("labels")
+            layout.set_metadata(inner, {"labels": list(sets)})
+        for name, array in sets.items():
+            _write_labels(inner.create_group(name), layout, name, array)
+    return path
+
+
+_Read = Callable[[int, int, int, slice, slice], Any]
+
+
+def _checked(
+    shape: Sequence[int], dtype: Any, channels: Sequence[Channel]
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    kind = np.dtype(dtype)
+    if len(shape) != 5 or min(shape) < 1 or kind.kind not in "uif":
+        raise InputError(
+            f"an image of shape {tuple(shape)} and type {kind}",
+            "give five axes T C Z Y X of at least 1, integers or floats",
+        )
+    if len(channels) != shape[1]:
+        raise InputError(
+            f"{len(channels)} channel names for {shape[1]} channels", "name each channel once"
+        )
+    return tuple(int(n) for n in shape), kind.newbyteorder("=")
+
+
+def _root(folder: Path, layout: _Layout) -> zarr.Group:
+    return zarr.open_group(folder, mode="w", zarr_format=3 if layout.version == "0.5" else 2)
+
+
+def _fill(target: zarr.Array[Any], read: _Read) -> None:
+    """Fill an array shard by shard, or by a few chunks where it has no shards."""
+    sides = target.shards or target.chunks
+    high, wide = (max(side, _BLOCK_PX // side * side) for side in sides[-2:])
+    n_t, n_c, n_z, height, width = target.shape
+    for t, c, z in np.ndindex(n_t, n_c, n_z):
+        for top in range(0, height, high):
+            for left in range(0, width, wide):
+                y, x = slice(top, min(top + high, height)), slice(left, min(left + wide, width))
+                target[t, c, z, y, x] = np.asarray(read(t, c, z, y, x))
+
+
+def _coarser(
+    group: zarr.Group,
+    layout: _Layout,
+    reduce: Callable[[Array, int], Array],
+) -> tuple[zarr.Array[Any], int]:
+    """Compute all levels from level 0; returns the coarsest and the number of levels."""
+    finest = group["0"]
+    assert isinstance(finest, zarr.Array)  # made by the caller
+    source = finest
+    shapes = layout.shapes(finest.shape)
+    for number, shape in enumerate(shapes[1:], 1):
+        target = layout.array(group, str(number), shape, np.dtype(finest.dtype))
+        _fill(target, _Shrunk(source, layout.scale_factor, reduce))
+        source = target
+    return source, len(shapes)
+
+
+@dataclass(frozen=True)
+class _Shrunk:
+    """Reads blocks of the next coarser level; holds one small block of the finer at a time."""
+
+    source: zarr.Array[Any]
+    factor: int
+    reduce: Callable[[Array, int], Array]
+
+    def __call__(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        f = self.factor
+        out = np.empty((y.stop - y.start, x.stop - x.start), self.source.dtype)
+        for top in range(y.start, y.stop, _BLOCK_PX):
+            for left in range(x.start, x.stop, _BLOCK_PX):
+                down, right = min(top + _BLOCK_PX, y.stop), min(left + _BLOCK_PX, x.stop)
+                fine = np.asarray(self.source[t, c, z, top * f : down * f, left * f : right * f])
+                rows = slice(top - y.start, down - y.start)
+                columns = slice(left - x.start, right - x.start)
+                out[rows, columns] = self.reduce(fine, f)
+        return out
+
+
+def block_mean(fine: Array, factor: int) -> Array:
+    """Mean of `factor` x `factor` blocks, rounded for integers; at the far edges of what is there.
+
+    Parameters
+    ----------
+    fine : (Y, X) array
+    factor : int
+
+    Returns
+    -------
+    (ceil(Y / factor), ceil(X / factor)) array of the same type
+    """
+    height, width = fine.shape
+    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
+    exact = np.float64 if fine.dtype.itemsize > 2 and fine.dtype != np.float32 else np.float32
+    if height % factor == 0 and width % factor == 0:
+        # (Y, X) -> (Y / f, f, X / f, f)
+        split = fine.reshape(len(rows), factor, len(columns), factor)
+        mean = split.mean((1, 3), dtype=exact)
+    else:
+        total = np.add.reduceat(np.add.reduceat(fine.astype(exact), rows, 0), columns, 1)
+        counts = np.outer(np.minimum(height - rows, factor), np.minimum(width - columns, factor))
+        mean = total / counts
+    if fine.dtype.kind in "ui":
+        mean = np.rint(mean)
+    return np.asarray(mean.astype(fine.dtype))
+
+
+def every_nth(fine: Array, factor: int) -> Array:
+    """Each `factor`-th pixel: no label appears that is not there."""
+    return fine[::factor, ::factor]
+
+
+def _finish_image(
+    group: zarr.Group, layout: _Layout, name: str, channels: Sequence[Channel]
+) -> None:
+    coarsest, n_levels = _coarser(group, layout, block_mean)
+    entries = []
+    for i, channel in enumerate(channels):
+        color = channel.color or ("FFFFFF" if len(channels) == 1 else _COLORS[i % len(_COLORS)])
+        entries.append(
+            {
+                "label": channel.name,
+                "color": color.lstrip("#").upper(),
+                "active": True,
+                "window": _window(coarsest, i),
+            }
+        )
+    model = "greyscale" if len(channels) == 1 else "color"
+    omero = {"channels": entries, "rdefs": {"model": model, "defaultT": 0, "defaultZ": 0}}
+    layout.set_metadata(
+        group,
+        {"multiscales": [layout.multiscales(name, n_levels, shifted=True)], "omero": omero},
+    )
+
+
+def _window(coarsest: zarr.Array[Any], channel: int) -> dict[str, float]:
+    """Range to display: percentiles 0.1 and 99.9 of the coarsest level of up to 32 planes."""
+    n_t, _, n_z = coarsest.shape[:3]
+    places = list(np.ndindex(n_t, n_z))
+    planes = [
+        np.asarray(coarsest[t, channel, z]).ravel()
+        for t, z in places[:: max(1, math.ceil(len(places) / 32))]
+    ]
+    values = np.concatenate(planes)
+    values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    low, high = np.percentile(values, (0.1, 99.9)) if values.size else (0.0, 1.0)
+    dtype = np.dtype(coarsest.dtype)
+    if dtype.kind == "f":
+        least, most = (values.min(), values.max()) if values.size else (0.0, 1.0)
+    else:
+        least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    end = high if high > low else low + 1
+    return {"start": float(low), "end": float(end), "min": float(least), "max": float(most)}
+
+
+def _labels_5d(name: str, array: LazyArray, shape: tuple[int, ...]) -> LazyArray:
+    """Labels with the five axes of the image, one channel."""
+    t, _, z, y, x = shape
+    wanted = (t, 1, z, y, x)
+    if not name or "/" in name or "\\" in name or name.startswith("."):
+        raise InputError(f"labels are named {name!r}", "give a plain name such as 'cells'")
+    if np.dtype(array.dtype).kind not in "bui":
+        raise InputError(f"labels {name!r} are of type {array.dtype}", "give integers")
+    n_axes = len(array.shape)
+    fits = {
+        2: (t, z) == (1, 1) and tuple(array.shape) == (y, x),
+        3: z == 1 and tuple(array.shape) == (t, y, x),
+        5: tuple(array.shape) == wanted,
+    }.get(n_axes, False)
+    if not fits:
+        raise InputError(
+            f"labels {name!r} have shape {tuple(array.shape)}, the image {shape}",
+            "give (Y, X), (T, Y, X) or (T, 1, Z, Y, X) of the image's size",
+        )
+    return array if n_axes == 5 else np.asarray(array).reshape(wanted)
+
+
+def _write_labels(group: zarr.Group, layout: _Layout, name: str, array: LazyArray) -> None:
+    dtype = np.dtype(array.dtype)
+    kind = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+    shape = tuple(array.shape)
+    _fill(layout.array(group, "0", shape, kind), lambda *at: array[at])
+    _, n_levels = _coarser(group, layout, every_nth)
+    about: dict[str, Any] = {"source": {"image": "../../"}}
+    if layout.version == "0.4":
+        about = {"version": "0.4", **about}
+    layout.set_metadata(
+        group,
+        {
+            "multiscales": [layout.multiscales(name, n_levels, shifted=False)],
+            "image-label": about,
+        },
+    )

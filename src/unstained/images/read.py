@@ -1,0 +1,368 @@
+"""One way in for every file: a lazy `Image`, whatever the format."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, FileError, InputError
+from .image import Array, Channel, Image, LazyArray, LazyPlanes, Planes
+
+__all__ = ["SUFFIXES", "fields_of", "read_image", "read_labels", "split_selector"]
+
+_TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk")
+_RASTER = (".png", ".jpg", ".jpeg")
+_VENDOR = (".czi", ".nd2", ".lif")
+SUFFIXES = (*_TIFF, *_RASTER, ".npy", ".zarr", *_VENDOR)
+"""Endings of the files that can be read."""
+
+LARGEST_PIXEL_UM = 100.0
+"""A pixel this large sees no cell: a size above it is a mistake of units."""
+
+_LOSSY_GREY = 2
+"""Grey values by which the samples of an 8-bit grey pixel may differ after JPEG."""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A path with what is selected inside it: ``PATH#field=2#DAPI``."""
+
+    path: Path
+    field: int | None = None
+    channel: str | None = None
+
+
+def split_selector(spec: str | Path) -> Selector:
+    """Take ``PATH``, ``PATH#CHANNEL``, ``PATH#field=2`` or ``PATH#field=2#CHANNEL`` apart.
+
+    A file whose own name contains ``#`` is found under its whole name.
+    """
+    text = str(spec)
+    if "#" not in text or Path(text).exists():
+        return Selector(Path(text))
+    name, *parts = text.split("#")
+    field = channel = None
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if equals and key == "field" and value.isdigit():
+            field = int(value)
+        else:
+            channel = part
+    return Selector(Path(name), field, channel or None)
+
+
+def read_image(
+    path: str | Path,
+    *,
+    pixel_size_um: float | None = None,
+    frame_interval_s: float | None = None,
+    channel_names: Sequence[str] | None = None,
+    axes: str | None = None,
+) -> Image:
+    """Open an image file; pixels are read where they are asked for, in their own type.
+
+    TIFF (OME, ImageJ, BigTIFF, pyramids), PNG, JPEG, OME-Zarr 0.4 and 0.5, NumPy ``.npy``;
+    with the extra ``formats`` also CZI, ND2 and LIF. Grey that is stored as RGB becomes one
+    channel; every block that is read later is checked to be grey too.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``PATH#CHANNEL`` takes one channel, by name or position from 0; of a color image
+        ``#R``, ``#G`` or ``#B``. ``PATH#field=2`` takes one of several fields (see
+        `fields_of`). A field of a plate is a path: ``plate.zarr/B/3/0``.
+    pixel_size_um, frame_interval_s : float, optional
+        Micrometers and seconds, in place of what the file says.
+    channel_names : sequence of str, optional
+        In place of the names in the file.
+    axes : str, optional
+        Letters of ``TCZYX`` where the file does not name its axes. Without them the planes
+        of a TIFF stack and of a three-axis ``.npy`` are Z, as in ImageJ.
+
+    Returns
+    -------
+    Image
+        Axes (T, C, Z, Y, X).
+
+    Raises
+    ------
+    FileError
+        Absent, empty, cut short, damaged or of an unknown type.
+    DataError
+        Real color, several fields, or axes that are not known.
+    InputError
+        A size, an interval or the names given are not usable.
+    MissingExtra
+        A vendor's format without the extra ``formats``.
+    """
+    chosen = split_selector(path)
+    file = chosen.path
+    if pixel_size_um is not None:
+        _check_given("pixel_size_um", pixel_size_um, LARGEST_PIXEL_UM)
+    if frame_interval_s is not None:
+        _check_given("frame_interval_s", frame_interval_s, math.inf)
+    n_fields = _count_fields(file)
+    if chosen.field is None and n_fields > 1:
+        raise DataError(
+            f"holds {n_fields} fields",
+            f"choose one, for example {_first_field(file)}",
+            file=file,
+        )
+    image, color = _open(file, chosen.field or 0, axes)
+    channel = chosen.channel
+    if color:
+        image = _without_color(image, channel)
+        if channel is not None and image.channels[0].name == channel.upper():
+            channel = None  # taken already
+    image = _plausible(image)
+    if channel_names is not None:
+        if isinstance(channel_names, str) or len(channel_names) != len(image.channels):
+            raise InputError(
+                f"{file}: {channel_names!r} does not name {len(image.channels)} channels",
+                "give a list with one name for each channel",
+            )
+        named = zip(image.channels, channel_names, strict=True)
+        image = replace(image, channels=tuple(replace(c, name=str(n)) for c, n in named))
+    if pixel_size_um is not None:
+        image = replace(image, pixel_size_um=float(pixel_size_um))
+    if frame_interval_s is not None:
+        image = replace(image, frame_interval_s=float(frame_interval_s))
+    return image if channel is None else image.channel(channel)
+
+
+def read_labels(path: str | Path) -> Array:
+    """Read an image of labels: 0 is background, each object has a number.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_image`; an OME-Zarr image gives its labels where it has one set of them.
+
+    Returns
+    -------
+    (Y, X) integer array
+
+    Raises
+    ------
+    DataError
+        More than one plane, or numbers that are not integers.
+    """
+    chosen = split_selector(path)
+    _check_there(chosen.path)
+    if _is_zarr(chosen.path):
+        from .ome_zarr import find_labels
+
+        path = find_labels(chosen.path)
+    elif chosen.path.suffix.lower() == ".png":
+        from .raster import read_palette_indices
+
+        indices = read_palette_indices(chosen.path)
+        if indices is not None:
+            return indices
+    image = read_image(path)
+    if image.shape[:3] != (1, 1, 1):
+        raise DataError(
+            f"has shape {image.shape} (T, C, Z, Y, X)", "give one plane of labels", file=path
+        )
+    labels = image.plane()
+    if labels.dtype.kind == "f":
+        whole = labels.astype(np.int64)
+        if not np.array_equal(whole, labels):
+            raise DataError(
+                "holds numbers that are not integers", "give an image of labels", file=path
+            )
+        return whole
+    return labels
+
+
+def fields_of(path: str | Path) -> list[str]:
+    """Paths of the fields in a file or plate, each to be given to `read_image`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A plate or well (OME-Zarr), a file with several positions (OME-TIFF, CZI, ND2, LIF),
+        or any image, which is its own only field.
+
+    Returns
+    -------
+    list of str
+        In the order of the file; for a plate row by row.
+    """
+    file = split_selector(path).path
+    _check_there(file)
+    if _is_zarr(file):
+        from .ome_zarr import zarr_fields
+
+        return [str(field) for field in zarr_fields(file)]
+    n_fields = _count_fields(file)
+    return [str(file)] if n_fields == 1 else [f"{file}#field={i}" for i in range(n_fields)]
+
+
+def _first_field(file: Path) -> str:
+    return fields_of(file)[0]
+
+
+def _is_zarr(file: Path) -> bool:
+    return file.is_dir()
+
+
+def _check_there(file: Path) -> None:
+    if not file.exists():
+        raise FileError("does not exist", "check the path", file=file)
+    if file.is_file() and file.stat().st_size == 0:
+        raise FileError("is empty (0 bytes)", "copy it again from its origin", file=file)
+
+
+def _kind(file: Path) -> str:
+    suffix = file.suffix.lower()
+    if _is_zarr(file):
+        return "zarr"
+    for kind, endings in (("tiff", _TIFF), ("raster", _RASTER), ("vendor", _VENDOR)):
+        if suffix in endings:
+            return kind
+    if suffix == ".npy":
+        return "npy"
+    raise FileError(
+        f"is of a type that is not read ({suffix or 'no ending'})",
+        f"convert it to OME-TIFF or OME-Zarr; read are {', '.join(SUFFIXES)}",
+        file=file,
+    )
+
+
+def _count_fields(file: Path) -> int:
+    _check_there(file)
+    match _kind(file):
+        case "tiff":
+            from .tiff import tiff_fields
+
+            return tiff_fields(file)
+        case "vendor":
+            from .vendor import vendor_fields
+
+            return vendor_fields(file)
+        case "zarr":
+            from .ome_zarr import zarr_fields
+
+            return len(zarr_fields(file))
+    return 1
+
+
+def _open(file: Path, field: int, axes: str | None) -> tuple[Image, bool]:
+    match _kind(file):
+        case "tiff":
+            from .tiff import open_tiff
+
+            return open_tiff(file, field=field, axes=axes)
+        case "raster":
+            from .raster import open_raster
+
+            return open_raster(file)
+        case "npy":
+            from .raster import open_npy
+
+            return open_npy(file, axes=axes)
+        case "vendor":
+            from .vendor import open_vendor
+
+            return open_vendor(file, field=field)
+    from .ome_zarr import open_ome_zarr, zarr_fields
+
+    return open_ome_zarr(zarr_fields(file)[field]), False
+
+
+# Sizes -------------------------------------------------------------------------------------
+
+
+def _check_given(name: str, value: float, largest: float) -> None:
+    if not (math.isfinite(value) and 0 < value <= largest):
+        most = "" if math.isinf(largest) else f" and at most {largest:g}"
+        unit = "micrometers" if name.endswith("um") else "seconds"
+        raise InputError(f"{name} is {value}", f"give {unit}, above 0{most}")
+
+
+def _plausible(image: Image) -> Image:
+    """Sizes that cannot be true are unknown sizes, with a warning."""
+    pixel, step, interval = image.pixel_size_um, image.z_step_um, image.frame_interval_s
+    if pixel is not None and not (math.isfinite(pixel) and 0 < pixel <= LARGEST_PIXEL_UM):
+        warnings.warn(
+            f"{image.source}: the file gives a pixel size of {pixel:g} um, which cannot be; "
+            "it is taken as unknown: give pixel_size_um",
+            stacklevel=3,
+        )
+        pixel = None
+    if interval is not None and not (math.isfinite(interval) and interval > 0):
+        if interval != 0:  # 0 is what writers put where nothing was measured
+            warnings.warn(
+                f"{image.source}: the file gives a frame interval of {interval:g} s, which "
+                "cannot be; it is taken as unknown: give frame_interval_s",
+                stacklevel=3,
+            )
+        interval = None
+    if step is not None and not (math.isfinite(step) and step > 0):
+        step = None
+    return replace(image, pixel_size_um=pixel, z_step_um=step, frame_interval_s=interval)
+
+
+# Color -------------------------------------------------------------------------------------
+
+
+class GreyPlanes(LazyPlanes):
+    """Grey that is stored as red, green and blue, as one channel."""
+
+    def __init__(self, data: LazyArray, source: Path | None) -> None:
+        t, _, z, y, x = data.shape
+        super().__init__((t, 1, z, y, x), data.dtype)
+        self._data = data
+        self._source = source
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        samples = np.asarray(self._data[t, :3, z, y, x])
+        if samples.shape[0] < 3:  # grey and transparency
+            return np.asarray(samples[0])
+        spread = samples.max(0) - samples.min(0)
+        allowed = _LOSSY_GREY if self.dtype == np.uint8 else 0
+        if (spread > allowed).any():
+            raise DataError(
+                "is a color image",
+                "export the grey values of each channel, or take one color: PATH#R, #G or #B",
+                file=self._source,
+            )
+        return np.asarray(samples[1])
+
+
+def _without_color(image: Image, channel: str | None) -> Image:
+    """One grey channel; or the color that was chosen by name."""
+    names = ["R", "G", "B"] if image.shape[1] > 2 else ["C0"]
+    if image.shape[1] > 4:
+        raise DataError(
+            "has several channels, each of them in color",
+            "export the grey values of each channel",
+            file=image.source,
+        )
+    if channel is not None and channel.upper() in names:
+        i = names.index(channel.upper())
+        return replace(
+            image,
+            data=Planes(image.data, [i]),
+            channels=(Channel(names[i]),),
+            levels=tuple(Planes(level, [i]) for level in image.levels),
+        )
+    grey = GreyPlanes(image.data, image.source)
+    for block in _some_blocks(grey.shape):
+        _ = grey[block]
+    levels = tuple(GreyPlanes(level, image.source) for level in image.levels)
+    return replace(image, data=grey, channels=(Channel("C0"),), levels=levels)
+
+
+def _some_blocks(shape: tuple[int, ...]) -> list[tuple[int | slice, ...]]:
+    """A 4 x 4 grid of blocks of 64 x 64 px on the first plane: enough to see a color early."""
+    height, width = shape[-2:]
+    tops = sorted({max(0, round(i * (height - 64) / 3)) for i in range(4)})
+    lefts = sorted({max(0, round(i * (width - 64) / 3)) for i in range(4)})
+    return [(0, 0, 0, slice(y, y + 64), slice(x, x + 64)) for y in tops for x in lefts]
