@@ -1,0 +1,313 @@
+"""What one image is worth: background, noise, both signal-to-noise ratios, saturation, focus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import InputError
+from .image import Array
+
+__all__ = [
+    "Background",
+    "Spectrum",
+    "background",
+    "c_max",
+    "foreground_mask",
+    "noise_variance",
+    "saturation",
+    "snr_rms",
+    "snr_var",
+    "spectrum",
+]
+
+_MAD_TO_SD = 1.4826  # of a normal distribution
+_LEVELS = 16  # groups of equal brightness in which noise is estimated
+_LEAST_BACKGROUND = 50  # pixels, to speak of a background
+_SPIKE = 10  # times as many pixels at the limit as on the levels before it
+
+
+class Background(NamedTuple):
+    """The grey level without stain, and the noise around it (grey values)."""
+
+    level: float
+    sd: float
+
+
+def background(image: Array) -> Background:
+    """Level and noise of the darkest common grey value.
+
+    The level is the half-sample mode [1]_ of the smoothed image (Gaussian, sigma 1 px), which
+    bright cells do not move. The noise is the standard deviation of the image itself over the
+    pixels whose smoothed value lies below the level, or as far above it as the first percentile
+    lies below: dim cells do not widen it.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+
+    References
+    ----------
+    .. [1] Bickel & Fruehwirth (2006), Comput Stat Data Anal 50:3500, doi 10.1016/j.csda.2005.07.011
+    """
+    image = _plane(image)
+    smooth = ndimage.gaussian_filter(image, 1)
+    values = np.sort(smooth, axis=None)
+    level = _half_sample_mode(values)
+    low = values[values <= level]
+    width = level - float(np.quantile(low, 0.01))
+    inside = image[np.abs(smooth - level) <= width]
+    return Background(float(level), float(inside.std()) if inside.size > 1 else 0.0)
+
+
+def foreground_mask(image: Array) -> Array:
+    """Where the image is brighter than its background.
+
+    Smoothed (Gaussian, sigma 1 px) value above the level by three times the smoothed
+    background's spread, which is taken from the values below the level.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+
+    Returns
+    -------
+    (Y, X) bool array
+    """
+    image = _plane(image)
+    smooth = ndimage.gaussian_filter(image, 1)
+    level = _half_sample_mode(np.sort(smooth, axis=None))
+    below = level - smooth[smooth < level]
+    spread = _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
+    return np.asarray(smooth > level + 3 * spread)
+
+
+def snr_rms(image: Array, foreground: Array | None = None) -> float:
+    """Signal-to-noise ratio by the root-mean-square method.
+
+    snr_rms = (mean_signal - mean_noise) / sd_noise, where signal is the foreground and noise
+    the background. It measures contrast, and is not the ratio in `c_max`.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+    foreground : (Y, X) bool array, optional
+        Where the stain is; by default `foreground_mask`.
+
+    Returns
+    -------
+    float
+        nan where there is no background or no foreground; inf where the background is flat.
+    """
+    image = _plane(image)
+    mask = foreground_mask(image) if foreground is None else np.asarray(foreground, bool)
+    if mask.shape != image.shape:
+        raise InputError(f"foreground is {mask.shape}, image {image.shape}", "both must be (Y, X)")
+    if not mask.any() or np.count_nonzero(~mask) < _LEAST_BACKGROUND:
+        return float("nan")
+    noise = image[~mask]
+    contrast = float(image[mask].mean() - noise.mean())
+    sd = float(noise.std())
+    return contrast / sd if sd > 0 else float("inf")
+
+
+def noise_variance(image: Array) -> float:
+    """Variance of the noise that is independent from pixel to pixel.
+
+    The image is filtered with Immerkaer's difference of two Laplacians [1]_, which is blind to
+    constant and linear shading and multiplies the variance of white noise by 36. In place of
+    the mean over the image, which edges inflate, the median absolute value is taken within 16
+    groups of pixels of like brightness (3 x 3 mean), since photon noise grows with the signal;
+    the mean over the groups is the variance per pixel.
+
+    Noise that is correlated (resampled, compressed, denoised images) is underestimated; see
+    `Spectrum.smoothed`. It is never taken to be less than that of rounding, step^2 / 12.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+        3 px or more each way.
+
+    References
+    ----------
+    .. [1] Immerkaer (1996), Comput Vis Image Underst 64:300, doi 10.1006/cviu.1996.0060
+    """
+    rounding = _step(np.asarray(image)) ** 2 / 12
+    image = _plane(image)
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
+    residual = np.abs(ndimage.convolve(image, kernel)[1:-1, 1:-1]).ravel()
+    order = np.argsort(ndimage.uniform_filter(image, 3)[1:-1, 1:-1], axis=None, kind="stable")
+    groups = np.array_split(residual[order], min(_LEVELS, max(1, residual.size // 100)))
+    variance = sum(g.size * float(np.median(g)) ** 2 for g in groups) / residual.size
+    return max(variance * _MAD_TO_SD**2 / 36, rounding)
+
+
+def snr_var(image: Array, noise: float | None = None) -> float:
+    """Signal-to-noise ratio of variances, var(signal) / var(noise).
+
+    var(signal) is the image's variance less the noise's: they are uncorrelated.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+    noise : float, optional
+        Variance of the noise, squared grey values; by default `noise_variance`.
+
+    Returns
+    -------
+    float
+        0 or more; inf for an image without noise; nan for a constant one.
+    """
+    variance = noise_variance(image) if noise is None else float(noise)
+    total = float(np.var(_plane(image)))
+    if total == 0:
+        return float("nan")
+    return max(total - variance, 0.0) / variance if variance > 0 else float("inf")
+
+
+def c_max(snr_var: float) -> float:
+    """The highest Pearson r that any prediction can reach with a noisy target.
+
+    c_max = sqrt(SNR / (1 + SNR)), for noise that is uncorrelated with the signal [1]_.
+
+    Parameters
+    ----------
+    snr_var : float
+        var(signal) / var(noise); *not* `snr_rms`.
+
+    References
+    ----------
+    .. [1] Imboden et al. (2021), Sci Rep 11:6728, doi 10.1038/s41598-021-85905-z
+    """
+    if snr_var < 0:
+        raise InputError(f"snr_var is {snr_var}", "a ratio of variances is not negative")
+    return 1.0 if np.isinf(snr_var) else float(np.sqrt(snr_var / (1 + snr_var)))
+
+
+def saturation(image: Array) -> float:
+    """Share of the pixels that are clipped at the highest value.
+
+    The highest value counts as a limit if it is that of the type, or if ten times as many
+    pixels stand there as on the levels just below on average (a 12-bit camera in a 16-bit file,
+    a clipped normalization). Otherwise the share is 0.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+    """
+    image = np.asarray(image)
+    top = image.max()
+    at_top = np.count_nonzero(image == top)
+    if image.dtype.kind in "iu" and top == np.iinfo(image.dtype).max:
+        return float(at_top / image.size)
+    low, high = float(image.min()), float(top)
+    if low == high or at_top < 4:
+        return 0.0
+    near = image[(image < top) & (image >= high - 0.05 * (high - low))]
+    per_level = near.size / max(np.unique(near).size, 1)
+    return float(at_top / image.size) if at_top > _SPIKE * max(per_level, 1) else 0.0
+
+
+class Spectrum(NamedTuple):
+    """How the power of an image is spread over frequencies.
+
+    Attributes
+    ----------
+    sharpness : float
+        Share of the power between 0.01 and 0.25 cycles per pixel that lies above 0.05, noise
+        subtracted: 0 for blur, larger for fine detail. Compare it between images of one kind.
+    smoothed : bool
+        The finest frequencies (corner, above 0.6) hold less than 1/1000 of the power at 0.25:
+        the image has been enlarged, smoothed or denoised, and its noise cannot be estimated.
+    """
+
+    sharpness: float
+    smoothed: bool
+
+
+def spectrum(image: Array) -> Spectrum:
+    """Radial power spectrum of the windowed image, in two figures.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+        16 px or more each way.
+    """
+    image = _plane(image)
+    height, width = image.shape
+    if min(height, width) < 16 or image.min() == image.max():
+        return Spectrum(float("nan"), False)
+    window = np.hanning(height)[:, None] * np.hanning(width)
+    power = np.abs(np.fft.rfft2((image - image.mean()) * window)) ** 2 / (window**2).sum()
+    f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    corner = float(power[f > 0.6].mean())
+    middle = float(power[(f > 0.22) & (f < 0.28)].mean())
+    signal = np.maximum(power - corner, 0)
+    fine = float(signal[(f > 0.05) & (f < 0.25)].sum())
+    coarse = float(signal[(f > 0.01) & (f <= 0.05)].sum())
+    sharpness = fine / (fine + coarse) if fine + coarse > 0 else float("nan")
+    return Spectrum(sharpness, corner < 1e-3 * middle)
+
+
+@dataclass(frozen=True)
+class ImageQuality:
+    """All figures of one plane; NaN where they mean nothing."""
+
+    background: float
+    noise_sd: float
+    snr_rms: float
+    snr_var: float
+    c_max: float
+    saturation: float
+    sharpness: float
+    smoothed: bool
+    constant: bool
+
+
+def image_quality(image: Array) -> ImageQuality:
+    """Measure one (Y, X) plane."""
+    image = np.asarray(image)
+    constant = bool(image.min() == image.max())
+    if constant:
+        nan = float("nan")
+        return ImageQuality(float(image.flat[0]), 0.0, nan, nan, nan, 0.0, nan, False, True)
+    ratio = snr_var(image)
+    seen = spectrum(image)
+    return ImageQuality(
+        background(image).level,
+        float(np.sqrt(noise_variance(image))),
+        snr_rms(image),
+        ratio,
+        c_max(ratio),
+        saturation(image),
+        seen.sharpness,
+        seen.smoothed,
+        False,
+    )
+
+
+def _plane(image: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    image = np.asarray(image)
+    if image.ndim != 2:
+        raise InputError(f"image has shape {image.shape}", "give one plane (Y, X)")
+    return image.astype(np.float64)
+
+
+def _half_sample_mode(values: Array) -> float:
+    """Mode of sorted values: the densest half, halved again until two or three are left."""
+    while values.size > 3:
+        half = (values.size + 1) // 2
+        start = int(np.argmin(values[half - 1 :] - values[: values.size - half + 1]))
+        values = values[start : start + half]
+    return float(values.mean())
+
+
+def _step(image: Array) -> float:
+    """Distance of grey levels of an integer image; 0 for floats."""
+    if image.dtype.kind not in "iu":
+        return 0.0
+    levels = np.unique(image).astype(np.int64)
+    return float(np.gcd.reduce(np.diff(levels))) if levels.size > 1 else 1.0
