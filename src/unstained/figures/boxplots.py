@@ -16,6 +16,7 @@ from .style import PALETTE, house_style, new_figure
 __all__ = ["score_boxplots"]
 
 _FEW = 8  # below, quartiles say less than the values themselves: all are drawn
+_NO_BOX = 5  # below, there is no box but a line at the median
 
 
 def score_boxplots(
@@ -28,8 +29,8 @@ def score_boxplots(
     """Draw a box for each marker and model.
 
     Box: quartiles with the median; whiskers to the last value within 1.5 times the box;
-    everything beyond is drawn as a point, and where there are fewer than eight values all are.
-    Comparisons that are not significant are not drawn.
+    everything beyond is drawn as a point. Fewer than eight values are all drawn as points, fewer
+    than five without a box. Comparisons that are not significant are not drawn.
 
     Parameters
     ----------
@@ -92,6 +93,15 @@ def _boxes(
         if not values.size:
             continue
         x = position[marker, model]
+        if values.size < _FEW:
+            face = "white" if values.size >= _NO_BOX else color
+            ax.plot(
+                np.full(values.size, x), values, "o", ms=3, mfc=face, mec="0.2", mew=0.5, zorder=4
+            )
+        if values.size < _NO_BOX:
+            half = 0.31 / n_models
+            ax.plot([x - half, x + half], [np.median(values)] * 2, color="black", lw=1.1, zorder=3)
+            continue
         line: dict[str, Any] = {"color": "0.2", "lw": 0.7}
         ax.boxplot(
             [values],
@@ -112,8 +122,6 @@ def _boxes(
                 "mew": 0.3,
             },
         )
-        if values.size < _FEW:
-            ax.plot(np.full(values.size, x), values, "o", ms=2.6, mfc=color, mec="0.2", mew=0.4)
 
 
 def _brackets(
@@ -125,7 +133,7 @@ def _brackets(
     """A bracket with stars over each significant comparison, short ones lowest."""
     low, high = float(scores["value"].min()), float(scores["value"].max())
     step = 0.075 * (high - low or 1.0)
-    floor = dict.fromkeys(scores["marker"], high + 0.6 * step)
+    floor = (scores.groupby("marker")["value"].max() + 0.6 * step).to_dict()
     drawn = comparisons[comparisons["stars"].str.startswith("*")]
     spans = [
         (abs(position[m, a] - position[m, b]), m, a, b, text)

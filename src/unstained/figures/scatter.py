@@ -43,13 +43,15 @@ def amount_scatter(amounts: Mapping[str, Amounts]) -> Figure:
     """
     if not amounts:
         raise InputError("no amounts to draw", "give one marker at least")
-    columns = min(len(amounts), 4)
+    columns = 2 if len(amounts) == 4 else min(len(amounts), 3)
     rows = -(-len(amounts) // columns)
     with house_style():
-        figure = new_figure(max(2.6, min(7.2, 2.4 * columns)), 2.35 * rows + 0.1)
+        figure = new_figure(2.6 if columns == 1 else 2.4 * columns, 2.5 * rows)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax, (marker, of_marker) in zip(axes, amounts.items(), strict=False):
-            _panel(ax, marker, of_marker)
+        for i, (marker, of_marker) in enumerate(amounts.items()):
+            _panel(axes[i], marker, of_marker)
+            if i % columns:
+                axes[i].set_ylabel("")
         for ax in axes[len(amounts) :]:
             ax.set_visible(False)
     return figure
@@ -76,6 +78,7 @@ def _panel(ax: Axes, marker: str, amounts: Amounts) -> None:
         ax.scatter(x, y, s=size, c=PALETTE[0], lw=0, alpha=0.45)
     ends = np.array([x.min(), x.max()])
     span = [min(x.min(), y.min()), max(x.max(), y.max())]
+    ax.set_box_aspect(1)
     ax.plot(span, span, color="0.45", lw=0.8, ls="--")
     if np.isfinite(fit.slope.estimate):
         line = fit.intercept.estimate / factor + fit.slope.estimate * ends

@@ -12,7 +12,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ..images.atomic import atomic_path
 
@@ -47,14 +46,9 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width_in: float, height_in: float, *, tight: bool = False) -> Figure:
-    """An empty figure, inches; 3.5 is one column of a journal page, 7.2 its full width.
-
-    `tight` brings images close to one another.
-    """
-    pad = 0.015 if tight else 0.04
-    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0.0, hspace=0.0)
-    return Figure(figsize=(width_in, height_in), dpi=200, layout=layout)
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """An empty figure, inches; 3.5 is one column of a journal page, 7.2 its full width."""
+    return Figure(figsize=(width_in, height_in), dpi=200, layout="constrained")
 
 
 def save_figure(figure: Figure, path: str | PathLike[str], *, dpi: int = 200) -> Path:
