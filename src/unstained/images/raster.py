@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 
 from ..errors import DataError, FileError
-from .image import Array, Channel, Image, LazyPlanes, as_image
+from .image import Array, Channel, Image, LazyArray, LazyPlanes, as_image
 
 __all__ = ["open_npy", "open_raster", "read_palette_indices"]
 
@@ -104,18 +104,17 @@ def open_npy(path: Path, *, axes: str | None = None) -> tuple[Image, bool]:
         The axes or the type are not usable.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
     except (ValueError, EOFError) as error:
         raise FileError(
             f"is no readable NumPy array ({error})",
             "write it again with numpy.save, without Python objects",
             file=path,
         ) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif" or array.size == 0:
-        kind = f"{array.dtype} of shape {array.shape}" if hasattr(array, "dtype") else "no array"
-        raise DataError(f"holds {kind}", "save integers or floats", file=path)
-    if array.dtype.kind == "b":
-        array = array.view(np.uint8)
+    if array.dtype.kind not in "buif" or array.size == 0:
+        raise DataError(
+            f"holds {array.dtype} of shape {array.shape}", "save integers or floats", file=path
+        )
     color = axes is None and array.ndim == 3 and array.shape[2] in (3, 4) and array.shape[0] > 4
     names = axes or ("YXC" if color else {2: "YX", 3: "ZYX", 5: "TCZYX"}.get(array.ndim))
     if names is None:
@@ -125,4 +124,18 @@ def open_npy(path: Path, *, axes: str | None = None) -> tuple[Image, bool]:
             file=path,
         )
     image = as_image(array, names, channels="RGBA"[: array.shape[2]] if color else ())
-    return Image(image.data, image.channels, source=path), color
+    return Image(NpyPlanes(path, names, image.data), image.channels, source=path), color
+
+
+class NpyPlanes(LazyPlanes):
+    """A ``.npy`` file, mapped into memory for each read."""
+
+    def __init__(self, path: Path, axes: str, ordered: LazyArray) -> None:
+        kind = np.dtype(np.uint8) if ordered.dtype.kind == "b" else ordered.dtype.newbyteorder("=")
+        super().__init__(ordered.shape, kind)
+        self._path = path
+        self._axes = axes
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        array = np.lib.format.open_memmap(self._path, mode="r")
+        return np.array(as_image(array, self._axes).data[t, c, z, y, x], self.dtype)

@@ -40,12 +40,12 @@ class Selector:
 def split_selector(spec: str | Path) -> Selector:
     """Take ``PATH``, ``PATH#CHANNEL``, ``PATH#field=2`` or ``PATH#field=2#CHANNEL`` apart.
 
-    A file whose own name contains ``#`` is found under its whole name.
+    An existing file whose own name contains ``#`` is found under its whole name.
     """
-    text = str(spec)
-    if "#" not in text or Path(text).exists():
-        return Selector(Path(text))
-    name, *parts = text.split("#")
+    pieces = str(spec).split("#")
+    cuts = range(len(pieces), 0, -1)
+    cut = next((i for i in cuts if Path("#".join(pieces[:i])).exists()), 1)
+    name, parts = "#".join(pieces[:cut]), pieces[cut:]
     field = channel = None
     for part in parts:
         key, equals, value = part.partition("=")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -201,6 +202,7 @@ def open_tiff(path: Path, *, field: int = 0, axes: str | None = None) -> tuple[I
         n_levels = len(series.levels)
         color, samples = _color(series, path)
         facts = facts_of(tif, field)
+    _warn_unless_square(facts, path)
     levels = [TiffPlanes(path, field, level, order) for level in range(n_levels)]
     n_channels = levels[0].shape[1]
     return (
@@ -215,6 +217,15 @@ def open_tiff(path: Path, *, field: int = 0, axes: str | None = None) -> tuple[I
         ),
         color,
     )
+
+
+def _warn_unless_square(facts: Facts, path: Path) -> None:
+    width, height = facts.pixel_size_um, facts.pixel_height_um
+    if width and height and abs(width / height - 1) > 0.01:
+        warnings.warn(
+            f"{path}: pixels are {width:g} um wide and {height:g} um high; the width is used",
+            stacklevel=4,
+        )
 
 
 def tiff_fields(path: Path) -> int:
