@@ -1,0 +1,240 @@
+"""Augmentation of geometry and intensity, drawn from a counter-based generator.
+
+One affine warp serves crop, rotation, scale and mirror at once, in one resampling, and the
+very same warp is applied to the label-free planes and to the stains.
+
+Which mirrors and quarter turns are true to an image depends on its optics. In phase contrast
+all eight are. Under oblique shading (differential interference contrast, or a phase image
+with a direction) the grey value follows the derivative of the phase along one axis: turning
+such an image by 180 degrees gives what the turned object would have given *with its contrast
+inverted*. `Symmetry` therefore carries a sign, and `find_symmetries` looks at the images and
+tells which of the sixteen (eight motions, two signs) they allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "ALL_MOTIONS",
+    "IDENTITY",
+    "Augmentation",
+    "Symmetry",
+    "apply_symmetry",
+    "crop_pair",
+    "find_symmetries",
+    "undo_symmetry",
+    "vary_intensity",
+]
+
+Floats = NDArray[np.float32]
+ReadWindow = Callable[[slice, slice], tuple[Floats, Floats]]
+
+
+class Symmetry(NamedTuple):
+    """A motion of the plane that an image's optics allow, and the sign that goes with it.
+
+    First transpose (if set), then flip axis Y, then axis X; `invert` multiplies the normalized
+    label-free planes by -1 (never the stains).
+    """
+
+    transpose: bool = False
+    flip_y: bool = False
+    flip_x: bool = False
+    invert: bool = False
+
+    def matrix(self) -> NDArray[np.float64]:
+        """The 2 x 2 matrix that takes (x, y) of the moved image to (x, y) of the original."""
+        m = np.diag([-1.0 if self.flip_x else 1.0, -1.0 if self.flip_y else 1.0])
+        swap = np.array([[0.0, 1.0], [1.0, 0.0]])
+        return swap @ m if self.transpose else m
+
+
+IDENTITY = Symmetry()
+ALL_MOTIONS = tuple(
+    Symmetry(t, y, x) for t in (False, True) for y in (False, True) for x in (False, True)
+)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far samples are varied; zero everywhere is none.
+
+    Attributes
+    ----------
+    rotation_deg : float
+        Rotation within +- this angle.
+    scale : float
+        Magnification within a factor exp(+- this).
+    contrast : float
+        Standard deviation of the logarithm of the contrast.
+    brightness : float
+        Standard deviation of an added constant, in standard deviations of the plane.
+    noise : float
+        Largest standard deviation of added noise, in standard deviations of the plane.
+    symmetries : tuple of Symmetry
+        One of these, at random; the identity alone for none.
+    """
+
+    rotation_deg: float = 0.0
+    scale: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    noise: float = 0.0
+    symmetries: tuple[Symmetry, ...] = (IDENTITY,)
+
+
+def apply_symmetry(planes: Floats, symmetry: Symmetry, *, signed: bool) -> Floats:
+    """Move (..., Y, X) planes; with `signed`, the inversion is applied too."""
+    out = planes
+    if symmetry.transpose:
+        out = np.swapaxes(out, -1, -2)
+    if symmetry.flip_y:
+        out = out[..., ::-1, :]
+    if symmetry.flip_x:
+        out = out[..., ::-1]
+    return -out if signed and symmetry.invert else out
+
+
+def undo_symmetry(planes: Floats, symmetry: Symmetry) -> Floats:
+    """Move (..., Y, X) planes back; signs are left alone (stains carry none)."""
+    out = planes
+    if symmetry.flip_x:
+        out = out[..., ::-1]
+    if symmetry.flip_y:
+        out = out[..., ::-1, :]
+    return np.swapaxes(out, -1, -2) if symmetry.transpose else out
+
+
+def crop_pair(
+    read: ReadWindow,
+    shape_yx: tuple[int, int],
+    size: int,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Cut one random patch from a field, moved and warped the same way in phase and stains.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(rows, columns)`` gives the window's normalized phase (P, y, x) and stains
+        (M, y, x), float32.
+    shape_yx : (int, int)
+        Of the field.
+    size : int
+        Side of the patch in pixels; beyond the field's edge it is mirrored.
+    augmentation : Augmentation
+        Geometry and symmetries are used here; intensity in `vary_intensity`.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (P, size, size), (M, size, size) float32 arrays
+    """
+    angle = np.deg2rad(augmentation.rotation_deg) * rng.uniform(-1, 1)
+    zoom = np.exp(augmentation.scale * rng.uniform(-1, 1))
+    symmetry = augmentation.symmetries[rng.integers(len(augmentation.symmetries))]
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+    linear = turn @ symmetry.matrix()
+    middle = (size - 1) / 2
+    reach = np.abs(linear).sum(axis=1) * middle  # of the patch, in x and y
+    end = np.array(shape_yx[::-1]) - 1
+    center = np.array([_between(r, e - r, rng) for r, e in zip(reach, end, strict=True)])
+    if np.isin(linear, (-1, 0, 1)).all():  # on the pixel grid nothing has to be resampled
+        center = np.round(center - middle) + middle
+    low = np.maximum(np.floor(center - reach).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(center + reach).astype(int) + 2, end + 1)
+    phase, stains = read(slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
+    affine = np.column_stack([linear, center - low - linear @ np.full(2, middle)])
+    warped = _warp(phase, affine, size)
+    if symmetry.invert:
+        np.negative(warped, out=warped)
+    return warped, _warp(stains, affine, size)
+
+
+def vary_intensity(phase: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
+    """Change contrast and brightness of all planes alike, and add noise."""
+    gain = np.exp(augmentation.contrast * rng.standard_normal())
+    shift = augmentation.brightness * rng.standard_normal()
+    out = phase * np.float32(gain) + np.float32(shift)
+    level = augmentation.noise * rng.random()
+    if level > 0:
+        out += np.float32(level) * rng.standard_normal(phase.shape, dtype=np.float32)
+    return out
+
+
+def find_symmetries(planes: Floats, *, tolerance: float = 0.25) -> tuple[Symmetry, ...]:
+    """Tell which motions of the plane leave the look of an image unchanged.
+
+    The look is summed up by the third moment of the grey-level differences over short lags
+    (a two-point cumulant, [1]_): s(d) = <(I(r + d) - I(r))^3>. It is odd in d: zero where
+    an image has no direction, large along the axis of oblique shading, where bright follows
+    dark. A motion is allowed, perhaps with inverted contrast, where s of the moved image
+    differs from s by less than `tolerance` of its norm; an image without a direction
+    allows all eight.
+
+    Parameters
+    ----------
+    planes : (P, Y, X) float32 array
+        Normalized planes of one image; symmetries are those of the sum of their moments.
+    tolerance : float
+        Share of the norm of s.
+
+    Returns
+    -------
+    tuple of Symmetry
+        The identity first. A sign is given only where inversion is needed.
+
+    References
+    ----------
+    .. [1] Mendel (1991), Proc. IEEE 79:278, on cumulants as features blind to symmetric noise.
+    """
+    reach = 4
+    lags = [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+    skew = np.zeros((2 * reach + 1, 2 * reach + 1))
+    spread = 0.0
+    for dy, dx in lags:
+        difference = _difference(planes, dy, dx)
+        skew[dy + reach, dx + reach] = np.mean(difference**3)
+        spread = max(spread, float(np.mean(difference**2)))
+    norm = float(np.sqrt(np.mean(skew**2)))
+    if norm < 0.05 * spread**1.5:
+        return ALL_MOTIONS
+    found = []
+    for motion in ALL_MOTIONS:
+        moved = apply_symmetry(skew.astype(np.float32), motion, signed=False)
+        for invert in (False, True):
+            sign = -1.0 if invert else 1.0
+            distance = float(np.sqrt(np.mean((sign * moved - skew) ** 2)))
+            if distance < tolerance * norm:
+                found.append(motion._replace(invert=invert))
+                break
+    return tuple(found)
+
+
+def _difference(planes: Floats, dy: int, dx: int) -> NDArray[np.float64]:
+    height, width = planes.shape[-2:]
+    a = planes[:, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)]
+    b = planes[:, max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)]
+    return np.clip(a - b, -6, 6).astype(np.float64)
+
+
+def _between(low: float, high: float, rng: np.random.Generator) -> float:
+    return float(rng.uniform(low, high)) if high > low else (low + high) / 2
+
+
+def _warp(planes: Floats, affine: NDArray[np.float64], size: int) -> Floats:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    out = np.empty((len(planes), size, size), np.float32)
+    for plane, target in zip(planes, out, strict=True):
+        cv2.warpAffine(
+            plane, affine, (size, size), target, flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        )
+    return out

@@ -1,0 +1,90 @@
+"""Weights and training states as safetensors, never as pickles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import FileError, ModelError
+from ..images.atomic import atomic_path
+
+__all__ = [
+    "load_optimizer",
+    "load_tensors",
+    "load_weights",
+    "optimizer_tensors",
+    "save_tensors",
+]
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, Any]) -> None:
+    """Write tensors and JSON notes as one safetensors file, under its final name in one step."""
+    ready = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(ready, str(temporary), metadata={"notes": json.dumps(notes, sort_keys=True)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote: tensors on the CPU, and the notes.
+
+    Raises
+    ------
+    FileError
+        The file is absent or damaged.
+    """
+    if not path.is_file():
+        raise FileError("no such file", "check the path of the model", file=path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            notes = (file.metadata() or {}).get("notes", "{}")
+    except (SafetensorError, OSError) as error:
+        raise FileError(
+            f"not a whole safetensors file ({error})", "copy the model again", file=path
+        ) from error
+    return tensors, json.loads(notes)
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Put tensors into a module of the same layout.
+
+    Raises
+    ------
+    ModelError
+        Names or shapes differ.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise ModelError(
+            f"weights do not fit the network ({str(error).splitlines()[-1].strip()})",
+            "model.json and the weights must come from one model folder",
+            file=file,
+        ) from error
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The state of an optimizer, flat: ``0.exp_avg`` and so on; learning rates are not state."""
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,136 @@
+"""Where to compute, with which precision, and on how many processors."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, multiprocessing, nn
+
+from ..errors import InputError
+
+__all__ = [
+    "autocast",
+    "average_gradients",
+    "bf16_gains",
+    "choose_device",
+    "launch",
+    "rank",
+    "resolve_precision",
+    "world_size",
+]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`: ``cpu``, ``cuda``, ``cuda:N``, ``mps``, or ``auto``.
+
+    Raises
+    ------
+    InputError
+        It is asked for by name and is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = name.partition(":")[0]
+    if kind not in {"cpu", "cuda", "mps"}:
+        raise InputError(f"device {name!r} is not known", "choose auto, cpu, cuda or mps")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device {name!r} was asked for, but this PyTorch sees no GPU",
+            "choose --device cpu, or install the CUDA build of PyTorch (see README)",
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError(f"device {name!r} is not available here", "choose --device cpu")
+    return torch.device(name)
+
+
+def bf16_gains(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32: where the processor multiplies it by itself.
+
+    Processors without such instructions emulate it, several times slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
+    return False
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """``auto`` to ``bf16`` where it gains, else ``float32``.
+
+    Raises
+    ------
+    InputError
+        The precision is not known.
+    """
+    if precision == "auto":
+        return "bf16" if bf16_gains(device) else "float32"
+    if precision not in {"float32", "bf16"}:
+        raise InputError(f"precision {precision!r} is not known", "choose auto, float32 or bf16")
+    return precision
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Context in which convolutions run in bfloat16, or in float32 as they are."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def rank() -> int:
+    """This process's number among those that train together; 0 when alone."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def average_gradients(module: nn.Module) -> None:
+    """Replace every gradient by its mean over the processes that train together."""
+    if world_size() == 1:
+        return
+    gradients: list[Tensor] = [p.grad for p in module.parameters() if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    distributed.all_reduce(flat)
+    flat /= world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def launch(run: Callable[..., None], processes: int, *args: Any) -> None:
+    """Call `run(*args)` in `processes` processes that train together, and wait for them.
+
+    `run` must be importable and its arguments picklable by the standard library's spawn; with
+    one process it is called right here. Devices are told apart by `rank()`.
+    """
+    if processes == 1:
+        run(*args)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        store = (Path(folder) / "store").as_uri()
+        multiprocessing.spawn(_worker, (run, processes, store, args), nprocs=processes)  # type: ignore[no-untyped-call]
+
+
+def _worker(number: int, run: Callable[..., None], n: int, store: str, args: Any) -> None:
+    with _group(number, n, store):
+        run(*args)
+
+
+@contextmanager
+def _group(number: int, n: int, store: str) -> Iterator[None]:
+    backend = "nccl" if torch.cuda.is_available() and torch.cuda.device_count() >= n else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(number)
+    else:
+        torch.set_num_threads(max(1, torch.get_num_threads() // n))
+    distributed.init_process_group(backend, init_method=store, rank=number, world_size=n)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,171 @@
+"""The model card: what a model was made from, how well it does, and what it is for."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .score import score_panel
+from .verdict import verdicts
+
+if TYPE_CHECKING:
+    from ..images.pairs import Pairs
+    from .panel import Panel
+    from .score_table import ScoreTable
+    from .settings import TrainSettings
+
+__all__ = ["describe_scores", "describe_training", "write_card"]
+
+_VERSIONS = ("unstained", "torch", "numpy", "opencv-python-headless", "scikit-image", "zarr")
+
+
+def describe_training(
+    panel: Panel,
+    pairs: Pairs,
+    settings: TrainSettings,
+    seconds: float,
+    parent: str | Path | None,
+) -> dict[str, Any]:
+    """Everything the card tells, as JSON values; scores are those on the validation pairs."""
+    table = pairs.table
+    counts = {
+        str(marker): {str(split): int(n) for split, n in rows["split"].value_counts().items()}
+        for marker, rows in table.groupby("marker", sort=False)
+    }
+    members = panel.about.get("joined", [dict(panel.about)])
+    scored = score_panel(
+        lambda planes: {k: v[0] for k, v in panel.predict_stack(planes[None]).items()},
+        pairs,
+        split="validation",
+        predict_batch=panel.predict_stack,
+    )
+    return {
+        "data": {
+            "name": pairs.name,
+            "fingerprint": pairs.fingerprint(),
+            "pairs": counts,
+            "groups": {
+                str(split): sorted(map(str, rows["group"].unique()))
+                for split, rows in table.groupby("split", sort=False)
+            },
+            "notes": list(pairs.notes),
+        },
+        "settings": settings.as_dict(),
+        "members": members,
+        "parent": None if parent is None else str(Path(parent).name),
+        "seconds": round(seconds, 1),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "versions": {name: version(name) for name in _VERSIONS},
+        "scores": {"validation": describe_scores(scored)},
+    }
+
+
+def describe_scores(table: ScoreTable) -> dict[str, Any]:
+    """A score table as the card keeps it."""
+    return {
+        "summary": table.summary(),
+        "baselines": table.baseline_summary(),
+        "verdicts": {name: str(verdict) for name, verdict in verdicts(table).items()},
+        "notes": list(table.notes),
+    }
+
+
+def write_card(panel: Panel) -> str:
+    """The card as Markdown."""
+    about = panel.about
+    size = "unknown" if panel.pixel_size_um is None else f"{panel.pixel_size_um:g} um"
+    network = panel.members[0].network.spec
+    kind = "one network per marker" if len(panel.members) > 1 else "one network, a head per marker"
+    lines = [
+        f"# {', '.join(panel.names)} from {panel.planes} label-free planes",
+        "",
+        "## Intended use",
+        "",
+        "Predicts the stains above in label-free images of the same cell type, microscope, "
+        "objective and focus as the training images. It shows what such images usually go with; "
+        "it cannot show what they do not contain. Other cells, treatments or optics: score it on "
+        "pairs of those first. Not for diagnosis.",
+        "",
+        "## Model",
+        "",
+        f"- {kind}: `{network.name}`, width {network.width}, depth {network.depth}",
+        f"- pixel size of the training images: {size}",
+        f"- label-free planes normalized per {panel.normalization}; "
+        f"symmetries of the optics: {len(panel.symmetries)} of 8",
+        *[f"- {line}" for line in _members(about.get("members", ()))],
+        "",
+        "## Data",
+        "",
+        *_data(about.get("data", {})),
+        "",
+        *[line for item in about.get("scores", {}).items() for line in _scores(*item)],
+        "## Settings",
+        "",
+        *[f"- {name}: {value}" for name, value in about.get("settings", {}).items()],
+        "",
+        "## Versions",
+        "",
+        *[f"- {name} {number}" for name, number in about.get("versions", {}).items()],
+        f"- trained on {about.get('machine', 'an unknown machine')} "
+        f"in {about.get('seconds', float('nan')):.0f} s",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _members(members: Any) -> list[str]:
+    lines = []
+    for member in members:
+        line = (
+            f"weights of step {member['best_step']} of {member['steps']}, "
+            f"validation r_s {member['validation_r_s']:.3f}"
+        )
+        parent = member.get("parent_validation_r_s")
+        if parent is not None:
+            line += f"; the parent has {parent:.3f} on the same pairs: {member['better']}"
+        lines.append(line)
+    return lines
+
+
+def _data(data: Mapping[str, Any]) -> list[str]:
+    if not data:
+        return ["Not recorded."]
+    lines = [f"`{data['name']}`, fingerprint `{data['fingerprint'][:16]}`.", ""]
+    for marker, counts in data["pairs"].items():
+        lines.append(
+            f"- {marker}: " + ", ".join(f"{n} {s or 'unsplit'}" for s, n in counts.items())
+        )
+    for split, groups in data["groups"].items():
+        shown = ", ".join(groups[:12]) + (", ..." if len(groups) > 12 else "")
+        lines.append(f"- groups in {split}: {shown}")
+    return lines + [f"- note: {note}" for note in data["notes"]]
+
+
+def _scores(split: str, scores: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"## Scores, split {split}",
+        "",
+        "| marker | r_s | r_lap | SSIM | c_max | pairs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for marker, entry in scores["summary"].items():
+        cells = [_number(entry[name]) for name in ("r_s", "r_lap", "ssim", "c_max")]
+        lines.append(f"| {marker} | {' | '.join(cells)} | {entry['r_s']['n']} |")
+    lines += [""]
+    for marker, baselines in scores["baselines"].items():
+        said = ", ".join(f"{name} {_number(entry['r_s'])}" for name, entry in baselines.items())
+        lines.append(f"- r_s of {marker} without a model: {said}")
+    lines += [f"- {text}" for text in scores["verdicts"].values()]
+    lines += [f"- {note}" for note in scores["notes"]]
+    return [*lines, ""]
+
+
+def _number(entry: Mapping[str, Any]) -> str:
+    if entry["mean"] is None:
+        return "-"
+    if entry.get("low") is None:
+        return f"{entry['mean']:.3f}"
+    return f"{entry['mean']:.3f} ({entry['low']:.3f} - {entry['high']:.3f})"

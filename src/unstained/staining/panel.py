@@ -1,0 +1,273 @@
+"""The virtual-staining model: named markers, one network for all or one for each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import __version__
+from ..errors import FileError, InputError, ModelError
+from ..images.atomic import atomic_dir, atomic_path
+from ..learning.augment import IDENTITY, Symmetry
+from ..learning.checkpoints import load_tensors, load_weights, save_tensors
+from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
+from .normalize import MarkerSpec, ReadPlanes, Statistics, measure_statistics, normalize
+
+if TYPE_CHECKING:
+    from ..images.image import Array, Image
+    from .normalize import Floats
+
+__all__ = ["CARD", "MODEL", "WEIGHTS", "Member", "Panel"]
+
+MODEL, WEIGHTS, CARD = "model.json", "model.safetensors", "CARD.md"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a panel, in evaluation mode, and the markers of its outputs."""
+
+    network: Generator
+    markers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Markers that can be predicted from label-free planes.
+
+    A shared panel has one member with a head per marker; a separate one has a member per
+    marker. Both are used in the same way.
+
+    Attributes
+    ----------
+    markers : tuple of MarkerSpec
+        In the order of the members' outputs.
+    members : tuple of Member
+    statistics : Statistics or None
+        Of the training images, where `normalization` is ``dataset``; else None: each image is
+        normalized by its own.
+    symmetries : tuple of Symmetry
+        Motions that the training images' optics allow; what `tta` averages over.
+    pixel_size_um : float or None
+        Of the training images, micrometers.
+    about : mapping
+        What the card tells: data, splits, settings, scores, versions. JSON values.
+    """
+
+    markers: tuple[MarkerSpec, ...]
+    members: tuple[Member, ...]
+    statistics: Statistics | None = None
+    symmetries: tuple[Symmetry, ...] = (IDENTITY,)
+    pixel_size_um: float | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [m.name for m in self.markers]
+        produced = [name for member in self.members for name in member.markers]
+        if names != produced or len(set(names)) != len(names):
+            raise ModelError(
+                f"markers {names} do not match the networks' outputs {produced}",
+                "each marker must be predicted once",
+            )
+        if len({m.network.spec.planes for m in self.members}) != 1:
+            raise ModelError(
+                "the networks take different numbers of label-free planes",
+                "join models that were trained on the same planes",
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.markers)
+
+    @property
+    def planes(self) -> int:
+        """Label-free planes that a prediction needs."""
+        return self.members[0].network.spec.planes
+
+    @property
+    def normalization(self) -> str:
+        return "image" if self.statistics is None else "dataset"
+
+    @property
+    def offset(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(M,) background of each stain, in its own units."""
+        return np.array([m.offset for m in self.markers], np.float32)
+
+    @property
+    def scale(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(M,) units of each stain per unit of network output."""
+        return np.array([m.scale for m in self.markers], np.float32)
+
+    def input_statistics(self, read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
+        """What to normalize an image with; reads at most some 4 megapixels of it.
+
+        Parameters
+        ----------
+        read_planes : callable
+            ``read_planes(rows, columns)`` gives a (P, y, x) block.
+        shape_yx : (int, int)
+        """
+        return self.statistics or measure_statistics(read_planes, shape_yx)
+
+    def normalize(self, planes: Array, statistics: Statistics) -> Floats:
+        """(..., P, Y, X) grey values to what the networks take."""
+        return normalize(planes, statistics)
+
+    def predict_stack(self, planes: Array) -> dict[str, Floats]:
+        """Predict equal-shaped images whole: (N, P, Y, X) grey values to {marker: (N, Y, X)}.
+
+        For single-cell images and crops; `predict` takes images of any size tile by tile.
+        """
+        every = [self.input_statistics(lambda y, x, p=p: p[:, y, x], p.shape[-2:]) for p in planes]
+        ready = np.stack([self.normalize(p, s) for p, s in zip(planes, every, strict=True)])
+        outputs = np.concatenate([apply_whole(m.network, ready) for m in self.members], axis=1)
+        stains = self.offset[:, None, None] + self.scale[:, None, None] * outputs  # (N, M, Y, X)
+        return {name: stains[:, i] for i, name in enumerate(self.names)}
+
+    def predict(self, image: Image | Array, **options: Any) -> Image:
+        """Predict all markers; see `staining.predict` and its `PredictOptions`."""
+        from .predict import PredictOptions, predict
+
+        return predict(self, image, PredictOptions(**options))
+
+    def of_markers(self, names: Sequence[str]) -> Panel:
+        """Only the members that predict these markers, each whole."""
+        unknown = [n for n in names if n not in self.names]
+        if unknown:
+            raise InputError(
+                f"the model does not predict {', '.join(unknown)}",
+                f"it predicts {', '.join(self.names)}",
+            )
+        members = tuple(m for m in self.members if set(m.markers) & set(names))
+        kept = [name for member in members for name in member.markers]
+        return replace(
+            self, members=members, markers=tuple(m for m in self.markers if m.name in kept)
+        )
+
+    @staticmethod
+    def join(panels: Sequence[Panel]) -> Panel:
+        """Put the markers of several panels together, as the paper's composite does.
+
+        Raises
+        ------
+        ModelError
+            They share a marker, or differ in planes, normalization or pixel size.
+        """
+        first = panels[0]
+        for other in panels[1:]:
+            if (other.statistics, other.pixel_size_um) != (first.statistics, first.pixel_size_um):
+                raise ModelError(
+                    f"models of {', '.join(first.names)} and {', '.join(other.names)} differ in "
+                    "normalization or pixel size",
+                    "predict with one model at a time, or train them together",
+                )
+        common = set.intersection(*(set(p.symmetries) for p in panels))
+        return replace(
+            first,
+            markers=tuple(m for p in panels for m in p.markers),
+            members=tuple(m for p in panels for m in p.members),
+            symmetries=tuple(s for s in first.symmetries if s in common),
+            about={"joined": [dict(p.about) for p in panels]} if len(panels) > 1 else first.about,
+        )
+
+    def save(self, folder: str | Path, *, card: str = "", replace: bool = False) -> None:
+        """Write ``model.safetensors``, ``model.json`` and ``CARD.md``; the folder appears whole."""
+        with atomic_dir(folder, replace=replace) as temporary:
+            self.write_into(temporary, card=card)
+
+    def write_into(self, folder: Path, *, card: str = "") -> None:
+        """Write the files into a folder that exists; ``model.json`` makes it a model and is last."""
+        tensors = {
+            f"members/{i}/{name}": tensor
+            for i, member in enumerate(self.members)
+            for name, tensor in member.network.state_dict().items()
+        }
+        save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
+        with atomic_path(folder / CARD) as temporary:
+            temporary.write_text(card, encoding="utf-8")
+        with atomic_path(folder / MODEL) as temporary:
+            temporary.write_text(json.dumps(self._as_json(), indent=2) + "\n", encoding="utf-8")
+
+    def _as_json(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
+            "unstained": __version__,
+            "markers": [asdict(m) for m in self.markers],
+            "members": [
+                {"network": m.network.spec.as_dict(), "markers": list(m.markers)}
+                for m in self.members
+            ],
+            "statistics": None if self.statistics is None else asdict(self.statistics),
+            "symmetries": [list(s) for s in self.symmetries],
+            "pixel_size_um": self.pixel_size_um,
+            "about": dict(self.about),
+        }
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Panel:
+        """Read a model folder.
+
+        Raises
+        ------
+        FileError, ModelError
+            The folder is no model, is unfinished, damaged, or of a newer version.
+        """
+        folder = Path(folder)
+        file = folder / MODEL
+        if not file.is_file():
+            if (folder / "training").is_dir():
+                raise ModelError(
+                    "the training of this model is not finished",
+                    "go on with `unstained staining train ... --resume`",
+                    file=folder,
+                )
+            raise FileError(
+                f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
+            )
+        try:
+            said = json.loads(file.read_text(encoding="utf-8"))
+            if said["format"] > _FORMAT:
+                raise ModelError(
+                    f"was written by unstained {said['unstained']}", "update unstained", file=file
+                )
+            markers = tuple(MarkerSpec(**m) for m in said["markers"])
+            statistics = said["statistics"]
+            specs = [(NetworkSpec(**m["network"]), tuple(m["markers"])) for m in said["members"]]
+            symmetries = tuple(Symmetry(*map(bool, s)) for s in said["symmetries"])
+            pixel_size_um, about = said["pixel_size_um"], said["about"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"is damaged ({error})", "copy the model folder again", file=file
+            ) from error
+        tensors, _ = load_tensors(folder / WEIGHTS)
+        members = []
+        for i, (spec, names) in enumerate(specs):
+            network = build_network(spec)
+            prefix = f"members/{i}/"
+            own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+            load_weights(network, own, folder / WEIGHTS)
+            members.append(Member(network.eval(), names))
+        return cls(
+            markers=markers,
+            members=tuple(members),
+            statistics=None
+            if statistics is None
+            else Statistics(tuple(statistics["offset"]), tuple(statistics["scale"])),
+            symmetries=symmetries,
+            pixel_size_um=pixel_size_um,
+            about=about,
+        )
+
+
+def remove_training(folder: Path) -> None:
+    """Drop what only a resume needs (checkpoints, mapped fields); histories stay."""
+    for name in ("checkpoint.safetensors", "best.safetensors"):
+        for path in folder.rglob(name):
+            path.unlink()
+    shutil.rmtree(folder / "cache", ignore_errors=True)

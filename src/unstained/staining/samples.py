@@ -1,0 +1,209 @@
+"""Training samples: fields in memory, or mapped from disk where they do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import DataError
+from ..images.atomic import atomic_path
+from ..images.fields import Field
+from ..learning.augment import Augmentation, crop_pair, vary_intensity
+from ..learning.random import generator
+from .normalize import MarkerSpec, Statistics, measure_statistics, normalize, pooled_statistics
+
+__all__ = ["Samples", "Scene", "load_scenes", "measure_markers"]
+
+Array = np.ndarray[Any, Any]
+Floats = NDArray[np.float32]
+
+_IN_MEMORY = 4 * 2**30  # bytes of fields kept in memory; more is mapped from a file
+_COLORS = {
+    "dapi": "4080FF",
+    "dna": "4080FF",
+    "hoechst": "4080FF",
+}
+_PALETTE = ("4080FF", "40FF60", "FF4060", "FFC020", "E040FF", "20E0E0", "FF8020", "FFFFFF")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One field, read: planes (P, Y, X) and stains (M, Y, X) as in the files.
+
+    `present` is (M,) bool; the stains of absent markers are zeros. `statistics` normalize the
+    planes.
+    """
+
+    field: Field
+    planes: Array
+    stains: Array
+    present: NDArray[np.bool_]
+    statistics: Statistics
+
+    @property
+    def shape_yx(self) -> tuple[int, int]:
+        return int(self.planes.shape[-2]), int(self.planes.shape[-1])
+
+
+def load_scenes(
+    fields: Sequence[Field],
+    markers: Sequence[str],
+    cache: Path,
+    *,
+    statistics: Statistics | None = None,
+) -> list[Scene]:
+    """Read the fields that have one of the markers.
+
+    Parameters
+    ----------
+    fields, markers : sequences
+    cache : Path
+        Folder for what does not fit in memory.
+    statistics : Statistics, optional
+        Of all images together; without them each image is normalized by its own.
+
+    Raises
+    ------
+    DataError
+        Fields differ in their number of label-free planes.
+    """
+    scenes: list[Scene] = []
+    kept_bytes = 0
+    for field in fields:
+        if not any(marker in field.stains for marker in markers):
+            continue
+        planes = field.read_phase()
+        if scenes and len(planes) != len(scenes[0].planes):
+            raise DataError(
+                f"{len(planes)} label-free planes, but {scenes[0].field.id} has "
+                f"{len(scenes[0].planes)}",
+                "every row of `phase` must list the same planes",
+                file=field.phase,
+            )
+        present = np.array([marker in field.stains for marker in markers])
+        read = {m: field.read_stain(m) for m in markers if m in field.stains}
+        kind = np.result_type(*(s.dtype for s in read.values()))
+        stains = np.zeros((len(markers), *planes.shape[-2:]), kind)
+        for i, marker in enumerate(markers):
+            if marker in read:
+                stains[i] = read[marker]
+        own = statistics or _own(planes, field)
+        kept_bytes += planes.nbytes + stains.nbytes
+        if kept_bytes > _IN_MEMORY:
+            planes = _mapped(planes, cache / f"{len(scenes):06d}_planes.npy")
+            stains = _mapped(stains, cache / f"{len(scenes):06d}_stains.npy")
+        scenes.append(Scene(field, planes, stains, present, own))
+    return scenes
+
+
+def training_statistics(fields: Sequence[Field]) -> Statistics:
+    """Median and standard deviation of each plane over all fields (at most 4096 of them)."""
+    every = max(1, len(fields) // 4096)
+    return pooled_statistics([field.read_phase() for field in fields[::every]])
+
+
+def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[MarkerSpec, ...]:
+    """Background and spread of each stain over the training scenes, at most some 4 megapixels.
+
+    Raises
+    ------
+    DataError
+        A marker has no training pair, or is constant in all.
+    """
+    specs = []
+    for i, marker in enumerate(markers):
+        having = [scene for scene in scenes if scene.present[i]]
+        if not having:
+            raise DataError(
+                f"marker {marker!r} has no training pair",
+                "add pairs, or leave the marker out with --markers",
+            )
+        pixels = sum(scene.stains[i].size for scene in having)
+        every = max(1, int(np.sqrt(pixels / 4e6)))
+        values = np.concatenate([scene.stains[i, ::every, ::every].ravel() for scene in having])
+        offset, scale = float(np.median(values)), float(np.std(values, dtype=np.float64))
+        if not scale > 0:
+            raise DataError(
+                f"marker {marker!r} is constant at {offset:g} in all training pairs",
+                "look at the stain images with `unstained images check`",
+            )
+        color = _COLORS.get(marker.casefold(), _PALETTE[i % len(_PALETTE)])
+        specs.append(MarkerSpec(marker, offset, scale, color))
+    return tuple(specs)
+
+
+class Samples:
+    """Random patches of scenes; sample `index` of `step` is a function of the seed and both.
+
+    Parameters
+    ----------
+    scenes : sequence of Scene
+    markers : sequence of MarkerSpec
+        Normalize the stains.
+    patch : int
+        Side in pixels; small images are enlarged to it by mirroring.
+    augmentation : Augmentation
+    seed : int
+    plane_dropout : float
+        Chance of a plane to be blanked.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        markers: Sequence[MarkerSpec],
+        *,
+        patch: int,
+        augmentation: Augmentation,
+        seed: int,
+        plane_dropout: float = 0.0,
+    ) -> None:
+        self.scenes, self.patch, self.seed = scenes, patch, seed
+        self.augmentation, self.plane_dropout = augmentation, plane_dropout
+        self.offset = np.array([m.offset for m in markers], np.float32)[:, None, None]
+        self.scale = np.array([m.scale for m in markers], np.float32)[:, None, None]
+        areas = [max(1.0, np.prod(scene.shape_yx) / patch**2) for scene in scenes]
+        self.cumulated = np.cumsum(areas) / np.sum(areas)
+
+    def sample(self, step: int, index: int) -> tuple[Floats, Floats, NDArray[np.float32]]:
+        """Planes (P, S, S), stains (M, S, S), presence (M,)."""
+        rng = generator(self.seed, step, index)
+        scene = self.scenes[int(np.searchsorted(self.cumulated, rng.random(), side="right"))]
+
+        def read(rows: slice, columns: slice) -> tuple[Floats, Floats]:
+            stains = (scene.stains[:, rows, columns].astype(np.float32) - self.offset) / self.scale
+            return normalize(scene.planes[:, rows, columns], scene.statistics), stains
+
+        planes, stains = crop_pair(read, scene.shape_yx, self.patch, self.augmentation, rng)
+        planes = vary_intensity(planes, self.augmentation, rng)
+        if self.plane_dropout > 0 and len(planes) > 1:
+            planes[rng.random(len(planes)) < self.plane_dropout] = 0
+        return planes, stains, scene.present.astype(np.float32)
+
+    def batch(self, step: int, indices: range) -> Mapping[str, Tensor]:
+        """``planes`` (N, P, S, S), ``stains`` (N, M, S, S), ``present`` (N, M)."""
+        drawn = [self.sample(step, index) for index in indices]
+        names = ("planes", "stains", "present")
+        stacked = (np.stack(parts) for parts in zip(*drawn, strict=True))
+        return {name: torch.from_numpy(a) for name, a in zip(names, stacked, strict=True)}
+
+
+def _own(planes: Array, field: Field) -> Statistics:
+    try:
+        return measure_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
+    except DataError as error:
+        raise DataError(error.reason, error.remedy, file=field.phase) from error
+
+
+def _mapped(array: Array, path: Path) -> Array:
+    with atomic_path(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+    mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped

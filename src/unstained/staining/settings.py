@@ -1,0 +1,182 @@
+"""Every setting of a training, in one flat object, and the presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ..errors import InputError
+
+__all__ = ["PRESETS", "TrainSettings"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a panel is trained. Saved with the model.
+
+    Attributes
+    ----------
+    panel : {"shared", "separate"}
+        One network with a head per marker, or one network per marker as in the paper.
+    network : {"compact", "unet", "paper"}
+        See `learning.networks.NetworkSpec`, also for `width`, `depth`, `dropout`.
+    normalization : {"auto", "image", "dataset"}
+        Label-free planes to median 0 and standard deviation 1, measured in each image (robust to
+        another lamp), or once over the training images (single-cell images, whose own brightness
+        tells something). ``auto``: ``dataset`` for single-cell images, else ``image``.
+    symmetries : {"auto", "all", "none"}
+        Mirrors and quarter turns in augmentation. ``auto`` looks at the images: those with
+        oblique shading allow few; see `learning.augment.find_symmetries`.
+    rotation_deg, scale, contrast, brightness, noise : float
+        See `learning.augment.Augmentation`.
+    plane_dropout : float
+        Chance of a label-free plane to be blanked in a sample; only with several planes.
+    l1, mse, correlation, adversarial : float
+        Weights of the terms of the loss; `adversarial` 0 is the U-Net without discriminator.
+    learning_rate, weight_decay, beta1, beta2 : float
+        Of AdamW; weight decay on the convolutions only.
+    discriminator_rate : float
+        The discriminator's learning rate as a share of the generator's; below 1.
+    steps, batch, patch : int
+        Steps; patches a step; side of a patch in pixels.
+    warmup_steps, schedule, ema, validate_every
+        See `learning.loop.LoopSettings`.
+    precision : {"auto", "float32", "bf16"}
+        ``auto``: bf16 where the processor multiplies it by itself.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    processes : int
+        Processes that train together, one per GPU; the batch is divided among them.
+    seed : int
+        Of weights, order and augmentation.
+    """
+
+    panel: str = "shared"
+    network: str = "compact"
+    width: int = 24
+    depth: int = 4
+    dropout: float = 0.1
+    normalization: str = "auto"
+    symmetries: str = "auto"
+    rotation_deg: float = 20.0
+    scale: float = 0.2
+    contrast: float = 0.15
+    brightness: float = 0.1
+    noise: float = 0.1
+    plane_dropout: float = 0.0
+    l1: float = 0.0
+    mse: float = 0.3
+    correlation: float = 1.0
+    adversarial: float = 0.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    beta1: float = 0.9
+    beta2: float = 0.99
+    discriminator_rate: float = 0.5
+    steps: int = 600
+    batch: int = 12
+    patch: int = 128
+    warmup_steps: int = 50
+    schedule: str = "cosine"
+    ema: float = 0.99
+    validate_every: int = 50
+    precision: str = "auto"
+    device: str = "auto"
+    processes: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("panel", self.panel, ("shared", "separate"))
+        _one_of("network", self.network, ("compact", "unet", "paper"))
+        _one_of("normalization", self.normalization, ("auto", "image", "dataset"))
+        _one_of("symmetries", self.symmetries, ("auto", "all", "none"))
+        _one_of("schedule", self.schedule, ("cosine", "linear-half"))
+        for name in ("steps", "batch", "patch", "processes", "width", "depth", "validate_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
+        if self.l1 + self.mse + self.correlation <= 0:
+            raise InputError("no term of the loss has a weight", "set l1, mse or correlation")
+        if not 0 < self.discriminator_rate < 1:
+            raise InputError(
+                f"discriminator_rate is {self.discriminator_rate}",
+                "the discriminator must learn slower than the generator: between 0 and 1",
+            )
+        if self.batch % self.processes:
+            raise InputError(
+                f"a batch of {self.batch} does not divide among {self.processes} processes",
+                "choose a multiple",
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> TrainSettings:
+        """The preset called `name`, with changes.
+
+        Raises
+        ------
+        InputError
+            The preset or a setting is not known.
+        """
+        if name not in PRESETS:
+            raise InputError(f"preset {name!r} is not known", f"choose {', '.join(PRESETS)}")
+        return PRESETS[name].changed(changes)
+
+    def changed(self, changes: Mapping[str, Any]) -> TrainSettings:
+        """The same settings but for `changes`; text is read as the setting's own type."""
+        kinds = {f.name: type(getattr(self, f.name)) for f in fields(self)}
+        ready: dict[str, Any] = {}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise InputError(f"setting {name!r} is not known", f"known: {', '.join(kinds)}")
+            try:
+                ready[name] = kinds[name](value)
+            except ValueError as error:
+                raise InputError(
+                    f"setting {name} is {value!r}", f"give {kinds[name].__name__}"
+                ) from error
+        return replace(self, **ready)
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}", f"choose {', '.join(choices)}")
+
+
+PRESETS = {
+    "fast": TrainSettings(),
+    # Imboden et al. (2021) and the pix2pix family: 200 epochs are steps on the user's pairs
+    "paper": TrainSettings(
+        panel="separate",
+        network="paper",
+        width=64,
+        depth=8,
+        dropout=0.5,
+        symmetries="none",
+        rotation_deg=0.0,
+        scale=0.0,
+        contrast=0.0,
+        brightness=0.0,
+        noise=0.0,
+        l1=100.0,
+        mse=0.0,
+        correlation=0.0,
+        adversarial=1.0,
+        learning_rate=2e-4,
+        weight_decay=0.0,
+        beta1=0.5,
+        beta2=0.999,
+        steps=100_000,
+        batch=4,
+        patch=256,
+        warmup_steps=0,
+        schedule="linear-half",
+        ema=0.0,
+        validate_every=1000,
+    ),
+    "best": TrainSettings(
+        width=48, steps=20_000, batch=16, patch=192, ema=0.999, validate_every=500
+    ),
+}

@@ -1,0 +1,430 @@
+"""Train a panel: from pairs to a model folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import DataError, InputError, ModelError
+from ..images.atomic import atomic_path
+from ..images.pairs import Pairs
+from ..images.splits import split_pairs
+from ..learning import devices
+from ..learning.augment import ALL_MOTIONS, IDENTITY, Augmentation, Symmetry, find_symmetries
+from ..learning.checkpoints import load_weights
+from ..learning.loop import Batch, LoopSettings, Progress, Trained, Update
+from ..learning.loop import train as run_loop
+from ..learning.losses import (
+    absolute_error,
+    correlation_loss,
+    discriminator_loss,
+    generator_loss,
+    squared_error,
+)
+from ..learning.memory import tune_allocator
+from ..learning.networks import (
+    Generator,
+    NetworkSpec,
+    PatchDiscriminator,
+    apply_whole,
+    build_network,
+)
+from ..statistics import correlation_moments, moments_correlation
+from .card import describe_training, write_card
+from .normalize import MarkerSpec, normalize
+from .panel import MODEL, Member, Panel, remove_training
+from .samples import Samples, Scene, load_scenes, measure_markers, training_statistics
+from .settings import TrainSettings
+
+__all__ = ["Report", "StainingTask", "train"]
+
+Report = Callable[[str, Progress], None]
+_VALIDATION_PIXELS = 4_000_000  # more are thinned out evenly: validation must not outlast training
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one member's training needs; sent to other processes as it is."""
+
+    pairs: Pairs
+    settings: TrainSettings
+    markers: tuple[str, ...]
+    folder: Path
+    init: Path | None
+    resume: bool
+
+
+def train(
+    pairs: Pairs,
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    init: str | Path | None = None,
+    resume: bool = False,
+    report: Report = lambda name, progress: None,
+) -> Panel:
+    """Train on the pairs of split "train", choose weights on "validation", write a model folder.
+
+    Pairs without splits are split by group first (`images.splits.split_pairs`). The test part
+    is not read. While training, ``OUT/training/`` holds histories and checkpoints; the model
+    appears in `out` when all is done.
+
+    Parameters
+    ----------
+    pairs : Pairs
+    out : path
+        Model folder; may hold an interrupted training when `resume` is set.
+    settings : TrainSettings
+    init : path, optional
+        A model to start from (fine-tuning): weights are taken over, and the card tells whether
+        training made it better on the same validation pairs.
+    resume : bool
+        Go on where an interrupted run stopped; ends with the weights of an uninterrupted one.
+    report : callable
+        Called after each step with the member's name and a `Progress`.
+
+    Raises
+    ------
+    InputError, DataError, ModelError
+        The folder is in use, settings differ from the interrupted run's, a marker has no
+        pairs, or the parent does not fit.
+    """
+    out = Path(out)
+    pairs = split_pairs(pairs, seed=settings.seed)
+    began = time.perf_counter()
+    _begin(out, pairs, settings, init, resume)
+    markers = pairs.markers
+    groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
+    panels = []
+    for names in groups:
+        folder = out / "training" / _file_name("+".join(names))
+        parent = None if init is None else Path(init)
+        job = _Job(pairs.of_markers(names), settings, names, folder, parent, resume)
+        if not (resume and (folder / "member" / MODEL).exists()):
+            devices.launch(_train_member, settings.processes, job, report)
+        panels.append(Panel.load(folder / "member"))
+    panel = Panel.join(panels)
+    about = describe_training(panel, pairs, settings, time.perf_counter() - began, init)
+    panel = Panel(
+        panel.markers,
+        panel.members,
+        panel.statistics,
+        panel.symmetries,
+        panel.pixel_size_um,
+        about,
+    )
+    panel.write_into(out, card=write_card(panel))
+    remove_training(out / "training")
+    return panel
+
+
+def _begin(
+    out: Path, pairs: Pairs, settings: TrainSettings, init: str | Path | None, resume: bool
+) -> None:
+    """Refuse a folder in use; note settings and data, and on resume compare them."""
+    note = out / "training" / "run.json"
+    said = {
+        "settings": settings.as_dict(),
+        "pairs": pairs.fingerprint(),
+        "init": None if init is None else str(init),
+    }
+    if (out / MODEL).exists():
+        raise InputError(
+            f"{out} holds a finished model", "choose another --out, or remove the folder first"
+        )
+    if note.exists() and not resume:
+        raise InputError(
+            f"{out} holds an interrupted training",
+            "go on with --resume, choose another --out, or remove the folder",
+        )
+    if resume and note.exists():
+        before = json.loads(note.read_text(encoding="utf-8"))
+        if before != said:
+            changed = [k for k in said if before.get(k) != said[k]]
+            raise InputError(
+                f"{out} was begun with other {' and '.join(changed)}",
+                "resume with the same pairs and settings, or start anew in another folder",
+            )
+        return
+    if out.is_dir() and any(out.iterdir()) and not (out / "training").is_dir():
+        raise InputError(f"{out} is not empty", "choose a new folder for the model")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(note) as temporary:
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def _train_member(job: _Job, report: Report) -> None:
+    """Train one network; the first process leaves it as a model in ``member/``."""
+    tune_allocator()
+    settings = job.settings
+    device = devices.choose_device(settings.device)
+    if device.type == "cuda" and settings.processes > 1:
+        device = torch.device("cuda", devices.rank())
+    task, panel = _prepare(job, device)
+    name = ", ".join(job.markers)
+
+    def tell(progress: Progress) -> None:
+        if devices.rank() == 0:
+            report(name, progress)
+
+    loop = LoopSettings(
+        steps=settings.steps,
+        warmup_steps=settings.warmup_steps,
+        schedule=settings.schedule,
+        validate_every=settings.validate_every,
+        checkpoint_every=settings.validate_every,
+        ema=settings.ema,
+        precision=devices.resolve_precision(settings.precision, device),
+        device=str(device),
+        seed=settings.seed,
+        score="r_s",
+    )
+    parent_score = task.validate(task.network.eval())["r_s"] if job.init else None
+    outcome = run_loop(task, loop, job.folder, resume=job.resume, report=tell)
+    if devices.rank() > 0:
+        return
+    weights = outcome.weights
+    kept = "trained"
+    if parent_score is not None and parent_score >= outcome.score:
+        kept = "parent: training did not make it better"
+    network = task.network.cpu()
+    load_weights(network, weights, job.folder / "best.safetensors")
+    about = {
+        "best_step": outcome.step,
+        "validation_r_s": outcome.score,
+        "parent_validation_r_s": parent_score,
+        "better": None if parent_score is None else kept,
+        "seconds": round(outcome.seconds, 1),
+        "steps": settings.steps,
+    }
+    finished = Panel(
+        panel.markers,
+        (Member(network.eval(), job.markers),),
+        panel.statistics,
+        panel.symmetries,
+        panel.pixel_size_um,
+        about,
+    )
+    finished.save(job.folder / "member", replace=True)
+
+
+def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
+    """Read the data and build the networks; the panel still has fresh weights."""
+    settings = job.settings
+    fields = {split: job.pairs.of_split(split).fields() for split in ("train", "validation")}
+    for split, found in fields.items():
+        if not found:
+            raise DataError(
+                f"no {split} pairs for {', '.join(job.markers)}",
+                "give more groups, or name the split in the manifest",
+                file=job.pairs.name,
+            )
+    parent = None if job.init is None else Panel.load(job.init)
+    single_cells = all(bool(field.row.get("cell")) for field in fields["train"])
+    way = settings.normalization
+    if way == "auto":
+        way = "dataset" if single_cells else "image"
+    statistics = training_statistics(fields["train"]) if way == "dataset" else None
+    if parent is not None:
+        statistics = parent.statistics
+    cache = job.folder / "cache" / str(devices.rank())
+    scenes = load_scenes(fields["train"], job.markers, cache / "train", statistics=statistics)
+    checks = load_scenes(
+        fields["validation"], job.markers, cache / "validation", statistics=statistics
+    )
+    specs = measure_markers(scenes, job.markers)
+    network = _network(settings, len(scenes[0].planes), len(specs))
+    if parent is not None:
+        specs = _inherit(network, specs, parent, str(job.init))
+    symmetries = _symmetries(settings, scenes)
+    task = StainingTask(network.to(device), settings, specs, scenes, checks, symmetries)
+    pixel_size = _pixel_size(fields["train"])
+    panel = Panel(specs, (Member(network, job.markers),), statistics, symmetries, pixel_size)
+    return task, panel
+
+
+def _network(settings: TrainSettings, planes: int, outputs: int) -> Generator:
+    torch.manual_seed(settings.seed)
+    spec = NetworkSpec(
+        settings.network, planes, outputs, settings.width, settings.depth, settings.dropout
+    )
+    return build_network(spec)
+
+
+def _inherit(
+    network: Generator, specs: tuple[MarkerSpec, ...], parent: Panel, where: str
+) -> tuple[MarkerSpec, ...]:
+    """Take over the parent's weights and, for markers that it has, its stains' units.
+
+    A parent of other markers gives all but its heads.
+    """
+    names = tuple(spec.name for spec in specs)
+    for member in parent.members:
+        if member.markers == names and member.network.spec == network.spec:
+            network.load_state_dict(member.network.state_dict())
+            known = {spec.name: spec for spec in parent.markers}
+            return tuple(known[name] for name in names)
+    own = network.state_dict()
+    theirs = parent.members[0].network.state_dict()
+    fitting = {k: v for k, v in theirs.items() if k in own and v.shape == own[k].shape}
+    if len(fitting) < len(own) // 2:
+        raise ModelError(
+            "the parent's network has another layout than the settings ask for",
+            "train with the parent's network, width, depth and number of planes",
+            file=where,
+        )
+    network.load_state_dict({**own, **fitting})
+    return specs
+
+
+def _symmetries(settings: TrainSettings, scenes: Sequence[Scene]) -> tuple[Symmetry, ...]:
+    if settings.symmetries == "none":
+        return (IDENTITY,)
+    if settings.symmetries == "all":
+        return ALL_MOTIONS
+    every = max(1, len(scenes) // 16)
+    found = [set(find_symmetries(normalize(s.planes, s.statistics))) for s in scenes[::every][:16]]
+    # single images are judged by few structures: what most of them allow is allowed
+    return tuple(
+        s
+        for s in (*ALL_MOTIONS, *(m._replace(invert=True) for m in ALL_MOTIONS))
+        if sum(s in f for f in found) > len(found) / 2
+    ) or (IDENTITY,)
+
+
+def _pixel_size(fields: Sequence[Any]) -> float | None:
+    sizes = {field.pixel_size_um for field in fields[:64]}
+    sizes.discard(None)
+    if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
+        raise DataError(
+            f"training images have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
+            "resample them to one pixel size",
+        )
+    return float(min(sizes)) if sizes else None
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "+-_" else "_" for c in text)[:60]
+
+
+class StainingTask:
+    """A generator, a discriminator where one is asked for, and their losses."""
+
+    def __init__(
+        self,
+        network: Generator,
+        settings: TrainSettings,
+        markers: tuple[MarkerSpec, ...],
+        scenes: Sequence[Scene],
+        checks: Sequence[Scene],
+        symmetries: tuple[Symmetry, ...],
+    ) -> None:
+        self.settings, self.markers, self.checks = settings, markers, checks
+        self.network: Generator = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device = next(network.parameters()).device
+        self.trained = {"network": _trained(self.network, settings, settings.learning_rate)}
+        if settings.adversarial > 0:
+            judge = PatchDiscriminator(network.spec.planes, network.spec.outputs).to(device)
+            rate = settings.learning_rate * settings.discriminator_rate
+            self.trained["discriminator"] = _trained(judge, settings, rate)
+        smallest = max(min(scene.shape_yx) for scene in scenes)
+        stride = network.stride
+        patch = min(settings.patch, smallest)
+        self.samples = Samples(
+            scenes,
+            markers,
+            patch=-(-patch // stride) * stride,
+            augmentation=Augmentation(
+                rotation_deg=settings.rotation_deg,
+                scale=settings.scale,
+                contrast=settings.contrast,
+                brightness=settings.brightness,
+                noise=settings.noise,
+                symmetries=symmetries,
+            ),
+            seed=settings.seed,
+            plane_dropout=settings.plane_dropout,
+        )
+
+    def batch(self, step: int) -> Batch:
+        share = self.settings.batch // devices.world_size()
+        first = devices.rank() * share
+        return self.samples.batch(step, range(first, first + share))
+
+    def step(self, batch: Batch, update: Update) -> Mapping[str, float]:
+        planes = batch["planes"].contiguous(memory_format=torch.channels_last)
+        stains, present = batch["stains"], batch["present"]
+        settings = self.settings
+        predicted = self.network(planes).float()
+        terms = {
+            "l1": (settings.l1, absolute_error),
+            "mse": (settings.mse, squared_error),
+            "correlation": (settings.correlation, correlation_loss),
+        }
+        losses = {
+            name: weight * loss(predicted, stains, present)
+            for name, (weight, loss) in terms.items()
+            if weight > 0
+        }
+        if "discriminator" in self.trained:
+            mask = present[:, :, None, None]
+            judge = self.trained["discriminator"].module
+            real, fake = stains * mask, predicted * mask
+            judged = discriminator_loss(
+                judge(planes, real).float(), judge(planes, fake.detach()).float()
+            )
+            update("discriminator", judged)
+            judge.requires_grad_(False)
+            losses["adversarial"] = settings.adversarial * generator_loss(
+                judge(planes, fake).float()
+            )
+            judge.requires_grad_(True)
+        total = torch.stack(list(losses.values())).sum()
+        update("network", total)
+        said = {name: loss.detach().item() for name, loss in losses.items()}
+        if "discriminator" in self.trained:
+            said["discriminator"] = judged.detach().item()
+        return {"loss": total.detach().item(), **said}
+
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
+        """Pearson r over all validation pixels, for each marker and averaged (`r_s`)."""
+        moments = np.zeros((len(self.markers), 6))
+        for scene in _thinned(self.checks):
+            planes = normalize(scene.planes, scene.statistics)
+            predicted = apply_whole(network, planes[None])[0]  # (M, Y, X)
+            for i in np.flatnonzero(scene.present):
+                stain = scene.stains[i].astype(np.float64) - self.markers[i].offset
+                moments[i] += correlation_moments(predicted[i], stain)
+        r = moments_correlation(moments)
+        named = {f"r_s {m.name}": float(v) for m, v in zip(self.markers, r, strict=True)}
+        # a constant prediction, as at the start of a training, explains nothing
+        return {"r_s": float(np.nan_to_num(r).mean()), **named}
+
+
+def _trained(module: nn.Module, settings: TrainSettings, rate: float) -> Trained:
+    """AdamW with weight decay on convolutions alone, told by module type."""
+    decayed = [m.weight for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    known = {id(p) for p in decayed}
+    free = [p for p in module.parameters() if id(p) not in known]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=rate,
+        betas=(settings.beta1, settings.beta2),
+    )
+    return Trained(module, optimizer)
+
+
+def _thinned(scenes: Sequence[Scene]) -> Sequence[Scene]:
+    pixels = sum(int(np.prod(scene.shape_yx)) for scene in scenes)
+    return scenes[:: max(1, -(-pixels // _VALIDATION_PIXELS))]
