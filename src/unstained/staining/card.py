@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..images.image import Array, as_image
+from .predict import PredictOptions, Predictor
 from .score import score_panel
 from .verdict import verdicts
 
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
     from .panel import Panel
-    from .score_table import ScoreTable
+    from .score_table import ScoreSettings, ScoreTable
     from .settings import TrainSettings
 
-__all__ = ["describe_scores", "describe_training", "write_card"]
+__all__ = [
+    "describe_scores",
+    "describe_training",
+    "record_scores",
+    "score_with_panel",
+    "write_card",
+]
 
 _VERSIONS = ("unstained", "torch", "numpy", "opencv-python-headless", "scikit-image", "zarr")
 
@@ -36,12 +45,7 @@ def describe_training(
         for marker, rows in table.groupby("marker", sort=False)
     }
     members = panel.about.get("joined", [dict(panel.about)])
-    scored = score_panel(
-        lambda planes: {k: v[0] for k, v in panel.predict_stack(planes[None]).items()},
-        pairs,
-        split="validation",
-        predict_batch=panel.predict_stack,
-    )
+    scored = score_with_panel(panel, pairs, split="validation", device=settings.device)
     return {
         "data": {
             "name": pairs.name,
@@ -61,6 +65,44 @@ def describe_training(
         "versions": {name: version(name) for name in _VERSIONS},
         "scores": {"validation": describe_scores(scored)},
     }
+
+
+def score_with_panel(
+    panel: Panel,
+    pairs: Pairs,
+    *,
+    split: str,
+    settings: ScoreSettings | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreTable:
+    """Score a panel on pairs: fields tile by tile, single-cell images many at once.
+
+    Parameters as in `score_panel`; predictions are at the pairs' own pixels, without resampling.
+    """
+    predictor = Predictor(panel, PredictOptions(device=device))
+
+    def predict(planes: Array) -> dict[str, Array]:
+        image = predictor(as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um))
+        stains = image.planes()  # (M, Y, X)
+        return dict(zip(panel.names, stains, strict=True))
+
+    return score_panel(
+        predict,
+        pairs,
+        split=split,
+        predict_batch=panel.predict_stack,
+        settings=settings,
+        progress=progress,
+    )
+
+
+def record_scores(folder: Path, panel: Panel, split: str, table: ScoreTable) -> None:
+    """Add scores to a model's card and ``model.json``."""
+    about = dict(panel.about)
+    about["scores"] = {**about.get("scores", {}), split: describe_scores(table)}
+    told = replace(panel, about=about)
+    told.write_into(folder, card=write_card(told))
 
 
 def describe_scores(table: ScoreTable) -> dict[str, Any]:

@@ -1,0 +1,251 @@
+"""``unstained staining``: train, predict, score, compare, and show the card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ._progress import Bar, TrainingReport
+
+if TYPE_CHECKING:
+    from ..images.pairs import Pairs
+    from ..staining.panel import Panel
+    from ..staining.score_table import ScoreTable
+
+app = typer.Typer(
+    help="Train, predict, score: stains that nobody applied.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+_MANIFEST = (
+    "A CSV manifest, two folders PHASE:STAIN, a folder with phase/ and one per marker, an "
+    "OME file whose channels are phase and stains, or a data set (isl, mlcp)."
+)
+Manifest = Annotated[str, typer.Argument(metavar="MANIFEST", help=_MANIFEST)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+@app.command()
+def train(
+    manifest: Manifest,
+    out: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    markers: Annotated[str, typer.Option(help="Only these, as A,B; all if not given.")] = "",
+    preset: Annotated[str, typer.Option(help="fast, paper or best.")] = "fast",
+    panel: Annotated[
+        str, typer.Option(help="shared (one network) or separate (one per marker).")
+    ] = "",
+    init: Annotated[Path | None, typer.Option(help="A model to start from.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps, in place of the preset's.")] = None,
+    device: Device = "auto",
+    processes: Annotated[int, typer.Option(help="Processes that train together, one a GPU.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a break.")] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+    ] = None,
+) -> None:
+    """Train a model on pairs of label-free images and stains.
+
+    Pairs are split by group; a single field is cut in space. The best weights are chosen on the
+    validation pairs; the test pairs are not touched.
+    """
+    from ..images import load_pairs
+    from ..staining.settings import TrainSettings
+    from ..staining.train import train as run
+
+    changes: dict[str, Any] = {"seed": seed, "device": device, "processes": processes}
+    if panel:
+        changes["panel"] = panel
+    if steps is not None:
+        changes["steps"] = steps
+    changes |= _settings(setting or [])
+    pairs = load_pairs(manifest)
+    if markers:
+        pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    trained = run(
+        pairs,
+        out,
+        TrainSettings.preset(preset, **changes),
+        init=init,
+        resume=resume,
+        report=TrainingReport(),
+    )
+    scores = trained.about["scores"]["validation"]
+    _print_summary(scores["summary"])
+    for text in scores["verdicts"].values():
+        print(text)
+    print(f"model: {out}")
+
+
+@app.command()
+def predict(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="MODEL... IMAGE...", help="Models, then images.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    device: Device = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto, torch, onnxruntime, openvino, openvino-int8 ...")
+    ] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")] = "auto",
+    tile: Annotated[int | None, typer.Option(metavar="PX", help="Side of a tile.")] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over the optics' symmetries.")
+    ] = False,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Of the images, if the files do not say.")
+    ] = None,
+    markers: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
+    dtype: Annotated[str, typer.Option(help="float32 or uint16.")] = "float32",
+) -> None:
+    """Predict stains of images, or of folders of images, as OME-Zarr with a composite PNG."""
+    from ..staining.panel import MODEL, Panel
+    from ..staining.predict import PredictOptions
+    from ..staining.predict_files import predict_files
+
+    models = [p for p in paths if (p / MODEL).is_file() or (p / "training").is_dir()]
+    images = [p for p in paths if p not in models]
+    if not models:
+        raise InputError(
+            f"none of {', '.join(map(str, paths))} is a model", "name a model folder first"
+        )
+    if not images:
+        raise InputError("no image was given", "name images or folders after the model")
+    panel = Panel.join([Panel.load(m) for m in models])
+    if markers:
+        panel = panel.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    options = PredictOptions(
+        device=device,
+        engine=engine,
+        precision=precision,
+        tile=tile,
+        tta=tta,
+        pixel_size_um=pixel_size,
+        dtype=dtype,
+    )
+    with Bar("predict") as bar:
+        written = predict_files(panel, images, out, options, progress=bar, notify=bar.say)
+    for path in written:
+        print(path)
+
+
+@app.command()
+def score(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="MODEL... MANIFEST", help="Models, then the pairs.")
+    ],
+    split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ksize: Annotated[int, typer.Option(help="Laplacian kernel of r_lap.")] = 31,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures and tables.")] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Note the scores on the model's card.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Score a model on pairs, beside what one gets without a model; compare several models."""
+    from ..images import load_pairs
+    from ..staining.panel import Panel
+
+    *models, manifest = paths
+    if not models:
+        raise InputError("give a model and a manifest", "unstained staining score MODEL MANIFEST")
+    pairs = load_pairs(manifest)
+    tables: dict[str, ScoreTable] = {}
+    for model in models:
+        panel = Panel.load(model)
+        tables[Path(model).name] = table = _scored(panel, pairs, split, ksize, device)
+        if record:
+            from ..staining.card import record_scores
+
+            record_scores(Path(model), panel, split, table)
+    if figures is not None:
+        from ..staining.score_report import write_score_report
+
+        write_score_report(tables, figures)
+    summaries = {name: table.summary() for name, table in tables.items()}
+    if as_json:
+        print(json.dumps(summaries if len(models) > 1 else summaries[Path(models[0]).name]))
+        return
+    for name, table in tables.items():
+        _print_scores(name, table)
+    if len(tables) > 1:
+        from ..staining.compare import compare_models
+
+        print(compare_models(tables).to_string(index=False))
+
+
+@app.command()
+def card(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+) -> None:
+    """Print a model's card: data, splits, settings, scores, intended use, versions."""
+    from ..staining.card import write_card
+    from ..staining.panel import Panel
+
+    print(write_card(Panel.load(model)))
+
+
+def _scored(panel: Panel, pairs: Pairs, split: str, ksize: int, device: str) -> ScoreTable:
+    from ..images.splits import split_pairs
+    from ..staining.card import score_with_panel
+    from ..staining.score_table import ScoreSettings
+
+    if split != "all" and not (pairs.table["split"] != "").all():
+        seed = int(panel.about.get("settings", {}).get("seed", 0))
+        pairs = split_pairs(pairs, seed=seed)  # the split of the training, if it was on these pairs
+    with Bar("score") as bar:
+        return score_with_panel(
+            panel,
+            pairs,
+            split=split,
+            settings=ScoreSettings(ksize=ksize),
+            device=device,
+            progress=lambda done, of: bar(done / of),
+        )
+
+
+def _settings(given: list[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text!r} is not understood", "write --set NAME=VALUE")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _print_scores(name: str, table: ScoreTable) -> None:
+    from ..staining.verdict import verdicts
+
+    print(f"\n{name}, split {table.split}")
+    _print_summary(table.summary())
+    for marker, baselines in table.baseline_summary().items():
+        shown = ", ".join(f"{b} {_text(e['r_s'])}" for b, e in baselines.items())
+        print(f"without a model, r_s of {marker}: {shown}")
+    for verdict in verdicts(table).values():
+        print(verdict)
+    for note in table.notes:
+        print(f"note: {note}")
+
+
+def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
+    names = ["r_s", "r_lap", "mae", "ssim", "c_max"]
+    names += [n for n in ("pixel_r", "cell_r") if any(n in e for e in summary.values())]
+    print(f"{'marker':12}" + "".join(f"{n:>12}" for n in names) + f"{'pairs':>8}")
+    for marker, entry in summary.items():
+        cells = "".join(f"{_text(entry[n]) if n in entry else '':>12}" for n in names)
+        print(f"{marker:12}{cells}{entry['r_s']['n']:>8}")
+        for name, within in entry.get("cell_r_within", {}).items():
+            print(f"{'':12}cell_r within {name}: {_text(within)} (n {within['n']})")
+
+
+def _text(entry: dict[str, Any]) -> str:
+    return "-" if entry["mean"] is None else f"{entry['mean']:.4g}"

@@ -1,0 +1,118 @@
+"""The demonstration: train on one part of a real field, predict and score another part."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import NetworkError
+from ..figures import (
+    StainPanel,
+    composite_figure,
+    learning_curve,
+    save_figure,
+    stain_panels,
+)
+from ..images.image import Array, as_image
+from ..images.ome_zarr_writer import write_ome_zarr
+from ..images.pairs import Pairs
+from ..images.sources import load_pairs
+from .card import record_scores, score_with_panel
+from .panel import Panel
+from .predict import PredictOptions, Predictor
+from .score_report import write_score_report
+from .score_table import ScoreTable
+from .settings import TrainSettings
+from .train import Report, train
+
+__all__ = ["demo_pairs", "run_demo"]
+
+_LOG = logging.getLogger("unstained")
+
+
+def demo_pairs(folder: Path, say: Callable[[str], None]) -> Pairs:
+    """The real field `isl`; where it cannot be had, simulated fields, and a line says so."""
+    try:
+        return load_pairs("isl")
+    except NetworkError as error:
+        from ..simulate import write_pairs
+
+        say(f"no real field can be had ({error.reason}): simulated cells are used instead")
+        manifest = folder / "simulated" / "manifest.csv"
+        return load_pairs(manifest if manifest.exists() else write_pairs(folder / "simulated"))
+
+
+def run_demo(
+    folder: str | os.PathLike[str],
+    settings: TrainSettings,
+    *,
+    report: Report,
+    say: Callable[[str], None],
+) -> tuple[Panel, ScoreTable]:
+    """Train, predict the test part, score it, and leave everything in `folder`.
+
+    ``model/`` is the model with its card, ``prediction.ome.zarr`` and ``measured.ome.zarr`` the
+    test part, ``pictures/`` the figures, ``scores/`` tables. A demo that was broken off goes on.
+    """
+    folder = Path(folder)
+    pairs = demo_pairs(folder, say)
+    say(f"{pairs.name}: {len(pairs)} pairs of {', '.join(pairs.markers)}")
+    for note in pairs.notes:
+        say(f"note: {note}")
+    panel = train(pairs, folder / "model", settings, resume=True, report=report)
+    table = score_with_panel(panel, pairs, split="test", device=settings.device)
+    record_scores(folder / "model", panel, "test", table)
+    write_score_report({"model": table}, folder / "scores")
+    _leave_pictures(folder, panel, pairs, table, settings.device)
+    return panel, table
+
+
+def _leave_pictures(
+    folder: Path, panel: Panel, pairs: Pairs, table: ScoreTable, device: str
+) -> None:
+    field = pairs.of_split("test").fields()[0]
+    planes = field.read_phase()
+    predictor = Predictor(panel, PredictOptions(device=device))
+    image = as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um)
+    predicted = predictor(image)
+    measured = {m: field.read_stain(m) for m in panel.names if m in field.stains}
+    stack = np.stack([measured[m] for m in measured])
+    known = as_image(stack, "CYX", channels=list(measured), pixel_size_um=panel.pixel_size_um)
+    write_ome_zarr(predicted, folder / "prediction.ome.zarr", overwrite=True)
+    write_ome_zarr(known, folder / "measured.ome.zarr", overwrite=True)
+    stains = dict(zip(panel.names, predicted.planes(), strict=True))
+    phase = planes[len(planes) // 2]
+    pictures = folder / "pictures"
+    scores = table.summary()
+    rows = [
+        StainPanel(m, phase, measured[m], stains[m], f"r$_s$ {scores[m]['r_s']['mean']:.2f}")
+        for m in measured
+    ]
+    size = panel.pixel_size_um
+    save_figure(stain_panels(rows, pixel_size_um=size), pictures / "stains.png")
+    colors = {m.name: m.color for m in panel.markers}
+    save_figure(
+        composite_figure(phase, stains, colors, measured=_as_float(measured), pixel_size_um=size),
+        pictures / "composite.png",
+    )
+    save_figure(learning_curve(_history(folder / "model")), pictures / "learning.png")
+
+
+def _as_float(stains: dict[str, Array]) -> dict[str, Array]:
+    return {name: stain.astype(np.float32) for name, stain in stains.items()}
+
+
+def _history(model: Path) -> pd.DataFrame:
+    """Seconds and validation score of each member's training."""
+    frames = [
+        pd.read_json(path, lines=True)
+        .rename(columns={"r_s": "value"})[["seconds", "value"]]
+        .assign(model=path.parent.name)
+        for path in sorted(model.rglob("history.jsonl"))
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,55 @@
+"""Figures and tables of one or several scored models, in a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..figures import Amounts, amount_scatter, save_figure, score_boxplots
+from ..images.atomic import atomic_path
+from .compare import compare_models, score_frame
+from .score_table import ScoreTable
+
+__all__ = ["write_score_report"]
+
+_LABELS = {"r_s": "r$_s$", "r_lap": "r$_{lap}$", "ssim": "SSIM"}
+
+
+def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[Path]:
+    """Write tables (CSV, JSON) and figures (PNG) of each model, and their comparison.
+
+    ``scores.json`` has the summaries, ``pairs_MODEL.csv`` the scores of every pair,
+    ``boxplot_*.png`` the models and baselines side by side with Holm-corrected stars, and
+    ``amounts_MODEL.png`` predicted against measured sums; ``comparison.csv`` where there are
+    several models.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "scores.json"]
+    with atomic_path(written[0]) as temporary:
+        summaries = {name: table.summary() for name, table in tables.items()}
+        temporary.write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
+    for name, table in tables.items():
+        written.append(folder / f"pairs_{name}.csv")
+        with atomic_path(written[-1]) as temporary:
+            table.pairs.to_csv(temporary, index=False)
+        amounts = {m: _amounts(table, m) for m in table.markers}
+        written.append(save_figure(amount_scatter(amounts), folder / f"amounts_{name}.png"))
+    for score, label in _LABELS.items():
+        compared = compare_models(tables, score=score) if len(tables) > 1 else None
+        frame = score_frame(tables, score=score, with_baselines=True)
+        figure = score_boxplots(frame, compared, label=label)
+        written.append(save_figure(figure, folder / f"boxplot_{score}.png"))
+        if compared is not None:
+            written.append(folder / f"comparison_{score}.csv")
+            with atomic_path(written[-1]) as temporary:
+                compared.to_csv(temporary, index=False)
+    return written
+
+
+def _amounts(table: ScoreTable, marker: str) -> Amounts:
+    cells = table.cells(marker)
+    rows = cells if len(cells) else table.blocks(marker)
+    classes = rows["class_"].tolist() if (rows["class_"] != "").any() else None
+    unit = "cell" if len(cells) else "block"
+    return Amounts(rows["measured"].to_numpy(), rows["predicted"].to_numpy(), unit, None, classes)
