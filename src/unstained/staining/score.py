@@ -1,0 +1,256 @@
+"""Score a model on pairs: prediction by prediction, beside what one gets without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, InputError
+from ..statistics import correlation_moments
+from .baselines import Baseline, default_baselines, fit_baselines
+from .score_table import MOMENTS, SCORES, ScoreSettings, ScoreTable
+from .scores import PairScore, check_no_copy, score_pair
+from .totals import block_sums, label_totals, tile_total
+
+if TYPE_CHECKING:
+    from ..images.fields import Field
+    from ..images.pairs import Pairs
+
+__all__ = ["Predict", "PredictBatch", "score_panel"]
+
+Array = np.ndarray[Any, Any]
+Predict = Callable[[Array], Mapping[str, Array]]  # (P, Y, X) -> {marker: (Y, X) float}
+PredictBatch = Callable[[Array], Mapping[str, Array]]  # (N, P, Y, X) -> {marker: (N, Y, X) float}
+Row = dict[str, Any]
+
+
+def score_panel(
+    predict: Predict,
+    pairs: Pairs,
+    *,
+    split: str = "test",
+    predict_batch: PredictBatch | None = None,
+    settings: ScoreSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoreTable:
+    """Score predictions of all pairs of one split.
+
+    The model sees each field's own region only. Baselines are fitted on the pairs of split "train"
+    and on nothing else; without that split they are the middle plane as it is. Single-cell images
+    (rows with a `cell`) are scored by their total stain too, and so are the cells of a label image.
+
+    Parameters
+    ----------
+    predict : callable
+        (P, Y, X) phase planes as read to {marker: (Y, X) float} in the stain's units.
+    pairs : Pairs
+        With the training pairs among them, for the baselines.
+    split : str
+        Which to score; "all" for every pair but guard bands.
+    predict_batch : callable, optional
+        The same for (N, P, Y, X); used for single-cell images of one shape.
+    settings : ScoreSettings, optional
+        Kernel, block and window sizes, intervals.
+    progress : callable, optional
+        Called with fields done and fields in all.
+
+    Raises
+    ------
+    DataError
+        The split is empty, no marker is predicted, a stain is a copy of its phase image, or a
+        prediction is not finite, not float or of another shape. The field is named.
+    """
+    settings = settings or ScoreSettings()
+    chosen = _chosen(pairs, split)
+    fields = chosen.fields()
+    baselines: dict[str, tuple[Baseline, ...]] = {}
+    training = pairs.of_split("train").fields()
+    rows: list[Row] = []
+    amounts: list[Row] = []
+    without: list[Row] = []
+    missing: set[str] = set()
+    done = 0
+    for batch, phases in _batches(fields, settings.batch if predict_batch else 1):
+        for field, phase, prediction in zip(
+            batch, phases, _predictions(batch, phases, predict, predict_batch), strict=True
+        ):
+            missing.update(set(field.stains) - set(prediction))
+            for marker in [m for m in field.stains if m in prediction]:
+                if marker not in baselines:
+                    baselines[marker] = _baselines(training, marker, len(phase), settings)
+                scored = _ScoredField(field, marker, phase, prediction[marker], settings)
+                rows.append(scored.row())
+                amounts.extend(scored.amounts())
+                without.extend(scored.without_model(baselines[marker]))
+            done += 1
+            if progress is not None:
+                progress(done, len(fields))
+    if not rows:
+        raise DataError(
+            f"no marker of {', '.join(chosen.markers)} is predicted by this model",
+            "choose pairs of the model's markers",
+            file=pairs.name,
+        )
+    return ScoreTable(
+        pairs=pd.DataFrame(rows),
+        amounts=pd.DataFrame(amounts, columns=list(_AMOUNTS)),
+        baselines=pd.DataFrame(without),
+        split=split,
+        settings=settings,
+        notes=_notes(sorted(missing), baselines),
+    )
+
+
+_AMOUNTS = ("pair", "marker", "group", "class_", "unit", "measured", "predicted")
+
+
+class _ScoredField:
+    """One marker of one field with its prediction."""
+
+    def __init__(
+        self, field: Field, marker: str, phase: Array, prediction: Array, settings: ScoreSettings
+    ) -> None:
+        self.field, self.marker, self.phase = field, marker, phase
+        self.prediction, self.settings = prediction, settings
+        self.stain = field.read_stain(marker)
+        check_no_copy(self.stain, phase, marker=marker, file=field.stains[marker])
+        self.single_cell = bool(field.row.get("cell"))
+        self.key = {
+            "pair": field.id,
+            "marker": marker,
+            "group": field.group,
+            "class_": _text(field.row.get(settings.class_column)),
+        }
+
+    def row(self) -> Row:
+        score = self._score(self.prediction, measure_noise=True)
+        moments = correlation_moments(self.stain, self.prediction)
+        values = {name: getattr(score, name) for name in (*SCORES, "note")}
+        pixels = dict(zip(MOMENTS, moments.tolist(), strict=True))
+        return {**self.key, "single_cell": self.single_cell, **values, **pixels}
+
+    def amounts(self) -> Iterator[Row]:
+        """Sums of cells, or of blocks where the image is not of a single cell."""
+        if self.single_cell:
+            yield self._amount("cell", tile_total(self.stain), tile_total(self.prediction))
+            return
+        block = self.settings.block_px
+        sums = (block_sums(image, block).ravel() for image in (self.stain, self.prediction))
+        for measured, predicted in zip(*sums, strict=True):
+            yield self._amount("block", measured, predicted)
+        if self.field.labels:
+            labels = self.field.read_labels()
+            totals = (label_totals(image, labels).total for image in (self.stain, self.prediction))
+            for measured, predicted in zip(*totals, strict=True):
+                yield self._amount("cell", measured, predicted)
+
+    def without_model(self, baselines: Sequence[Baseline]) -> Iterator[Row]:
+        for baseline in baselines:
+            image = baseline.predict(self.phase)
+            score = self._score(image, measure_noise=False)
+            totals = (float("nan"), float("nan"))
+            if self.single_cell:
+                totals = (tile_total(self.stain), tile_total(image))
+            yield {
+                **self.key,
+                "baseline": baseline.name,
+                "plane": baseline.plane,
+                "r_s": score.r_s,
+                "r_lap": score.r_lap,
+                # without a fit the feature is not in the stain's units
+                "mae": score.mae if baseline.fitted else float("nan"),
+                "ssim": score.ssim if baseline.fitted else float("nan"),
+                "measured": totals[0],
+                "predicted": totals[1],
+            }
+
+    def _score(self, prediction: Array, *, measure_noise: bool) -> PairScore:
+        try:
+            return score_pair(
+                self.stain, prediction, ksize=self.settings.ksize, measure_noise=measure_noise
+            )
+        except DataError as error:
+            raise DataError(
+                f"{self.marker}: {error.reason}", error.remedy, file=self.field.id
+            ) from error
+
+    def _amount(self, unit: str, measured: float, predicted: float) -> Row:
+        amount = {"unit": unit, "measured": float(measured), "predicted": float(predicted)}
+        return {**self.key, **amount}
+
+
+def _chosen(pairs: Pairs, split: str) -> Pairs:
+    if split == "all":
+        kept = ["omit" if s == "omit" else "test" for s in pairs.table["split"]]
+        return pairs.with_split(kept).of_split("test")
+    chosen = pairs.of_split(split)
+    if not len(chosen.table):
+        found = ", ".join(sorted({s or "(none)" for s in pairs.table["split"]}))
+        raise DataError(
+            f"no pairs in split {split!r}; the splits are {found}",
+            "name one of these or all, or split the pairs first",
+            file=pairs.name,
+        )
+    return chosen
+
+
+def _batches(fields: Sequence[Field], size: int) -> Iterator[tuple[list[Field], list[Array]]]:
+    """Fields with their phase images: single cells of one shape together, others alone."""
+    for single_cell, run in groupby(fields, key=lambda f: bool(f.row.get("cell"))):
+        batch: list[Field] = []
+        phases: list[Array] = []
+        for field in run:
+            phase = field.read_phase()
+            if batch and (not single_cell or len(batch) >= size or phase.shape != phases[0].shape):
+                yield batch, phases
+                batch, phases = [], []
+            batch.append(field)
+            phases.append(phase)
+        yield batch, phases
+
+
+def _predictions(
+    fields: Sequence[Field],
+    phases: Sequence[Array],
+    predict: Predict,
+    predict_batch: PredictBatch | None,
+) -> list[dict[str, Array]]:
+    if predict_batch is not None and len(fields) > 1:
+        stained = predict_batch(np.stack(phases))  # (N, P, Y, X)
+        found = [{m: np.asarray(v)[i] for m, v in stained.items()} for i in range(len(fields))]
+    else:
+        found = [{m: np.asarray(v) for m, v in predict(phase).items()} for phase in phases]
+    if not all(found):
+        raise InputError("the model predicts no marker", "give a model with one marker at least")
+    return found
+
+
+def _baselines(
+    training: Sequence[Field], marker: str, planes: int, settings: ScoreSettings
+) -> tuple[Baseline, ...]:
+    fields = [field for field in training if marker in field.stains]
+    if not fields:
+        return default_baselines(planes, window_px=settings.window_px)
+    return fit_baselines(fields, marker, window_px=settings.window_px)
+
+
+def _notes(missing: Sequence[str], baselines: Mapping[str, Sequence[Baseline]]) -> tuple[str, ...]:
+    notes = [f"{marker} is in the pairs but not predicted by this model" for marker in missing]
+    for marker, found in baselines.items():
+        if not found[0].fitted:
+            notes.append(
+                f"{marker}: no training pairs for the baselines: middle plane "
+                f"{found[0].plane}, sign as it is, r_s and r_lap only"
+            )
+        else:
+            planes = ", ".join(f"{b.name} plane {b.plane}" for b in found[:2])
+            notes.append(f"{marker}: baselines fitted on the training pairs: {planes}")
+    return tuple(notes)
+
+
+def _text(value: object) -> str:
+    return "" if value is None or value != value else str(value)

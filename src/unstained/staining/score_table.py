@@ -1,0 +1,207 @@
+"""Scores of many pairs, summed up with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..statistics import (
+    Interval,
+    bootstrap_sums,
+    correlation_moments,
+    mean_interval,
+    moments_correlation,
+)
+
+__all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
+
+Array = np.ndarray[Any, Any]
+
+SCORES = ("r_s", "r_lap", "mae", "ssim", "snr_rms", "snr_var", "c_max")
+MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
+
+# Groups are the unit of an interval from this many on: a bootstrap over fewer is too narrow [1].
+# [1] Cameron, Gelbach, Miller (2008), Rev. Econ. Stat. 90:414: even 5 clusters are few.
+_MIN_GROUPS = 5
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How to score.
+
+    Attributes
+    ----------
+    ksize : int
+        Side of the Laplacian kernel of r_lap, px; odd, at most 31.
+    block_px : int
+        Side of the blocks whose sums tell how much stain there is.
+    window_px : int
+        Side of the window of the local SD, a baseline.
+    class_column : str
+        Column of the pairs within whose classes cells are correlated too.
+    batch : int
+        Single-cell images predicted at once.
+    level, draws, seed
+        Coverage, resamples and seed of the bootstrap.
+    """
+
+    ksize: int = 31
+    block_px: int = 32
+    window_px: int = 15
+    class_column: str = "phase_of_cycle"
+    batch: int = 256
+    level: float = 0.95
+    draws: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of a model on the pairs of one split.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        One row for each pair: pair, marker, group, class_, single_cell, `SCORES`, note, and the
+        `MOMENTS` of its pixels. What is undefined is NaN, with the reason in `note`.
+    amounts : DataFrame
+        One row for each block or cell: pair, marker, group, class_, unit ("block" or "cell"),
+        measured, predicted; sums in the stain's units, cells background subtracted.
+    baselines : DataFrame
+        One row for each pair and baseline: pair, marker, group, baseline, plane, r_s, r_lap, mae,
+        ssim, and measured, predicted (a single-cell image's totals, else NaN).
+    split, settings
+        What was scored, and how.
+    notes : tuple of str
+        What a reader must know: how baselines were fitted, what has no prediction.
+    """
+
+    pairs: pd.DataFrame
+    amounts: pd.DataFrame
+    baselines: pd.DataFrame
+    split: str = "test"
+    settings: ScoreSettings = field(default_factory=ScoreSettings)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """In order of first appearance."""
+        return tuple(str(marker) for marker in self.pairs["marker"].unique())
+
+    @property
+    def interval_over(self) -> dict[str, str]:
+        """What is drawn with replacement for the intervals of each marker: groups or pairs.
+
+        With fewer than five groups an interval over pairs holds for these groups only.
+        """
+        return {
+            str(marker): "groups" if rows["group"].nunique() >= _MIN_GROUPS else "pairs"
+            for marker, rows in self.pairs.groupby("marker", sort=False)
+        }
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """Mean of each score, with the number of pairs and an interval, for each marker.
+
+        ``{"DAPI": {"r_s": {"mean", "n", "low", "high"}, "r_lap": ..., ..., "c_max": ...}}``; with
+        single-cell images or labels also "cell_r", "cell_r_within" (for each class), and with
+        single-cell images "pixel_r", the r of all pixels pooled. None stands for undefined, so
+        that it is JSON. Intervals: percentile bootstrap over `interval_over`.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for marker in self.markers:
+            rows = self.pairs[self.pairs["marker"] == marker]
+            entry: dict[str, Any] = {name: _entry(self._mean(rows, name)) for name in SCORES}
+            cells = self.cells(marker)
+            if len(cells):
+                entry["cell_r"] = _entry(self.correlation(cells))
+                classes = cells[cells["class_"] != ""]
+                if len(classes):
+                    entry["cell_r_within"] = {
+                        str(name): _entry(self.correlation(part))
+                        for name, part in classes.groupby("class_", sort=False)
+                    }
+            if rows["single_cell"].any():
+                moments = rows[list(MOMENTS)].to_numpy(np.float64)
+                entry["pixel_r"] = _entry(
+                    self._bootstrap(moments, moments_correlation, self.clusters(rows))
+                )
+            found[marker] = entry
+        return found
+
+    def baseline_summary(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """As `summary`, for each marker and baseline: r_s, r_lap, mae, ssim, perhaps cell_r."""
+        found: dict[str, dict[str, dict[str, Any]]] = {}
+        for (marker, name), rows in self.baselines.groupby(["marker", "baseline"], sort=False):
+            entry = {
+                score: _entry(self._mean(rows, score)) for score in ("r_s", "r_lap", "mae", "ssim")
+            }
+            cells = rows[rows["measured"].notna()]
+            if len(cells):
+                entry["cell_r"] = _entry(self.correlation(cells))
+            found.setdefault(str(marker), {})[str(name)] = entry
+        return found
+
+    def cells(self, marker: str) -> pd.DataFrame:
+        """The rows of `amounts` that are cells of `marker`."""
+        a = self.amounts
+        return a[(a["marker"] == marker) & (a["unit"] == "cell")]
+
+    def blocks(self, marker: str) -> pd.DataFrame:
+        """The rows of `amounts` that are blocks of `marker`."""
+        a = self.amounts
+        return a[(a["marker"] == marker) & (a["unit"] == "block")]
+
+    def correlation(self, rows: pd.DataFrame) -> Interval:
+        """Pearson r of predicted with measured amounts, and its bootstrap interval.
+
+        NaN for fewer than four rows; 0 where all predictions are equal.
+        """
+        x = rows["measured"].to_numpy(np.float64)
+        y = rows["predicted"].to_numpy(np.float64)
+        if len(rows) < 4 or np.ptp(x) == 0:
+            return Interval(float("nan"), float("nan"), float("nan"), len(rows))
+        if np.ptp(y) == 0:
+            return Interval(0.0, 0.0, 0.0, len(rows))
+        x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+        moments = np.array([correlation_moments(a, b) for a, b in zip(x, y, strict=True)])
+        return self._bootstrap(moments, moments_correlation, self.clusters(rows))
+
+    def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
+        s = self.settings
+        return mean_interval(
+            rows[score].to_numpy(np.float64),
+            groups=self.clusters(rows),
+            level=s.level,
+            draws=s.draws,
+            seed=s.seed,
+        )
+
+    def _bootstrap(
+        self, rows: Array, statistic: Callable[[Array], Array], groups: Array | None
+    ) -> Interval:
+        s = self.settings
+        return bootstrap_sums(
+            rows, statistic, groups=groups, level=s.level, draws=s.draws, seed=s.seed
+        )
+
+    def clusters(self, rows: pd.DataFrame) -> Array | None:
+        """What to resample: groups; fewer than five: pairs; fewer than five: rows (None)."""
+        if rows["group"].nunique() >= _MIN_GROUPS:
+            return np.asarray(rows["group"])
+        return np.asarray(rows["pair"]) if rows["pair"].nunique() >= _MIN_GROUPS else None
+
+
+def _entry(interval: Interval) -> dict[str, Any]:
+    def number(value: float) -> float | None:
+        return float(value) if np.isfinite(value) else None
+
+    return {
+        "mean": number(interval.estimate),
+        "n": interval.n,
+        "low": number(interval.low),
+        "high": number(interval.high),
+    }

@@ -1,0 +1,390 @@
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage
+
+from unstained.errors import DataError
+from unstained.images.pairs import Pairs
+from unstained.staining.baselines import fit_baselines, local_sd
+from unstained.staining.compare import compare_models, score_frame
+from unstained.staining.score import score_panel
+from unstained.staining.score_table import ScoreSettings
+from unstained.staining.verdict import verdict, verdicts
+
+QUICK = ScoreSettings(draws=200)
+
+
+def save(path, image):
+    assert cv2.imwrite(str(path), image)
+    return str(path)
+
+
+def field(rng, folder, i, *, side=96):
+    """Phase = structure, stain = 20,000 + 8,000 * -structure + noise, so that |r| is known."""
+    structure = ndimage.gaussian_filter(rng.normal(size=(side, side)), 3)
+    structure /= structure.std()
+    other = rng.normal(size=(side, side))
+    stain = 20_000 - 4_000 * structure + rng.normal(0, 1_000, structure.shape)
+    planes = [30_000 + 3_000 * p for p in (other, structure + 0.8 * other)]
+    names = [save(folder / f"p{i}_{k}.png", p.astype(np.uint16)) for k, p in enumerate(planes)]
+    truth = (20_000 - 4_000 * structure).astype(np.float32)
+    return names, save(folder / f"s{i}.png", stain.astype(np.uint16)), truth
+
+
+@pytest.fixture(scope="module")
+def fields(tmp_path_factory):
+    """Six test fields in six groups and two training fields; the noise-free truth of each."""
+    folder, rng = tmp_path_factory.mktemp("fields"), np.random.default_rng(0)
+    rows, truth = [], {}
+    for i in range(8):
+        names, stain, clean = field(rng, folder, i)
+        split = "test" if i < 6 else "train"
+        rows.append((";".join(names), stain, "DAPI", f"g{i}", split))
+        truth[cv2.imread(names[0], -1).tobytes()] = clean
+    table = pd.DataFrame(rows, columns=["phase", "stain", "marker", "group", "split"])
+    return Pairs(table, root=folder), truth
+
+
+def oracle(truth, gain=1.0, noise=0.0):
+    rng = np.random.default_rng(1)
+
+    def predict(phase):
+        clean = truth[phase[0].tobytes()]
+        mixed = clean.mean() + gain * (clean - clean.mean()) + rng.normal(0, 1, clean.shape) * noise
+        return {"DAPI": mixed.astype(np.float32)}
+
+    return predict
+
+
+@pytest.fixture(scope="module")
+def table(fields):
+    return score_panel(oracle(fields[1]), fields[0], settings=QUICK)
+
+
+def test_summary_is_the_json_of_the_command_line(table):
+    found = json.loads(json.dumps(table.summary(), allow_nan=False))
+    assert list(found) == ["DAPI"]
+    assert set(found["DAPI"]) >= {"r_s", "r_lap", "mae", "ssim", "c_max", "snr_rms", "snr_var"}
+    for entry in found["DAPI"].values():
+        assert set(entry) == {"mean", "n", "low", "high"}
+    assert found["DAPI"]["r_s"]["n"] == 6
+
+
+def test_the_truth_behind_a_noisy_stain_scores_the_ceiling(table):
+    # var(signal) 4000^2, var(noise) 1000^2: c_max = sqrt(16 / 17) = 0.970
+    found = table.summary()["DAPI"]
+    assert found["r_s"]["mean"] == pytest.approx(np.sqrt(16 / 17), abs=0.005)
+    assert found["c_max"]["mean"] == pytest.approx(np.sqrt(16 / 17), abs=0.01)
+    # mean |normal noise| = sd sqrt(2 / pi)
+    assert found["mae"]["mean"] == pytest.approx(1000 * np.sqrt(2 / np.pi), rel=0.02)
+
+
+def test_intervals_are_over_groups_where_there_are_five(table, fields):
+    assert table.interval_over == {"DAPI": "groups"}
+    few = Pairs(fields[0].table.assign(group=["a", "a", "a", "b", "b", "b", "c", "c"]))
+    assert score_panel(oracle(fields[1]), few, settings=QUICK).interval_over == {"DAPI": "pairs"}
+
+
+def test_baselines_take_plane_and_sign_from_the_training_pairs(table):
+    phase = table.baselines[table.baselines["baseline"] == "phase"]
+    assert set(phase["plane"]) == {1}  # the middle one, 2 // 2, too: see the next test
+    # plane 1 is structure + 0.8 other: |r| = 1 / sqrt(1.64 * 17 / 16); its sign is turned
+    expected = 1 / np.sqrt(1.64 * 17 / 16)
+    assert phase["r_s"].mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_test_pixels_do_not_choose_the_baseline(fields):
+    # training stains that go with the noise plane: the baseline must follow them and fail
+    pairs, truth = fields
+    training = pairs.of_split("train").fields()
+    misled = pairs.table.copy()
+    for row, f in zip(misled.index[misled["split"] == "train"], training, strict=True):
+        path = pairs.root / f"misled{row}.png"
+        wrong = f.read_phase()[0] / 2 + np.random.default_rng(row).normal(0, 900, f.shape)
+        misled.loc[row, "stain"] = save(path, wrong.astype(np.uint16))
+    found = score_panel(oracle(truth), Pairs(misled), settings=QUICK).baselines
+    phase = found[found["baseline"] == "phase"]
+    assert set(phase["plane"]) == {0}
+    assert abs(phase["r_s"].mean()) < 0.05
+
+
+def test_without_training_pairs_the_middle_plane_stands_as_it_is(fields):
+    pairs = fields[0].of_split("test")
+    found = score_panel(oracle(fields[1]), pairs, settings=QUICK)
+    phase = found.baselines[found.baselines["baseline"] == "phase"]
+    assert (phase["r_s"] < -0.5).all()
+    assert phase["mae"].isna().all()
+    assert any("no training pairs" in note for note in found.notes)
+
+
+def test_mean_stain_of_training_explains_nothing_but_has_an_error(table):
+    found = table.baseline_summary()["DAPI"]["mean stain"]
+    assert found["r_s"]["mean"] == 0
+    # mean |normal| of sd sqrt(4000^2 + 1000^2)
+    assert found["mae"]["mean"] == pytest.approx(
+        np.hypot(4000, 1000) * np.sqrt(2 / np.pi), rel=0.05
+    )
+
+
+def test_local_sd_is_the_sd_of_the_window():
+    image = np.random.default_rng(2).normal(50_000, 10, (20, 20))
+    assert local_sd(image, 5)[10, 7] == pytest.approx(image[8:13, 5:10].std())
+
+
+def test_baseline_line_is_the_least_squares_line(fields):
+    training = fields[0].of_split("train").fields()
+    line = fit_baselines(training, "DAPI")[0]
+    x = np.concatenate([f.read_phase()[1].ravel() for f in training]).astype(float)
+    y = np.concatenate([f.read_stain("DAPI").ravel() for f in training]).astype(float)
+    assert [line.slope, line.offset] == pytest.approx(np.polyfit(x, y, 1))
+
+
+def test_a_stain_that_is_its_own_phase_image_is_refused(fields):
+    pairs = fields[0].of_split("test")
+    copied = pairs.table.copy()
+    copied.loc[2, "stain"] = copied.loc[2, "phase"].split(";")[1]
+    with pytest.raises(DataError, match=r"p2_1\.png: DAPI is a copy of the label-free input"):
+        score_panel(oracle(fields[1]), Pairs(copied), settings=QUICK)
+
+
+def test_an_empty_split_is_an_error_that_names_the_others(fields):
+    with pytest.raises(
+        DataError, match="no pairs in split 'validation'; the splits are test, train"
+    ):
+        score_panel(oracle(fields[1]), fields[0], split="validation")
+
+
+def test_all_pairs_can_be_scored(fields):
+    assert len(score_panel(oracle(fields[1]), fields[0], split="all", settings=QUICK).pairs) == 8
+
+
+def test_a_marker_without_prediction_is_noted_and_none_is_an_error(fields):
+    pairs, truth = fields
+    double = pd.concat([pairs.table, pairs.table.assign(marker="CD44")])
+    found = score_panel(oracle(truth), Pairs(double), settings=QUICK)
+    assert found.markers == ("DAPI",)
+    assert "CD44 is in the pairs but not predicted by this model" in found.notes
+    with pytest.raises(DataError, match="no marker of CD44 is predicted"):
+        score_panel(oracle(truth), Pairs(pairs.table.assign(marker="CD44")), settings=QUICK)
+
+
+def test_a_prediction_of_another_shape_names_the_field(fields):
+    with pytest.raises(DataError, match=r"p0_0.*\(95, 96\)"):
+        score_panel(lambda p: {"DAPI": np.zeros((95, 96), np.float32)}, fields[0], settings=QUICK)
+
+
+def test_a_constant_stain_is_counted_out_with_its_reason(fields, tmp_path):
+    pairs, truth = fields
+    flat = pairs.table.copy()
+    flat.loc[0, "stain"] = save(tmp_path / "flat.png", np.full((96, 96), 500, np.uint16))
+    found = score_panel(oracle(truth), Pairs(flat), settings=QUICK)
+    assert len(found.pairs) == 6
+    assert found.summary()["DAPI"]["r_s"]["n"] == 5
+    assert "the stain is constant" in found.pairs["note"][0]
+
+
+# single cells ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """120 cells of 20 x 20 px in one montage: G1 holds 100,000 to 140,000, G2 twice that."""
+    folder, rng = tmp_path_factory.mktemp("cells"), np.random.default_rng(3)
+    disk = np.hypot(*np.mgrid[-9.5:10, -9.5:10]) < 6
+    phase = rng.normal(1000, 50, (20, 2400))
+    stain = np.full((20, 2400), 300.0)
+    rows, total = [], []
+    for i in range(120):
+        class_ = "G1" if i % 2 else "G2"
+        total.append(rng.uniform(100e3, 140e3) * (1 if class_ == "G1" else 2))
+        inside = slice(20 * i, 20 * i + 20)
+        stain[:, inside] += disk * total[-1] / disk.sum()
+        phase[:, inside] += disk * total[-1] / 1000
+        rows.append((f"0:20,{20 * i}:{20 * i + 20}", f"c{i:03d}", class_))
+    table = pd.DataFrame(rows, columns=["region", "cell", "phase_of_cycle"]).assign(
+        phase=save(folder / "phase.png", phase.astype(np.uint16)),
+        stain=save(folder / "dna.png", np.round(stain).astype(np.uint16)),
+        marker="DNA",
+        group="experiment",
+        split=["test" if i < 100 else "train" for i in range(120)],
+    )
+    return Pairs(table), np.array(total), disk
+
+
+def crude(disk, calls=None):
+    """Knows only the class: every cell of a class gets the same total, plus noise."""
+    rng = np.random.default_rng(4)
+
+    def predict_batch(phases):
+        if calls is not None:
+            calls.append(phases.shape)
+        bright = phases[:, 0][:, disk].mean(axis=1) > 1180
+        total = np.where(bright, 240e3, 120e3) + rng.normal(0, 5e3, len(phases))
+        return {"DNA": (300 + disk * (total / disk.sum())[:, None, None]).astype(np.float32)}
+
+    return predict_batch
+
+
+def test_cells_are_predicted_in_batches(cells):
+    pairs, _, disk = cells
+    calls = []
+    settings = ScoreSettings(draws=50, batch=64)
+    score_panel(lambda p: {}, pairs, predict_batch=crude(disk, calls), settings=settings)
+    assert calls == [(64, 1, 20, 20), (36, 1, 20, 20)]
+
+
+def test_measured_total_of_a_cell_is_what_was_put_in(cells):
+    pairs, total, disk = cells
+    batch = crude(disk)
+    found = score_panel(lambda p: {}, pairs, predict_batch=batch, settings=QUICK)
+    measured = found.cells("DNA")["measured"]
+    assert measured.to_numpy() == pytest.approx(total[:100], rel=0.002)
+
+
+def test_range_of_the_classes_is_told_from_skill(cells):
+    # the crude model separates the classes and knows nothing within them
+    pairs, _, disk = cells
+    found = score_panel(lambda p: {}, pairs, predict_batch=crude(disk), settings=QUICK)
+    entry = found.summary()["DNA"]
+    assert entry["cell_r"]["mean"] > 0.9
+    assert entry["cell_r"]["n"] == 100
+    assert set(entry["cell_r_within"]) == {"G1", "G2"}
+    assert all(abs(within["mean"]) < 0.35 for within in entry["cell_r_within"].values())
+    assert entry["pixel_r"]["n"] == 100
+    assert verdict(found, "DNA").how_much == "order"
+
+
+def test_pixel_r_pools_the_pixels_of_all_cells(cells):
+    pairs, _, disk = cells
+    batch = crude(disk)
+    found = score_panel(lambda p: {}, pairs, predict_batch=batch, settings=QUICK)
+    fields = pairs.of_split("test").fields()
+    stain = np.stack([f.read_stain("DNA") for f in fields])
+    again = crude(disk)(np.stack([f.read_phase() for f in fields]))["DNA"]
+    expected = np.corrcoef(stain.ravel(), again.ravel())[0, 1]
+    assert found.summary()["DNA"]["pixel_r"]["mean"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_single_and_batched_prediction_score_alike(cells):
+    pairs, _, disk = cells
+
+    def exact(phases):
+        total = (phases[:, 0] - 1000.0)[:, disk].sum(axis=1) * 1000 / disk.sum()
+        return {"DNA": (300 + disk * (total / disk.sum())[:, None, None]).astype(np.float32)}
+
+    def one(phase):
+        return {m: v[0] for m, v in exact(phase[None]).items()}
+
+    batched = score_panel(one, pairs, predict_batch=exact, settings=QUICK)
+    single = score_panel(one, pairs, settings=QUICK)
+    pd.testing.assert_frame_equal(batched.pairs, single.pairs)
+    assert verdict(batched, "DNA").how_much == "expression"
+
+
+def test_cells_of_a_label_image_are_scored_by_their_totals(fields, tmp_path):
+    pairs, truth = fields
+    labels = np.zeros((96, 96), np.uint8)
+    for k in range(9):
+        y, x = divmod(k, 3)
+        labels[32 * y + 4 : 32 * y + 20, 32 * x + 4 : 32 * x + 20] = k + 1
+    path = save(tmp_path / "labels.png", labels)
+    found = score_panel(oracle(truth), Pairs(pairs.table.assign(labels=path)), settings=QUICK)
+    assert len(found.cells("DAPI")) == 6 * 9
+    assert found.summary()["DAPI"]["cell_r"]["mean"] > 0.98
+    assert verdict(found, "DAPI").unit == "cell"
+
+
+# verdicts -------------------------------------------------------------------------------------
+
+
+def test_the_truth_is_right_and_may_be_read_as_expression(table):
+    found = verdicts(table)["DAPI"]
+    assert (found.where, found.how_much) == ("right", "expression")
+    assert found.unit == "block"
+    assert found.share_s == pytest.approx(1.0, abs=0.02)
+    assert found.fit.slope.estimate == pytest.approx(1.0, abs=0.05)
+    assert "may be read as expression" in str(found)
+
+
+def test_a_pattern_at_half_its_contrast_is_right_but_no_expression(fields):
+    found = verdict(score_panel(oracle(fields[1], 0.5), fields[0], settings=QUICK), "DAPI")
+    assert (found.where, found.how_much) == ("right", "order")
+    assert found.fit.slope.estimate == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_level_that_is_off_is_no_expression(fields):
+    predict = oracle(fields[1])
+    shifted = score_panel(lambda p: {"DAPI": predict(p)["DAPI"] + 3_000}, fields[0], settings=QUICK)
+    found = verdict(shifted, "DAPI")
+    assert found.how_much == "order"
+    assert found.bias_of_range > 0.1
+
+
+def test_a_model_below_a_baseline_is_wrong_whatever_its_score(fields):
+    # the phase baseline reaches r = 0.76; this noise brings the truth to about 0.97 * 0.71
+    found = verdict(score_panel(oracle(fields[1], noise=4_000), fields[0], settings=QUICK), "DAPI")
+    assert found.where == "wrong"
+    assert "no better than a baseline that needs no model, phase" in found.where_text
+
+
+def test_noise_is_no_pattern(fields):
+    found = verdict(score_panel(oracle(fields[1], 0.0, 500), fields[0], settings=QUICK), "DAPI")
+    assert (found.where, found.how_much) == ("wrong", "no")
+
+
+def test_a_few_blocks_give_no_verdict_on_amounts(fields):
+    one = fields[0].table.iloc[[0, 6, 7]]
+    found = verdict(score_panel(oracle(fields[1]), Pairs(one), settings=QUICK), "DAPI")
+    assert found.how_much == "unknown"  # 9 blocks of 32 px
+    assert found.where == "right"
+
+
+# comparisons ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models(fields):
+    pairs, truth = fields
+    noises = {"good": 0.0, "fair": 1_500.0, "poor": 4_000.0}
+    return {
+        k: score_panel(oracle(truth, noise=v), pairs, settings=QUICK) for k, v in noises.items()
+    }
+
+
+def test_models_are_compared_pair_by_pair_and_corrected_by_holm(models):
+    found = compare_models(models)
+    # six groups, all in one direction: p = 2 / 64 each; Holm times 3, 3 x then monotone
+    assert found["p"].tolist() == pytest.approx([2 / 64] * 3)
+    assert found["p_holm"].tolist() == pytest.approx([6 / 64] * 3)
+    assert found["stars"].tolist() == ["ns"] * 3
+    assert (found["difference"] > 0).all()
+    assert compare_models(models, test="t")["stars"].str.startswith("*").all()
+
+
+def test_models_scored_on_different_pairs_are_not_compared(models, fields):
+    fewer = Pairs(fields[0].table.iloc[:5])
+    other = score_panel(oracle(fields[1]), fewer, settings=QUICK)
+    with pytest.raises(DataError, match="scored on different pairs of DAPI: 1 are in one only"):
+        compare_models({"a": models["good"], "b": other})
+
+
+def test_fields_of_one_group_are_one_unit(models):
+    table = models["good"]
+    doubled = [
+        type(table)(
+            pd.concat([t.pairs, t.pairs.assign(pair=t.pairs["pair"] + "'")]), t.amounts, t.baselines
+        )
+        for t in (table, models["poor"])
+    ]
+    found = compare_models({"a": doubled[0], "b": doubled[1]})
+    assert (found["n"][0], found["over"][0]) == (6, "groups")
+
+
+def test_score_frame_holds_every_pair_of_every_model(models):
+    frame = score_frame(models, with_baselines=True)
+    assert frame.groupby("model").size().to_dict() == dict.fromkeys(
+        ("good", "fair", "poor", "phase", "local SD", "mean stain"), 6
+    )
