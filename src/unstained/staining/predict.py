@@ -1,0 +1,361 @@
+"""From label-free images of any size to stains in their own units, on the pixels they came on."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import FileError, InputError
+from ..images.atomic import atomic_path
+from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
+from ..images.ome_zarr_writer import block_mean, create_ome_zarr
+from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from .predict_plan import Estimate, Grid, tile_bytes
+from .predictor import Notify, PredictOptions, Predictor, Progress
+
+if TYPE_CHECKING:
+    from .panel import Panel
+
+__all__ = [
+    "Estimate",
+    "PredictOptions",
+    "Prediction",
+    "Predictor",
+    "composite",
+    "estimate",
+    "open_planes",
+    "predict",
+    "predict_files",
+]
+
+_LOG = logging.getLogger("unstained")
+_COMPOSITE_PX = 2048
+_CHUNK_PX = 512
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What `predict_files` left for one image.
+
+    Attributes
+    ----------
+    source : str
+        The image as it was given.
+    zarr, composite : Path
+        Multi-channel OME-Zarr; PNG.
+    notices : tuple of str
+        What was said about it.
+    """
+
+    source: str
+    zarr: Path
+    composite: Path
+    notices: tuple[str, ...]
+
+
+def predict(
+    panel: Panel,
+    image: Image | Array,
+    options: PredictOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    notify: Notify | None = None,
+) -> Image:
+    """Predict the stains of one image or movie, in memory.
+
+    Parameters
+    ----------
+    panel : Panel
+        The model.
+    image : Image or array
+        Label-free; an array is (Y, X), (P, Y, X), (T, P, Y, X) or (T, C, Z, Y, X). Grey values
+        as they come from the camera.
+    options : PredictOptions, optional
+    progress : callable, optional
+        Called with the share done.
+    notify : callable, optional
+        Called with what the user should know before it starts: time and memory, resampling.
+
+    Returns
+    -------
+    Image
+        (T, M, 1, Y, X) in the units of the training stains, one channel a marker, on the pixels
+        of `image`.
+
+    Raises
+    ------
+    InputError
+        Planes do not fit, or the pixel size is needed and not known.
+    DataError
+        The image is constant or not finite.
+    MissingExtra
+        The engine asked for is not installed.
+    """
+    return Predictor(panel, options, notify=notify)(image, progress=progress)
+
+
+def estimate(panel: Panel, shape: Sequence[int], options: PredictOptions | None = None) -> Estimate:
+    """Time and memory for an image of `shape`, measured on one tile of noise.
+
+    Parameters
+    ----------
+    panel : Panel
+    shape : sequence of int
+        (Y, X) or (T, Y, X), in pixels of the model.
+    options : PredictOptions, optional
+    """
+    frames, y, x = (1, *shape) if len(shape) == 2 else tuple(shape)
+    predictor = Predictor(panel, options, notify=_LOG.info)
+    grid = Grid((y, x))
+    side = predictor.side(grid)
+    tiles = grid.tiles(panel, side)
+    noise = np.random.default_rng(0).normal(size=(panel.planes, *tiles[0].outer_shape))
+    one = predictor.prepared(as_image(noise.astype(np.float32), "CYX"), n_tiles=len(tiles) * frames)
+    return replace(one, memory_bytes=tile_bytes(panel, grid, side), tile=side)
+
+
+def predict_files(
+    panels: Panel | Sequence[Panel],
+    paths: Sequence[str | Path],
+    out_dir: str | Path,
+    options: PredictOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    notify: Notify | None = None,
+) -> list[Prediction]:
+    """Predict files and folders of any size into ``NAME.ome.zarr`` and ``NAME.png``.
+
+    Memory depends on the tile, not on the image. A file appears when it is complete; one of
+    the same name is then replaced.
+
+    Parameters
+    ----------
+    panels : Panel or sequence of Panel
+        Several are joined.
+    paths : sequence of str or Path
+        Image files as `read_image` takes them, several joined by ``;`` where their planes
+        belong together, or folders, of which every image is taken.
+    out_dir : str or Path
+        Made where it is absent.
+    options, progress, notify
+        As in `predict`; `progress` counts all images.
+
+    Returns
+    -------
+    list of Prediction
+        One an image, in order.
+
+    Raises
+    ------
+    InputError
+        No image, two of one name, or as in `predict`.
+    FileError
+        An image cannot be read, or a result not be written.
+    """
+    from .panel import Panel
+
+    panel = panels if isinstance(panels, Panel) else Panel.join(list(panels))
+    sources = list(_sources(paths))
+    targets = _targets(sources, Path(out_dir))
+    notices: list[str] = []
+
+    def tell(text: str) -> None:
+        notices.append(text)
+        (notify or _LOG.info)(text)
+
+    predictor = Predictor(panel, options, notify=tell)
+    # every image is opened and checked before the first is computed
+    images = [predictor.checked(open_planes(source)) for source in sources]
+    done = []
+    for i, (source, image, target) in enumerate(zip(sources, images, targets, strict=True)):
+
+        def share(part: float, i: int = i) -> None:
+            if progress is not None:
+                progress((i + part) / len(sources))
+
+        notices.clear()
+        picture = target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
+        with create_ome_zarr(
+            target,
+            predictor.shape_of(image),
+            predictor.options.dtype,
+            predictor.channels,
+            image.pixel_size_um,
+            frame_interval_s=image.frame_interval_s,
+            chunk=_CHUNK_PX,
+            overwrite=True,
+        ) as sink:
+            predictor.run(image, sink, progress=share, align=_CHUNK_PX)
+        _write_png(picture, composite(image, read_image(target)))
+        done.append(Prediction(str(source), target, picture, tuple(notices)))
+    return done
+
+
+def composite(image: Image, stains: Image, *, side: int = _COMPOSITE_PX) -> Array:
+    """The first frame: stains in their colors over the first label-free plane.
+
+    Parameters
+    ----------
+    image, stains : Image
+        Of one size; `stains` with its pyramid, if it has one.
+    side : int
+        Largest side of the picture, pixels.
+
+    Returns
+    -------
+    (Y, X, 3) uint8 array
+    """
+    from ..figures import blend
+
+    factor = 1
+    while max(image.shape[-2:]) > side * factor:
+        factor *= 2
+    levels = [stains.data, *stains.levels]
+    height = -(-stains.shape[3] // factor)
+    stored = next((level for level in levels if level.shape[3] == height), None)
+    planes = {
+        channel.name: np.asarray(stored[0, c, 0])
+        if stored is not None
+        else _shrunk(stains.data, c, factor)
+        for c, channel in enumerate(stains.channels)
+    }
+    colors = {channel.name: channel.color for channel in stains.channels if channel.color}
+    return blend(_shrunk(image.data, 0, factor), planes, colors)
+
+
+def open_planes(source: str | Path) -> Image:
+    """Open one image, or several joined by ``;`` as the channels of one.
+
+    Raises
+    ------
+    InputError
+        The joined images differ in frames or size.
+    """
+    from ..images.fields import split_paths
+
+    images = [read_image(part) for part in split_paths(str(source))]
+    if not images:
+        raise InputError(f"{source!r} names no image", "give a path")
+    first = images[0]
+    if len(images) == 1:
+        return first
+    if len({(*image.shape[:1], *image.shape[2:]) for image in images}) > 1:
+        raise InputError(
+            f"{source} joins images of shapes {[image.shape for image in images]}",
+            "join planes of one field: equal frames, planes, rows and columns",
+        )
+    return replace(
+        first,
+        data=_Joined([image.data for image in images]),
+        channels=tuple(channel for image in images for channel in image.channels),
+        levels=(),
+    )
+
+
+class _Joined(LazyPlanes):
+    """The channels of several arrays behind one another."""
+
+    def __init__(self, arrays: Sequence[LazyArray]) -> None:
+        t, _, z, y, x = arrays[0].shape
+        self._planes = [(array, c) for array in arrays for c in range(array.shape[1])]
+        dtype = np.result_type(*(array.dtype for array in arrays))
+        super().__init__((t, len(self._planes), z, y, x), dtype)
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        array, channel = self._planes[c]
+        return np.asarray(array[t, channel, z, y, x])
+
+
+def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
+    """Each image that the paths name; folders and plates are opened."""
+    for path in paths:
+        if ";" in str(path):
+            yield str(path)
+            continue
+        chosen = split_selector(path)
+        folder = chosen.path
+        if folder.is_dir() and not _is_zarr(folder):
+            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise FileError(
+                    "holds no image", f"images end in {', '.join(SUFFIXES)}", file=folder
+                )
+            yield from _sources(inside)
+        elif chosen.field is None and chosen.channel is None:
+            yield from fields_of(path)
+        else:
+            yield str(path)
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("zarr.json", ".zattrs", ".zgroup"))
+
+
+def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
+    names = [_name(source) for source in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not names:
+        raise InputError("no image was given", "name files or folders")
+    if twice:
+        raise InputError(
+            f"several images are called {', '.join(twice)}",
+            "predict them into different folders, one call each",
+        )
+    targets = [out_dir / f"{name}.ome.zarr" for name in names]
+    for source, target in zip(sources, targets, strict=True):
+        with suppress(OSError):
+            if target.resolve() == Path(source).resolve():
+                raise InputError(
+                    f"the prediction would replace the image {source}", "choose another --out"
+                )
+    return targets
+
+
+def _name(source: str) -> str:
+    """``a/plate_1.ome.tif#DAPI`` becomes ``plate_1_DAPI``; of joined paths the first counts."""
+    chosen = split_selector(source.split(";")[0].strip())
+    parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
+    if _is_field_of_plate(chosen.path):
+        # plate.zarr/B/3/0: the folders within the plate belong to the name
+        inside = [chosen.path.name]
+        for parent in chosen.path.parents:
+            inside.append(re.sub(r"(\.ome)?\.zarr$", "", parent.name))
+            if parent.name.endswith(".zarr"):
+                break
+        parts = inside[::-1]
+    parts += [] if chosen.field is None else [str(chosen.field)]
+    parts += [] if chosen.channel is None else [chosen.channel]
+    return "_".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+
+
+def _is_field_of_plate(path: Path) -> bool:
+    return not path.name.endswith(".zarr") and any(p.name.endswith(".zarr") for p in path.parents)
+
+
+def _shrunk(data: LazyArray, channel: int, factor: int) -> Array:
+    """The first plane of a channel as block means, read block by block; (Y, X) float32."""
+    height, width = data.shape[-2:]
+    out = np.empty((-(-height // factor), -(-width // factor)), np.float32)
+    step = max(1, 1024 // factor) * factor
+    for y in range(0, height, step):
+        for x in range(0, width, step):
+            block = np.asarray(data[0, channel, 0, y : y + step, x : x + step])
+            small = block_mean(block.astype(np.float32), factor)
+            top, left = y // factor, x // factor
+            out[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return out
+
+
+def _write_png(path: Path, picture: Array) -> None:
+    import cv2
+
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))  # cv2: B, G, R
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())

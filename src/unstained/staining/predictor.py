@@ -1,0 +1,400 @@
+"""A panel made ready to predict: tile by tile, from a lazy image to wherever blocks go.
+
+An image passes through the networks tile by tile, and each tile goes straight to its place, in
+memory or in an OME-Zarr on disk. Where the pixel size is not the training's, each tile is
+brought to the model's pixels and its result back to the image's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from torch import nn
+
+from ..errors import DataError, InputError
+from ..images.image import Array, Channel, Image, as_image
+from ..images.resample import resample
+from ..images.tiles import Tile, Window, read_reflected
+from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry, apply_symmetry, undo_symmetry
+from ..learning.devices import choose_device
+from ..learning.engines import ENGINES, PRECISIONS, TOLERANCE, Engine, difference, make_engine
+from ..learning.memory import tune_allocator
+from .predict_plan import Estimate, Grid, choose_tile, grid_of, memory_budget, stride_of, tile_bytes
+
+if TYPE_CHECKING:
+    from .normalize import Statistics
+    from .panel import Panel
+
+__all__ = ["Notify", "PredictOptions", "Predictor", "Progress", "Sink"]
+
+Progress = Callable[[float], None]
+"""Called with the share done, 0 ... 1."""
+
+Notify = Callable[[str], None]
+"""Called with a sentence for the user."""
+
+_LOG = logging.getLogger("unstained")
+_COMPARE_FROM_S = 30.0  # comparing engines takes some 10 s; below this torch is simply used
+_PROBE_PX = 384
+_MANY_TILES = 20
+_CALIBRATION_TILES = 8
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict; what is left alone is chosen.
+
+    Attributes
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+    engine, precision : str
+        See `learning.engines`.
+    tile : int or None
+        Side of the part of the image that is computed at once, pixels; its halo comes on top.
+        None: the largest that fits the memory.
+    tta : bool
+        Average over the symmetries that the panel's images have (8 where all are alike).
+    pixel_size_um : float or None
+        Of the images, in place of what the files say.
+    memory_gb : float or None
+        What the prediction may add to the process. None: half of what is free, at most 4 GB.
+    dtype : {"float32", "uint16"}
+        Of the result. 16-bit values are rounded and cut off at 0 and 65535.
+    """
+
+    device: str = "cpu"
+    engine: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    tta: bool = False
+    pixel_size_um: float | None = None
+    memory_gb: float | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        choices = (
+            ("engine", self.engine, ENGINES),
+            ("precision", self.precision, PRECISIONS),
+            ("dtype", self.dtype, ("float32", "uint16")),
+        )
+        for name, value, allowed in choices:
+            if value not in allowed:
+                raise InputError(f"{name} is {value!r}", f"choose one of {', '.join(allowed)}")
+        for name, number in (
+            ("tile", self.tile),
+            ("pixel_size_um", self.pixel_size_um),
+            ("memory_gb", self.memory_gb),
+        ):
+            if number is not None and not 0 < number < float("inf"):
+                raise InputError(f"{name} is {number}", "give a number above 0")
+
+
+class Sink(Protocol):
+    """Takes (Y, X) blocks; see `images.ome_zarr_writer.OmeZarrWriter`."""
+
+    def write(self, t: int, c: int, z: int, y0: int, x0: int, block: Array) -> None: ...
+
+
+class _InMemory:
+    def __init__(self, array: Array) -> None:
+        self._array = array
+
+    def write(self, t: int, c: int, z: int, y0: int, x0: int, block: Array) -> None:
+        self._array[t, c, z, y0 : y0 + block.shape[0], x0 : x0 + block.shape[1]] = block
+
+
+@dataclass(frozen=True)
+class _Work:
+    """An image, the grid it is predicted on, and the tiles of a frame."""
+
+    image: Image
+    grid: Grid
+    tiles: tuple[Tile, ...]
+
+    def read(self, t: int, window: Window) -> Array:
+        """(P, Y, X) planes of a window on the model's grid, reflected beyond the image."""
+
+        def read(y: slice, x: slice) -> Array:
+            if not self.grid.resampled:
+                return _finite(self.image, t, y, x)
+            rows, columns = self.grid.to_model(y, 0), self.grid.to_model(x, 1)
+            y, x = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
+            return resample(_finite(self.image, t, y, x), rows, columns)
+
+        return read_reflected(read, window, self.grid.model_yx)
+
+
+class Predictor:
+    """A panel made ready once, for many images.
+
+    Parameters
+    ----------
+    panel : Panel
+    options : PredictOptions
+    notify : callable, optional
+        Told of estimates, resampling and choices; else they go to the log ``unstained``.
+    """
+
+    def __init__(
+        self, panel: Panel, options: PredictOptions | None = None, *, notify: Notify | None = None
+    ) -> None:
+        tune_allocator()
+        self.panel = panel
+        self.options = PredictOptions() if options is None else options
+        self.notify: Notify = _LOG.warning if notify is None else notify
+        self._says_time = notify is not None
+        self._device = choose_device(self.options.device)
+        self._engines: list[Engine] = []
+        self._compared = False
+        self._symmetries = self._choose_symmetries()
+        self._clipped = 0
+
+    def __call__(self, image: Image | Array, *, progress: Progress | None = None) -> Image:
+        """Predict in memory; see `predict`."""
+        image = self.checked(image)
+        out = np.empty(self.shape_of(image), self.options.dtype)
+        self.run(image, _InMemory(out), progress=progress)
+        return replace(image, data=out, channels=self.channels, levels=(), z_step_um=None)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return tuple(Channel(marker.name, marker.color) for marker in self.panel.markers)
+
+    def shape_of(self, image: Image) -> tuple[int, int, int, int, int]:
+        """(T, M, 1, Y, X) of the prediction."""
+        return image.shape[0], len(self.panel.markers), 1, image.shape[3], image.shape[4]
+
+    def checked(self, image: Image | Array) -> Image:
+        """The image, if the panel takes it; with the pixel size of the options, if given.
+
+        Raises
+        ------
+        InputError
+            It has another number of planes than the panel was trained on.
+        """
+        if not isinstance(image, Image):
+            axes = {2: "YX", 3: "CYX", 4: "TCYX", 5: "TCZYX"}.get(np.ndim(image), "?")
+            image = as_image(image, axes)
+        if image.n_planes != self.panel.planes:
+            raise InputError(
+                f"{image.source or 'the image'} has {image.n_planes} label-free planes (channels "
+                f"x z), the model takes {self.panel.planes}",
+                "choose a channel with PATH#CHANNEL, or join planes with PATH;PATH",
+            )
+        if self.options.pixel_size_um is not None:
+            image = replace(image, pixel_size_um=self.options.pixel_size_um)
+        return image
+
+    def grid(self, image: Image) -> Grid:
+        """The grid to predict on, with a notice where it is not the image's own."""
+        model_um = self.panel.pixel_size_um
+        grid = grid_of((image.shape[3], image.shape[4]), image.pixel_size_um, model_um)
+        if grid.resampled:
+            self.notify(
+                f"{image.source or 'the image'} has {image.pixel_size_um:g} um per pixel and is "
+                f"resampled to the model's {model_um:g} um; the prediction is brought back"
+            )
+        return grid
+
+    def run(
+        self, image: Image, sink: Sink, *, progress: Progress | None = None, align: int = 1
+    ) -> Estimate:
+        """Predict a checked image into `sink`, having told how long it will take.
+
+        Parameters
+        ----------
+        image : Image
+        sink : Sink
+            Of shape `shape_of(image)`.
+        progress : callable, optional
+        align : int
+            Side of the sink's chunks.
+        """
+        grid = self.grid(image)
+        self._clipped = 0
+        side = self.side(grid)
+        work = _Work(image, grid, tuple(grid.tiles(self.panel, side, align)))
+        frames = image.shape[0]
+        statistics = self._statistics(image, 0)
+        expected = self._prepare(work, statistics, frames * len(work.tiles), side)
+        if self._says_time:
+            self.notify(f"{image.source or 'the image'}: {expected}")
+        for t in range(frames):
+            if t:
+                statistics = self._statistics(image, t)
+            for i, tile in enumerate(work.tiles):
+                self._one_tile(work, t, tile, statistics, sink)
+                if progress is not None:
+                    progress((t * len(work.tiles) + i + 1) / (frames * len(work.tiles)))
+        if self._clipped:
+            self.notify(
+                f"{image.source or 'the image'}: {self._clipped} predicted values lay outside "
+                "0 ... 65535 and were cut off; write float32 to keep them"
+            )
+        return expected
+
+    # one tile ------------------------------------------------------------------------------
+
+    def _one_tile(
+        self, work: _Work, t: int, tile: Tile, statistics: Statistics, sink: Sink
+    ) -> None:
+        planes = work.read(t, tile.outer)
+        stains = self._networks(self.panel.normalize(planes, statistics)[None])
+        if work.grid.resampled:
+            y, x, stains = _back(stains, tile, work.grid)
+        else:
+            (y, x), stains = tile.paste, stains[:, tile.inner[0], tile.inner[1]]
+        for c, marker in enumerate(self.panel.markers):
+            block = marker.offset + marker.scale * stains[c]
+            sink.write(t, c, 0, y.start, x.start, self._typed(block))
+
+    def _networks(self, batch: Array) -> Array:
+        """(1, P, Y, X) normalized planes to (M, Y, X) normalized stains of all members."""
+        stains = np.zeros((len(self.panel.markers), *batch.shape[-2:]), np.float32)
+        names = [marker.name for marker in self.panel.markers]
+        for symmetry in self._symmetries:
+            moved = np.ascontiguousarray(apply_symmetry(batch, symmetry, signed=True))
+            for engine, member in zip(self._engines, self.panel.members, strict=True):
+                back = undo_symmetry(engine(moved)[0], symmetry)
+                for k, name in enumerate(member.markers):
+                    stains[names.index(name)] += back[k]
+        stains /= len(self._symmetries)
+        return stains
+
+    def _typed(self, block: Array) -> Array:
+        if self.options.dtype == "float32":
+            return block.astype(np.float32, copy=False)
+        rounded = np.rint(block)
+        self._clipped += int(((rounded < 0) | (rounded > 65535)).sum())
+        return np.clip(rounded, 0, 65535).astype(np.uint16)
+
+    def _statistics(self, image: Image, t: int) -> Statistics:
+        return self.panel.input_statistics(
+            lambda y, x: _finite(image, t, y, x), (image.shape[3], image.shape[4])
+        )
+
+    # before the start ----------------------------------------------------------------------
+
+    def side(self, grid: Grid) -> int:
+        """Side of the tiles on this grid: as asked, or what the memory allows."""
+        budget = memory_budget(self._device, self.options.memory_gb)
+        return choose_tile(self.panel, grid, tile=self.options.tile, budget=budget)
+
+    def prepared(self, tile: Image, *, n_tiles: int) -> Estimate:
+        """Make and time the engines on an image of one tile, for as many tiles."""
+        grid = Grid((tile.shape[3], tile.shape[4]))
+        side = max(grid.image_yx)
+        work = _Work(tile, grid, tuple(grid.tiles(self.panel, side)))
+        return self._prepare(work, self._statistics(tile, 0), n_tiles, side)
+
+    def _choose_symmetries(self) -> tuple[Symmetry, ...]:
+        if not self.options.tta:
+            return (IDENTITY,)
+        allowed = self.panel.symmetries
+        if len(allowed) < len(ALL_MOTIONS):
+            self.notify(
+                f"the training images have a direction: averaged over {len(allowed)} of 8 "
+                "symmetries"
+            )
+        return allowed
+
+    def _prepare(self, work: _Work, statistics: Statistics, n_tiles: int, side: int) -> Estimate:
+        """Make the engines, time them on one tile, and choose the fastest if it pays."""
+        # a whole tile where there are many, so that its time is little beside theirs
+        middle = work.tiles[len(work.tiles) // 2]
+        probe = self._piece(work, middle, statistics, whole=n_tiles >= _MANY_TILES)
+        auto = self.options.engine == "auto"
+        if not self._engines:
+            samples = self._calibration(work, statistics)
+            self._make("torch" if auto and not samples else self.options.engine, samples)
+        pixels = n_tiles * math.prod(work.tiles[0].outer_shape)
+        # nobody asks how long one tile takes, and the probe would be most of the work
+        seconds = self._seconds(probe, pixels) if n_tiles > 1 or self._says_time else 0.0
+        worth_it = auto and self._device.type == "cpu" and seconds > _COMPARE_FROM_S
+        if worth_it and not self._compared:
+            self._compared = True
+            self._make("auto", [probe])
+            seconds = self._seconds(probe, pixels)
+        memory = tile_bytes(self.panel, work.grid, side)
+        first = self._engines[0]
+        return Estimate(seconds, memory, side, n_tiles, first.name, first.precision)
+
+    def _make(self, name: str, samples: Sequence[Array]) -> None:
+        """Engines of all members: the one chosen on the first serves the others, if it may."""
+        networks = [member.network for member in self.panel.members]
+        precision, device = self.options.precision, self.options.device
+        first = make_engine(
+            networks[0], engine=name, precision=precision, device=device, calibration=samples
+        )
+        engines = [first]
+        for network in networks[1:]:
+            engine = make_engine(
+                network, engine=first.name, precision=precision, device=device, calibration=samples
+            )
+            if name == "auto" and not _same(engine, network, samples[0]):
+                engine = make_engine(network, engine="torch", precision="float32", device=device)
+            engines.append(engine)
+        self._engines = engines
+
+    def _piece(
+        self, work: _Work, tile: Tile, statistics: Statistics, *, whole: bool = False
+    ) -> Array:
+        """(1, P, Y, X) normalized planes of a tile, or of its first corner."""
+        stride = stride_of(self.panel)
+        limit = max(_PROBE_PX // stride, 1) * stride
+        y, x = tile.outer
+        if not whole:
+            y = slice(y.start, min(y.stop, y.start + limit))
+            x = slice(x.start, min(x.stop, x.start + limit))
+        return self.panel.normalize(work.read(0, (y, x)), statistics)[None]
+
+    def _calibration(self, work: _Work, statistics: Statistics) -> list[Array]:
+        if "int8" not in (self.options.precision, self.options.engine.rpartition("-")[2]):
+            return []
+        chosen = work.tiles[:: max(1, len(work.tiles) // _CALIBRATION_TILES)]
+        return [self._piece(work, tile, statistics) for tile in chosen[:_CALIBRATION_TILES]]
+
+    def _seconds(self, probe: Array, pixels: int) -> float:
+        """Time for so many pixels, from that of one piece after a first run."""
+        self._networks(probe)
+        start = time.perf_counter()
+        self._networks(probe)
+        taken = time.perf_counter() - start
+        return taken * pixels / int(np.prod(probe.shape[-2:]))
+
+
+def _back(stains: Array, tile: Tile, grid: Grid) -> tuple[slice, slice, Array]:
+    """A tile's stains on the image's pixels, and where they belong."""
+    placed = []
+    for axis in (0, 1):
+        outer, paste = tile.outer[axis], tile.paste[axis]
+        own, weights = grid.to_image(paste, axis)
+        placed.append(
+            (own, weights, slice(weights.start - outer.start, weights.stop - outer.start))
+        )
+    (y, rows, inner_y), (x, columns, inner_x) = placed
+    return y, x, resample(stains[:, inner_y, inner_x], rows, columns)
+
+
+def _finite(image: Image, t: int, y: slice, x: slice) -> Array:
+    planes = image.planes(t, y, x)
+    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+        raise DataError(
+            f"has values that are not finite (NaN or infinite) near row {y.start}, column "
+            f"{x.start}",
+            "export the image again, or fill them",
+            file=image.source,
+        )
+    return planes
+
+
+def _same(engine: Engine, network: nn.Module, sample: Array) -> bool:
+    reference = make_engine(network, engine="torch", precision="float32")
+    return difference(engine(sample), reference(sample)) <= TOLERANCE[engine.precision]
