@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .read import fields_of, read_image, read_labels
     from .sources import load_pairs, pairs_from_channels, pairs_from_folders, pairs_from_manifest
     from .splits import spatial_split, split_kind, split_pairs
+    from .write import write_ome_tiff, write_png
 
 _MODULES = {
     "atomic": ("atomic_dir", "atomic_path"),
@@ -27,6 +28,7 @@ _MODULES = {
     "read": ("fields_of", "read_image", "read_labels"),
     "sources": ("load_pairs", "pairs_from_channels", "pairs_from_folders", "pairs_from_manifest"),
     "splits": ("spatial_split", "split_kind", "split_pairs"),
+    "write": ("write_ome_tiff", "write_png"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -54,7 +56,9 @@ __all__ = [
     "split_kind",
     "split_pairs",
     "write_manifest",
+    "write_ome_tiff",
     "write_ome_zarr",
+    "write_png",
 ]
 
 
