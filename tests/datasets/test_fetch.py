@@ -94,6 +94,9 @@ def test_progress_ends_at_the_size_of_the_set(server: Server) -> None:
     seen: list[tuple[int, int]] = []
     datasets.fetch("tiny", progress=lambda n, n_all: seen.append((n, n_all)))
     assert seen == [(0, 21), (10, 21), (21, 21)]  # "first file" has 10 bytes, "second file" 11
+    seen.clear()
+    datasets.fetch("tiny", progress=lambda n, n_all: seen.append((n, n_all)))
+    assert seen == [(21, 21)]  # all at hand: nothing to do
 
 
 def test_a_changed_file_is_refused_and_leaves_nothing(server: Server, tmp_path: Path) -> None:

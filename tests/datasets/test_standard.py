@@ -75,6 +75,15 @@ def test_mlcp_folds_are_even_in_all_and_within_each_phase(mlcp: pd.DataFrame) ->
     assert set(first.loc[first["split"] == "validation", "fold"]) == {"9"}
 
 
+def test_mlcp_folds_are_drawn_and_always_the_same(mlcp: pd.DataFrame) -> None:
+    g1 = mlcp.loc[mlcp["cell"].str.startswith("experiment_1/g1/"), "fold"].astype(int).to_numpy()
+    # 90 of 900 cells in each fold; cut or dealt in turn, neighbors would differ by 0, or by 1
+    steps = np.diff(g1) % 10
+    assert np.bincount(steps, minlength=10).max() < 150  # 90 expected of each step
+    again = datasets.standard_pairs("mlcp").table
+    assert again["fold"].tolist() == mlcp["fold"].tolist()
+
+
 def test_mlcp_regions_run_down_the_columns_and_leave_out_the_padding(mlcp: pd.DataFrame) -> None:
     # the montage's last tile is padding: no cell equals it, and it stands right after the last
     for phase_of_cycle in ("prophase", "metaphase", "telophase"):
