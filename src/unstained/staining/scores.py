@@ -62,14 +62,7 @@ def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     NaN where `a` is constant: there is nothing to predict. 0 where only `b` is: it explains
     nothing, and a model that collapsed must not drop out of a mean.
     """
-    x, y = _pair(a, b)
-    if _constant(x):
-        return float("nan")
-    if _constant(y):
-        return 0.0
-    x, y = x - x.mean(), y - y.mean()
-    r = np.vdot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))
-    return float(np.clip(r, -1, 1))
+    return _pearson(*_pair(a, b))
 
 
 def r_s(stain: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
@@ -115,12 +108,7 @@ def r_lap(stain: npt.ArrayLike, prediction: npt.ArrayLike, *, ksize: int = 31) -
     float
         As `r_s`.
     """
-    x, y = _pair(stain, prediction)
-    if _constant(x):
-        return float("nan")
-    if _constant(y):
-        return 0.0
-    return pearson(laplacian(x, ksize), laplacian(y, ksize))
+    return _r_lap(*_pair(stain, prediction), ksize)
 
 
 def laplacian(image: npt.ArrayLike, ksize: int = 31) -> Array:
@@ -152,19 +140,7 @@ def ssim(stain: npt.ArrayLike, prediction: npt.ArrayLike) -> float:
     ----------
     .. [1] Wang et al. (2004), IEEE TIP 13:600, doi 10.1109/TIP.2003.819861.
     """
-    x, y = _pair(stain, prediction)
-    if _constant(x) or min(x.shape) < _SSIM_WINDOW:
-        return float("nan")
-    offset = x.mean()  # variances lose no digits to a large offset
-    mx, my = _blur(x - offset), _blur(y - offset)
-    vx = _blur((x - offset) ** 2) - mx**2
-    vy = _blur((y - offset) ** 2) - my**2
-    vxy = _blur((x - offset) * (y - offset)) - mx * my
-    mx, my = mx + offset, my + offset
-    c1, c2 = (0.01 * np.ptp(x)) ** 2, (0.03 * np.ptp(x)) ** 2
-    similarity = ((2 * mx * my + c1) * (2 * vxy + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    edge = _SSIM_WINDOW // 2
-    return float(similarity[edge:-edge, edge:-edge].mean())
+    return _ssim(*_pair(stain, prediction))
 
 
 def check_no_copy(
@@ -242,15 +218,48 @@ def score_pair(
         if spectrum(measured).smoothed:
             notes.append(SMOOTHED)
     return PairScore(
-        r_s=r_s(x, y),
-        r_lap=r_lap(x, y, ksize=ksize),
-        mae=mae(x, y),
-        ssim=ssim(x, y),
+        r_s=_pearson(x, y),
+        r_lap=_r_lap(x, y, ksize),
+        mae=float(np.abs(y - x).mean()),
+        ssim=_ssim(x, y),
         snr_rms=rms,
         snr_var=var,
         c_max=ceiling,
         note="; ".join(notes),
     )
+
+
+def _pearson(x: Array, y: Array) -> float:
+    if _constant(x):
+        return float("nan")
+    if _constant(y):
+        return 0.0
+    x, y = x - x.mean(), y - y.mean()
+    r = np.vdot(x, y) / (np.linalg.norm(x) * np.linalg.norm(y))
+    return min(max(float(r), -1.0), 1.0)
+
+
+def _r_lap(x: Array, y: Array, ksize: int) -> float:
+    if _constant(x):
+        return float("nan")
+    if _constant(y):
+        return 0.0
+    return _pearson(laplacian(x, ksize), laplacian(y, ksize))
+
+
+def _ssim(x: Array, y: Array) -> float:
+    if _constant(x) or min(x.shape) < _SSIM_WINDOW:
+        return float("nan")
+    offset = x.mean()  # variances lose no digits to a large offset
+    mx, my = _blur(x - offset), _blur(y - offset)
+    vx = _blur((x - offset) ** 2) - mx**2
+    vy = _blur((y - offset) ** 2) - my**2
+    vxy = _blur((x - offset) * (y - offset)) - mx * my
+    mx, my = mx + offset, my + offset
+    c1, c2 = (0.01 * np.ptp(x)) ** 2, (0.03 * np.ptp(x)) ** 2
+    similarity = ((2 * mx * my + c1) * (2 * vxy + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    edge = _SSIM_WINDOW // 2
+    return float(similarity[edge:-edge, edge:-edge].mean())
 
 
 def _pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Array, Array]:

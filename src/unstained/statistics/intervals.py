@@ -100,17 +100,18 @@ def bootstrap_sums(
     but `rows` is (N, K) and `statistic` maps sums (..., K) to (...,).
     """
     data = np.asarray(rows, dtype=np.float64)
-    members = _members(len(data), groups)
     # (N, K) -> (groups, K)
-    sums = np.array([data[m].sum(axis=0) for m in members]).reshape(len(members), data.shape[1])
+    sums = data
+    if groups is not None and len(data):
+        sums = np.array([data[m].sum(axis=0) for m in _members(len(data), groups)])
     estimate = float(statistic(data.sum(axis=0))) if len(data) else float("nan")
-    if len(members) < 2:
+    if len(sums) < 2:
         return Interval(estimate, float("nan"), float("nan"), len(data))
     rng = np.random.default_rng(seed)
     drawn = np.empty((draws, data.shape[1]))
     for i in range(draws):
-        chosen = rng.integers(0, len(members), len(members))
-        drawn[i] = np.bincount(chosen, minlength=len(members)) @ sums
+        chosen = rng.integers(0, len(sums), len(sums))
+        drawn[i] = np.bincount(chosen, minlength=len(sums)) @ sums
     low, high = _percentiles(np.asarray(statistic(drawn)), level)
     return Interval(estimate, low, high, len(data))
 
