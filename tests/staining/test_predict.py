@@ -1,0 +1,424 @@
+"""Prediction: tiles are the whole, units are the stain's, and nothing half-done is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unstained.errors import DataError, InputError
+from unstained.images.image import Channel, Image, as_image
+from unstained.images.ome_zarr_writer import write_ome_zarr
+from unstained.images.read import read_image
+from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
+from unstained.learning.networks import NetworkSpec, apply_whole, build_network
+from unstained.staining import predictor as predictor_module
+from unstained.staining.normalize import MarkerSpec
+from unstained.staining.panel import Member, Panel
+from unstained.staining.predict import (
+    PredictOptions,
+    Predictor,
+    estimate,
+    open_planes,
+    predict,
+    predict_files,
+)
+
+RED, GREEN = MarkerSpec("CD90", 100.0, 50.0, "FF0000"), MarkerSpec("CD29", 7.0, 3.0, "00FF00")
+
+
+def panel(
+    markers: Sequence[MarkerSpec] = (RED, GREEN),
+    *,
+    name: str = "compact",
+    planes: int = 1,
+    shared: bool = True,
+    depth: int = 2,
+    pixel_size_um: float | None = None,
+    symmetries: tuple[Symmetry, ...] = ALL_MOTIONS,
+) -> Panel:
+    torch.manual_seed(0)
+    groups = [tuple(markers)] if shared else [(marker,) for marker in markers]
+    members = []
+    for group in groups:
+        net = build_network(NetworkSpec(name, planes, len(group), width=8, depth=depth))
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None:
+                assert layer.running_var is not None
+                layer.running_mean.normal_(0, 0.2)
+                layer.running_var.uniform_(0.5, 2)
+        members.append(Member(net.eval(), tuple(marker.name for marker in group)))
+    return Panel(
+        markers=tuple(markers),
+        members=tuple(members),
+        symmetries=symmetries,
+        pixel_size_um=pixel_size_um,
+    )
+
+
+def picture(y: int, x: int, planes: int = 1, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(500, 4000, (planes, y, x)).astype(np.uint16)
+
+
+def whole(model: Panel, planes: np.ndarray) -> np.ndarray:
+    """(M, Y, X), straight through the networks in one piece."""
+    statistics = model.input_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
+    batch = model.normalize(planes, statistics)[None]
+    with torch.inference_mode():
+        out = [apply_whole(member.network, batch)[0] for member in model.members]
+    return model.offset[:, None, None] + model.scale[:, None, None] * np.concatenate(out)
+
+
+def off(prediction: Image, expected: np.ndarray) -> float:
+    got = np.asarray(prediction.data)[0, :, 0]
+    return float(np.abs(got - expected).max() / np.ptp(expected))
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "shape"),
+    [
+        ("unet", 2, (301, 187)),
+        ("compact", 2, (301, 187)),
+        ("compact", 3, (5, 411)),
+        ("paper", 4, (203, 259)),
+        ("compact", 2, (1, 1)),
+    ],
+)
+def test_tiles_are_the_whole_at_odd_sizes(name: str, depth: int, shape: tuple[int, int]) -> None:
+    model = panel(name=name, depth=depth)
+    planes = picture(*shape)
+    if shape == (1, 1):
+        planes = np.stack([planes[0], planes[0]])[:1]
+        with pytest.raises(DataError, match="constant"):
+            predict(model, planes)
+        return
+    tiled = predict(model, planes, PredictOptions(tile=32, precision="float32"))
+    assert off(tiled, whole(model, planes)) < 1e-4
+
+
+def test_without_its_halo_a_tile_would_not_be_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    # guards the test above: it can fail
+    model, planes = panel(), picture(150, 170)
+    monkeypatch.setattr("unstained.staining.predict_plan.halo_of", lambda panel: 0)
+    tiled = predict(model, planes, PredictOptions(tile=32, precision="float32"))
+    assert off(tiled, whole(model, planes)) > 1e-2
+
+
+def test_tiles_are_the_whole_in_bf16_within_a_hundredth() -> None:
+    model, planes = panel(), picture(101, 97)
+    tiled = predict(model, planes, PredictOptions(tile=32, precision="bf16"))
+    one = predict(model, planes, PredictOptions(tile=512, precision="bf16"))
+    assert off(tiled, whole(model, planes)) > 0
+    assert off(tiled, np.asarray(one.data)[0, :, 0]) < 1e-2
+
+
+def test_separate_members_are_put_together_in_the_order_of_the_markers() -> None:
+    model, planes = panel(shared=False), picture(64, 80)
+    assert len(model.members) == 2
+    image = predict(model, planes)
+    assert image.channels == (Channel("CD90", "FF0000"), Channel("CD29", "00FF00"))
+    assert off(image, whole(model, planes)) < 1e-4
+
+
+def test_values_are_in_the_units_of_the_stain(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = panel([RED])
+
+    class Twos:
+        name, precision = "twos", "float32"
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return np.full((1, 1, *batch.shape[-2:]), 2.0, np.float32)
+
+    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Twos())
+    image = predict(model, picture(40, 40))
+    # 100 + 50 x 2
+    assert (np.asarray(image.data) == 200).all()
+    assert image.dtype == np.float32
+
+
+def test_16_bit_neither_wraps_nor_hides_that_it_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = panel([MarkerSpec("X", 0.0, 1.0, "FFFFFF")])
+
+    class Extremes:
+        name, precision = "extremes", "float32"
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            out = np.full((1, 1, *batch.shape[-2:]), 65534.6, np.float32)
+            out[0, 0, 0, :3] = -5, 70000, 12.4
+            return out
+
+    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Extremes())
+    told: list[str] = []
+    image = predict(model, picture(16, 16), PredictOptions(dtype="uint16"), notify=told.append)
+    values = np.asarray(image.data)[0, 0, 0]
+    assert values.dtype == np.uint16
+    assert values[0, :4].tolist() == [0, 65535, 12, 65535]  # 65534.6 rounds up
+    assert any("2 predicted values" in text for text in told)
+
+
+def test_twice_the_same_input_gives_the_same_output() -> None:
+    model, planes = panel(), picture(90, 70)
+    predictor = Predictor(model)
+    first, second = predictor(planes), predictor(planes)
+    np.testing.assert_array_equal(np.asarray(first.data), np.asarray(second.data))
+
+
+def test_a_movie_is_its_frames() -> None:
+    model = panel()
+    frames = np.stack([picture(40, 50, seed=k) for k in range(3)])  # (T, P, Y, X)
+    movie = predict(model, frames, PredictOptions(tile=16))
+    assert movie.shape == (3, 2, 1, 40, 50)
+    single = predict(model, frames[2], PredictOptions(tile=16))
+    np.testing.assert_array_equal(np.asarray(movie.data)[2], np.asarray(single.data)[0])
+
+
+# Symmetries ---------------------------------------------------------------------------------
+
+
+def test_averaging_over_symmetries_commutes_with_them() -> None:
+    # the mean over a group of motions does not care how the image lay under the microscope
+    model, planes = panel(), picture(48, 64)  # multiples of the stride: nothing is reflected
+    options = PredictOptions(tta=True, precision="float32")
+    upright = np.asarray(predict(model, planes, options).data)[0, :, 0]
+    lying = np.rot90(planes, axes=(1, 2)).copy()
+    turned = np.asarray(predict(model, lying, options).data)[0, :, 0]
+    np.testing.assert_allclose(np.rot90(upright, axes=(1, 2)), turned, atol=1e-2)
+    plain = np.asarray(predict(model, planes).data)[0, :, 0]
+    assert np.abs(upright - plain).max() > 0.1
+
+
+def test_only_the_symmetries_of_the_training_images_are_used() -> None:
+    told: list[str] = []
+    model = panel(symmetries=(IDENTITY,))
+    options = PredictOptions(tta=True)
+    image = predict(model, picture(48, 64), options, notify=told.append)
+    np.testing.assert_array_equal(
+        np.asarray(image.data), np.asarray(predict(model, picture(48, 64)).data)
+    )
+    assert any("1 of 8 symmetries" in text for text in told)
+
+
+def test_averaged_tiles_are_the_averaged_whole() -> None:
+    model, planes = panel(), picture(101, 75)
+    tiled = predict(model, planes, PredictOptions(tta=True, tile=32, precision="float32"))
+    one = predict(model, planes, PredictOptions(tta=True, tile=512, precision="float32"))
+    assert off(tiled, np.asarray(one.data)[0, :, 0]) < 1e-4
+
+
+# Pixel sizes --------------------------------------------------------------------------------
+
+
+def test_another_pixel_size_is_resampled_with_a_notice_and_brought_back() -> None:
+    told: list[str] = []
+    model = panel(pixel_size_um=0.5)
+    image = as_image(picture(90, 101)[0], "YX", pixel_size_um=0.8)
+    out = predict(model, image, notify=told.append)
+    assert out.shape[-2:] == (90, 101)
+    assert out.pixel_size_um == 0.8
+    assert any("resampled" in text and "0.8" in text and "0.5" in text for text in told)
+
+
+def test_resampled_tiles_are_the_resampled_whole() -> None:
+    model = panel(pixel_size_um=0.5)
+    for size in (0.8, 0.3):
+        image = as_image(picture(150, 171)[0], "YX", pixel_size_um=size)
+        one = predict(model, image, PredictOptions(tile=1024, precision="float32"))
+        tiled = predict(model, image, PredictOptions(tile=32, precision="float32"))
+        assert off(tiled, np.asarray(one.data)[0, :, 0]) < 1e-4
+
+
+def test_resampling_keeps_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a network that hands its input on: a smooth bump must come back where it was
+    model = panel([MarkerSpec("X", 0.0, 1.0, "FFFFFF")], pixel_size_um=0.5)
+
+    class Same:
+        name, precision = "same", "float32"
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return batch
+
+    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Same())
+    y, x = np.mgrid[:80, :90]
+    bump = 1000 * np.exp(-((y - 31.3) ** 2 + (x - 52.6) ** 2) / (2 * 8**2))
+    out = predict(model, as_image(bump, "YX", pixel_size_um=0.8), PredictOptions(tile=32))
+    back = np.asarray(out.data)[0, 0, 0]
+    back -= back.min()
+    total = back.sum()
+    assert (back * y).sum() / total == pytest.approx((bump * y).sum() / bump.sum(), abs=0.1)
+    assert (back * x).sum() / total == pytest.approx((bump * x).sum() / bump.sum(), abs=0.1)
+
+
+def test_an_unknown_pixel_size_is_asked_for() -> None:
+    with pytest.raises(InputError, match="--pixel-size"):
+        predict(panel(pixel_size_um=0.5), picture(40, 40))
+    told = predict(panel(pixel_size_um=0.5), picture(40, 40), PredictOptions(pixel_size_um=0.5))
+    assert told.pixel_size_um == 0.5
+
+
+def test_a_model_without_a_pixel_size_takes_any() -> None:
+    image = as_image(picture(40, 40)[0], "YX", pixel_size_um=3.0)
+    assert predict(panel(), image).pixel_size_um == 3.0
+
+
+def test_another_magnification_is_refused() -> None:
+    image = as_image(picture(40, 40)[0], "YX", pixel_size_um=6.5)
+    with pytest.raises(InputError, match="magnification"):
+        predict(panel(pixel_size_um=0.5), image)
+
+
+# What does not fit ---------------------------------------------------------------------------
+
+
+def test_another_number_of_planes_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has 3 label-free planes.*takes 1"):
+        predict(panel(), picture(40, 40, planes=3))
+
+
+def test_nan_is_refused() -> None:
+    image = picture(40, 40)[0].astype(np.float32)
+    image[20, 20] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        predict(panel(), image)
+
+
+@pytest.mark.parametrize("wrong", [{"tile": 0}, {"engine": "fast"}, {"dtype": "uint8"}])
+def test_options_are_checked(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        PredictOptions(**wrong)  # type: ignore[arg-type]
+
+
+# Time and memory -----------------------------------------------------------------------------
+
+
+def test_the_estimate_counts_tiles_and_does_not_grow_in_memory() -> None:
+    options = PredictOptions(tile=128)
+    small, large = (estimate(panel(), (side, side), options) for side in (1024, 4096))
+    assert (small.n_tiles, large.n_tiles) == (64, 1024)
+    assert small.memory_bytes == large.memory_bytes
+    assert large.seconds > 4 * small.seconds > 0  # 16 times, on a machine that has other work
+
+
+def test_the_tile_fits_the_memory_allowed() -> None:
+    wide = estimate(panel(), (8192, 8192), PredictOptions(memory_gb=2))
+    tight = estimate(panel(), (8192, 8192), PredictOptions(memory_gb=0.32))
+    assert tight.tile < wide.tile
+    assert tight.memory_bytes <= 0.32e9
+    with pytest.raises(InputError, match="allow more memory"):
+        estimate(panel(), (8192, 8192), PredictOptions(memory_gb=0.1))
+
+
+class Endless:
+    """A plane too large to be held, that knows how much of it was read at once."""
+
+    def __init__(self, side: int) -> None:
+        self.shape = (1, 1, 1, side, side)
+        self.dtype = np.dtype(np.uint16)
+        self.largest = 0
+
+    def __getitem__(self, index: tuple[object, ...]) -> np.ndarray:
+        y, x = (range(self.shape[3])[s] for s in index[-2:])  # type: ignore[index]
+        self.largest = max(self.largest, len(y) * len(x))
+        values = (np.array(y)[:, None] * 7919 + np.array(x) * 104729) % 4093
+        return values.astype(np.uint16)[None, None]
+
+
+def test_what_is_read_and_written_at_once_depends_on_the_tile_only() -> None:
+    written = []
+
+    class Sink:
+        def write(self, t: int, c: int, z: int, y0: int, x0: int, block: np.ndarray) -> None:
+            written.append(block.size)
+
+    largest = []
+    for side in (512, 1024):
+        data = Endless(side)
+        ready = Predictor(panel([RED]), PredictOptions(tile=64))
+        ready.run(ready.checked(Image(data, (Channel("P"),))), Sink())
+        largest.append(data.largest)
+        assert sum(written) == side**2
+        assert max(written) == 64**2
+        written.clear()
+    # statistics read 256 x 256; a tile with its halo is smaller
+    assert largest == [256**2, 256**2]
+
+
+# Files ---------------------------------------------------------------------------------------
+
+
+def test_files_and_folders_become_ome_zarr_and_composites(tmp_path: Path) -> None:
+    write = tmp_path / "in"
+    for k, name in enumerate(("a", "b")):
+        image = as_image(picture(70, 90, seed=k)[0], "YX", pixel_size_um=0.5)
+        write_ome_zarr(image, write / f"{name}.ome.zarr")
+    told: list[str] = []
+    shares: list[float] = []
+    model = panel(pixel_size_um=0.5)
+    done = predict_files(
+        model, [write], tmp_path / "out", notify=told.append, progress=shares.append
+    )
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a.ome.zarr", "a.png", "b.ome.zarr", "b.png"]
+    assert [prediction.zarr.name for prediction in done] == ["a.ome.zarr", "b.ome.zarr"]
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+    assert any("s and" in text and "GB" in text and "tile" in text for text in told)
+    back = read_image(done[1].zarr)
+    assert [channel.name for channel in back.channels] == ["CD90", "CD29"]
+    assert [channel.color for channel in back.channels] == ["FF0000", "00FF00"]
+    assert back.pixel_size_um == 0.5
+    expected = whole(model, picture(70, 90, seed=1))
+    assert off(back, expected) < 1e-4
+
+
+def test_several_models_make_one_image(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", picture(40, 40)[0])
+    done = predict_files([panel([RED]), panel([GREEN])], [tmp_path / "x.npy"], tmp_path / "out")
+    assert [c.name for c in read_image(done[0].zarr).channels] == ["CD90", "CD29"]
+
+
+def test_joined_paths_are_the_planes_of_one_image(tmp_path: Path) -> None:
+    planes = picture(30, 40, planes=3)
+    for k in range(3):
+        np.save(tmp_path / f"z{k}.npy", planes[k])
+    joined = ";".join(str(tmp_path / f"z{k}.npy") for k in range(3))
+    np.testing.assert_array_equal(open_planes(joined).planes(), planes)
+    done = predict_files(panel(planes=3), [joined], tmp_path / "out")
+    assert off(read_image(done[0].zarr), whole(panel(planes=3), planes)) < 1e-4
+
+
+def test_an_interrupted_run_leaves_nothing_under_the_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", picture(100, 100)[0])
+    seen: list[float] = []
+
+    def stop(share: float) -> None:
+        seen.append(share)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(
+            panel(), [tmp_path / "x.npy"], tmp_path / "out", PredictOptions(tile=32), progress=stop
+        )
+    assert 0 < seen[-1] < 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_images_of_one_name_are_refused_before_the_work(tmp_path: Path) -> None:
+    for folder in ("p", "q"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "x.npy", picture(40, 40)[0])
+    with pytest.raises(InputError, match="several images are called x"):
+        predict_files(panel(), [tmp_path / "p", tmp_path / "q"], tmp_path / "out")
+
+
+def test_an_image_is_not_replaced_by_its_prediction(tmp_path: Path) -> None:
+    write_ome_zarr(as_image(picture(40, 40)[0], "YX"), tmp_path / "x.ome.zarr")
+    with pytest.raises(InputError, match="replace the image"):
+        predict_files(panel(), [tmp_path / "x.ome.zarr"], tmp_path)
