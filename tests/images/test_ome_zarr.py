@@ -12,13 +12,13 @@ import pytest
 import zarr
 
 from unstained.errors import DataError, FileError, InputError
-from unstained.images.image import Array, Channel, Image, as_image
+from unstained.images.image import Array, Channel, Image, LazyPlanes, as_image
 from unstained.images.ome_zarr_writer import (
     OmeZarrWriter,
-    block_mean,
     create_ome_zarr,
     write_ome_zarr,
 )
+from unstained.images.pyramid import block_mean
 from unstained.images.read import fields_of, read_image, read_labels
 
 CHANNELS = (Channel("DAPI", "0000FF"), Channel("CD105", "00FF00"))
@@ -161,6 +161,20 @@ def test_a_large_plane_goes_into_shards_and_comes_back(tmp_path: Path, through: 
     np.testing.assert_allclose(
         read_image(path).levels[0][0, 0, 0, 3, 4], pixels[0, 0, 0, 6:8, 8:10].mean(), rtol=1e-6
     )
+
+
+def test_a_large_image_is_written_a_block_at_a_time(tmp_path: Path) -> None:
+    class Watched(LazyPlanes):
+        most = 0
+
+        def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+            block = np.zeros((y.stop - y.start, x.stop - x.start), np.uint8)
+            self.most = max(self.most, block.size)
+            return block
+
+    data = Watched((1, 1, 1, 3000, 5000), np.dtype(np.uint8))
+    write_ome_zarr(Image(data, (Channel("a"),)), tmp_path / "a.zarr", chunk=128)
+    assert data.most == 1024 * 1024  # a shard of 8 x 8 chunks of 128 px
 
 
 def test_a_crop_reads_only_the_chunks_below_it(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_the_file_is_not_held_open(tmp_path: Path) -> None:
         tifffile.imwrite(path, NOISE, photometric="minisblack", **flavor)
         image = read_image(path)
         _ = image.plane()
-        assert image.data._tif.filehandle.closed  # type: ignore[attr-defined]
+        assert image.data._file.tif.filehandle.closed  # type: ignore[attr-defined]
 
 
 def test_labels_of_many_cells_are_read_as_they_are(tmp_path: Path) -> None:

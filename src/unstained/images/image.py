@@ -134,6 +134,21 @@ class Image:
         )
 
 
+def choose_field(field: int | None, n_fields: int, path: Path, first: str | Path) -> int:
+    """The field that is meant: the only one, or the one that was chosen.
+
+    Raises
+    ------
+    DataError
+        Several and none chosen, or a number that is not there.
+    """
+    if field is None and n_fields > 1:
+        raise DataError(f"holds {n_fields} fields", f"choose one, for example {first}", file=path)
+    if not 0 <= (field or 0) < n_fields:
+        raise DataError(f"has no field {field} among {n_fields}", "count from 0", file=path)
+    return field or 0
+
+
 class LazyPlanes(ABC):
     """A (T, C, Z, Y, X) array that is read plane by plane, each only where it is asked for.
 

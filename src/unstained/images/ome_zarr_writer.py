@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec
 from ..errors import InputError
 from .atomic import atomic_dir
 from .image import Array, Channel, Image, LazyArray
+from .pyramid import Shrunk, block_mean, every_nth, fill
 
 __all__ = ["OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"]
 
@@ -26,12 +27,7 @@ Version = Literal["0.4", "0.5"]
 _SHARD_CHUNKS = 8
 """Chunks along each side of a shard: 8 x 512 = 4096 px."""
 
-_BLOCK_PX = 1024
-"""Side of the blocks in which coarser levels are computed."""
-
 _STAGING = "staging"
-
-_BLOSC_V2: dict[str, Any] = {"id": "blosc", "cname": "zstd", "clevel": 3, "shuffle": 1}
 
 _COLORS = ("00FFFF", "FF00FF", "FFFF00", "00FF00", "FF8000", "8080FF", "FF0000", "FFFFFF")
 """Given in turn to channels that have no color."""
@@ -47,6 +43,7 @@ class _Layout:
     pixel_size_um: float | None
     frame_interval_s: float | None
     z_step_um: float | None
+    codec: str = "zstd"
 
     def __post_init__(self) -> None:
         if self.version not in ("0.4", "0.5"):
@@ -84,7 +81,7 @@ class _Layout:
         if self.version == "0.4":
             return group.create_array(
                 **common,
-                compressors=[_BLOSC_V2],
+                compressors=[{"id": "blosc", "cname": self.codec, "clevel": 3, "shuffle": 1}],
                 chunk_key_encoding={"name": "v2", "separator": "/"},
             )
         shards = None
@@ -247,11 +244,11 @@ def create_ome_zarr(
     with atomic_dir(path, replace=overwrite) as part:
         group = _root(part, layout)
         if layout.sharded(shape):
-            plain = _Layout("0.4", chunk, scale_factor, None, None, None)
+            plain = _Layout("0.4", chunk, scale_factor, None, None, None, codec="lz4")
             side = zarr.open_group(part / _STAGING, mode="w", zarr_format=2)
             staging = plain.array(side, "0", shape, kind)
             yield OmeZarrWriter(staging)
-            _fill(layout.array(group, "0", shape, kind), lambda *at: staging[at])
+            fill(layout.array(group, "0", shape, kind), lambda *at: staging[at])
             shutil.rmtree(part / _STAGING)
         else:
             yield OmeZarrWriter(layout.array(group, "0", shape, kind))
@@ -308,7 +305,7 @@ def write_ome_zarr(
     path = Path(path)
     with atomic_dir(path, replace=overwrite) as part:
         group = _root(part, layout)
-        _fill(layout.array(group, "0", shape, kind), lambda *at: image.data[at])
+        fill(layout.array(group, "0", shape, kind), lambda *at: image.data[at])
         _finish_image(group, layout, path.stem, image.channels)
         if sets:
             inner = group.create_group("labels")
@@ -316,9 +313,6 @@ def write_ome_zarr(
         for name, array in sets.items():
             _write_labels(inner.create_group(name), layout, name, array)
     return path
-
-
-_Read = Callable[[int, int, int, slice, slice], Any]
 
 
 def _checked(
@@ -341,18 +335,6 @@ def _root(folder: Path, layout: _Layout) -> zarr.Group:
     return zarr.open_group(folder, mode="w", zarr_format=3 if layout.version == "0.5" else 2)
 
 
-def _fill(target: zarr.Array[Any], read: _Read) -> None:
-    """Fill an array shard by shard, or by a few chunks where it has no shards."""
-    sides = target.shards or target.chunks
-    high, wide = (max(side, _BLOCK_PX // side * side) for side in sides[-2:])
-    n_t, n_c, n_z, height, width = target.shape
-    for t, c, z in np.ndindex(n_t, n_c, n_z):
-        for top in range(0, height, high):
-            for left in range(0, width, wide):
-                y, x = slice(top, min(top + high, height)), slice(left, min(left + wide, width))
-                target[t, c, z, y, x] = np.asarray(read(t, c, z, y, x))
-
-
 def _coarser(
     group: zarr.Group,
     layout: _Layout,
@@ -365,63 +347,9 @@ def _coarser(
     shapes = layout.shapes(finest.shape)
     for number, shape in enumerate(shapes[1:], 1):
         target = layout.array(group, str(number), shape, np.dtype(finest.dtype))
-        _fill(target, _Shrunk(source, layout.scale_factor, reduce))
+        fill(target, Shrunk(source, layout.scale_factor, reduce))
         source = target
     return source, len(shapes)
-
-
-@dataclass(frozen=True)
-class _Shrunk:
-    """Reads blocks of the next coarser level; holds one small block of the finer at a time."""
-
-    source: zarr.Array[Any]
-    factor: int
-    reduce: Callable[[Array, int], Array]
-
-    def __call__(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
-        f = self.factor
-        out = np.empty((y.stop - y.start, x.stop - x.start), self.source.dtype)
-        for top in range(y.start, y.stop, _BLOCK_PX):
-            for left in range(x.start, x.stop, _BLOCK_PX):
-                down, right = min(top + _BLOCK_PX, y.stop), min(left + _BLOCK_PX, x.stop)
-                fine = np.asarray(self.source[t, c, z, top * f : down * f, left * f : right * f])
-                rows = slice(top - y.start, down - y.start)
-                columns = slice(left - x.start, right - x.start)
-                out[rows, columns] = self.reduce(fine, f)
-        return out
-
-
-def block_mean(fine: Array, factor: int) -> Array:
-    """Mean of `factor` x `factor` blocks, rounded for integers; at the far edges of what is there.
-
-    Parameters
-    ----------
-    fine : (Y, X) array
-    factor : int
-
-    Returns
-    -------
-    (ceil(Y / factor), ceil(X / factor)) array of the same type
-    """
-    height, width = fine.shape
-    rows, columns = np.arange(0, height, factor), np.arange(0, width, factor)
-    exact = np.float64 if fine.dtype.itemsize > 2 and fine.dtype != np.float32 else np.float32
-    if height % factor == 0 and width % factor == 0:
-        # (Y, X) -> (Y / f, f, X / f, f)
-        split = fine.reshape(len(rows), factor, len(columns), factor)
-        mean = split.mean((1, 3), dtype=exact)
-    else:
-        total = np.add.reduceat(np.add.reduceat(fine.astype(exact), rows, 0), columns, 1)
-        counts = np.outer(np.minimum(height - rows, factor), np.minimum(width - columns, factor))
-        mean = total / counts
-    if fine.dtype.kind in "ui":
-        mean = np.rint(mean)
-    return np.asarray(mean.astype(fine.dtype))
-
-
-def every_nth(fine: Array, factor: int) -> Array:
-    """Each `factor`-th pixel: no label appears that is not there."""
-    return fine[::factor, ::factor]
 
 
 def _finish_image(
@@ -493,7 +421,7 @@ def _write_labels(group: zarr.Group, layout: _Layout, name: str, array: LazyArra
     dtype = np.dtype(array.dtype)
     kind = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
     shape = tuple(array.shape)
-    _fill(layout.array(group, "0", shape, kind), lambda *at: array[at])
+    fill(layout.array(group, "0", shape, kind), lambda *at: array[at])
     _, n_levels = _coarser(group, layout, every_nth)
     about: dict[str, Any] = {"source": {"image": "../../"}}
     if layout.version == "0.4":

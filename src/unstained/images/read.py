@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
-from .image import Array, Channel, Image, LazyArray, LazyPlanes, Planes
+from .image import Array, Channel, Image, LazyArray, LazyPlanes, Planes, choose_field
 
 __all__ = ["SUFFIXES", "fields_of", "read_image", "read_labels", "split_selector"]
 
@@ -106,14 +106,8 @@ def read_image(
         _check_given("pixel_size_um", pixel_size_um, LARGEST_PIXEL_UM)
     if frame_interval_s is not None:
         _check_given("frame_interval_s", frame_interval_s, math.inf)
-    n_fields = _count_fields(file)
-    if chosen.field is None and n_fields > 1:
-        raise DataError(
-            f"holds {n_fields} fields",
-            f"choose one, for example {_first_field(file)}",
-            file=file,
-        )
-    image, color = _open(file, chosen.field or 0, axes)
+    _check_there(file)
+    image, color = _open(file, chosen.field, axes)
     channel = chosen.channel
     if color:
         image = _without_color(image, channel)
@@ -204,10 +198,6 @@ def fields_of(path: str | Path) -> list[str]:
     return [str(file)] if n_fields == 1 else [f"{file}#field={i}" for i in range(n_fields)]
 
 
-def _first_field(file: Path) -> str:
-    return fields_of(file)[0]
-
-
 def _is_zarr(file: Path) -> bool:
     return file.is_dir()
 
@@ -236,7 +226,6 @@ def _kind(file: Path) -> str:
 
 
 def _count_fields(file: Path) -> int:
-    _check_there(file)
     match _kind(file):
         case "tiff":
             from .tiff import tiff_fields
@@ -246,34 +235,33 @@ def _count_fields(file: Path) -> int:
             from .vendor import vendor_fields
 
             return vendor_fields(file)
-        case "zarr":
-            from .ome_zarr import zarr_fields
-
-            return len(zarr_fields(file))
     return 1
 
 
-def _open(file: Path, field: int, axes: str | None) -> tuple[Image, bool]:
+def _open(file: Path, field: int | None, axes: str | None) -> tuple[Image, bool]:
     match _kind(file):
         case "tiff":
             from .tiff import open_tiff
 
             return open_tiff(file, field=field, axes=axes)
-        case "raster":
-            from .raster import open_raster
-
-            return open_raster(file)
-        case "npy":
-            from .raster import open_npy
-
-            return open_npy(file, axes=axes)
         case "vendor":
             from .vendor import open_vendor
 
             return open_vendor(file, field=field)
-    from .ome_zarr import open_ome_zarr, zarr_fields
+        case "zarr":
+            from .ome_zarr import open_ome_zarr, zarr_fields
 
-    return open_ome_zarr(zarr_fields(file)[field]), False
+            fields = zarr_fields(file)
+            first = fields[0] if fields else file
+            return open_ome_zarr(fields[choose_field(field, len(fields), file, first)]), False
+    choose_field(field, 1, file, file)
+    if _kind(file) == "npy":
+        from .raster import open_npy
+
+        return open_npy(file, axes=axes)
+    from .raster import open_raster
+
+    return open_raster(file)
 
 
 # Sizes -------------------------------------------------------------------------------------

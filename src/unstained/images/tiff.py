@@ -8,7 +8,9 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,7 @@ import numpy as np
 import tifffile
 
 from ..errors import DataError, FileError
-from .image import Array, Channel, Image, LazyPlanes
+from .image import Array, Channel, Image, LazyPlanes, choose_field
 from .tiff_metadata import Facts, facts_of
 
 __all__ = ["open_tiff", "tiff_fields"]
@@ -28,6 +30,14 @@ _CUT_SHORT = ("invalid page offset", "corrupted tag list", "invalid offset to")
 _RGB = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR)
 
 
+@dataclass(frozen=True)
+class _File:
+    """A TIFF file, closed between reads, and the lock that all its resolutions share."""
+
+    tif: tifffile.TiffFile
+    lock: threading.RLock = dataclass_field(default_factory=threading.RLock)
+
+
 class TiffPlanes(LazyPlanes):
     """One resolution of one series of a TIFF file.
 
@@ -36,19 +46,20 @@ class TiffPlanes(LazyPlanes):
     worker processes.
     """
 
-    def __init__(self, path: Path, field: int, level: int, order: str) -> None:
+    def __init__(
+        self, path: Path, field: int, level: int, order: str, file: _File | None = None
+    ) -> None:
         self._args = (path, field, level, order)
         self._path = path
-        self._lock = threading.RLock()
         self._cache: OrderedDict[tuple[int, int], Array] = OrderedDict()
         self._cached_bytes = 0
-        with _opened(path) as tif:
+        with nullcontext(file.tif) if file else _opened(path) as tif:
             series = _fields(tif, path)[field].levels[level]
             page = series.keyframe
-            self._tif = tif
-            self._series = series
             self._offset: int | None = series.dataoffset if _mappable(page) else None
             _check_complete(series, self._offset, path)
+        self._file = file or _File(tif)
+        self._series = series
         depth = page.shaped[1]
         if depth != 1:
             raise DataError("has volumetric tiles", "save it as planes", file=path)
@@ -72,7 +83,7 @@ class TiffPlanes(LazyPlanes):
         separate = self._series.keyframe.shaped[0]
         s, i = (sample, 0) if separate > 1 else (0, sample)
         try:
-            with self._lock:
+            with self._file.lock:
                 block = self._plane_crop(number, s, y, x)[..., i]
         except FileError:
             raise
@@ -92,7 +103,7 @@ class TiffPlanes(LazyPlanes):
         if self._offset is not None:
             offset = self._offset + number * frame.nbytes
             return self._mapped(self._path, offset, separate, y, x)
-        self._tif.filehandle.open()
+        self._file.tif.filehandle.open()
         try:
             page = self._series[number]
             if page is None:
@@ -111,12 +122,12 @@ class TiffPlanes(LazyPlanes):
             finally:
                 handle.close()
         finally:
-            self._tif.filehandle.close()
+            self._file.tif.filehandle.close()
 
     def _mapped(self, path: Path, offset: int, separate: int, y: slice, x: slice) -> Array:
         frame = self._series.keyframe
         shape = frame.shaped  # (separate S, depth, Y, X, contiguous S)
-        dtype = np.dtype(self._tif.byteorder + frame.dtype.char)
+        dtype = np.dtype(self._file.tif.byteorder + frame.dtype.char)
         mapped = np.memmap(path, dtype, "r", offset=offset, shape=shape)
         return np.array(mapped[separate, 0, y, x])
 
@@ -166,14 +177,16 @@ class TiffPlanes(LazyPlanes):
         return np.asarray(block)
 
 
-def open_tiff(path: Path, *, field: int = 0, axes: str | None = None) -> tuple[Image, bool]:
+def open_tiff(
+    path: Path, *, field: int | None = None, axes: str | None = None
+) -> tuple[Image, bool]:
     """Open one field of a TIFF file.
 
     Parameters
     ----------
     path : Path
-    field : int
-        Position of the series, for files that hold several fields.
+    field : int, optional
+        Position of the series; needed where the file holds several fields.
     axes : str, optional
         Letters of T, C, Z for the axes before Y and X, where the file does not name them.
 
@@ -193,17 +206,14 @@ def open_tiff(path: Path, *, field: int = 0, axes: str | None = None) -> tuple[I
     """
     with _opened(path) as tif:
         fields = _fields(tif, path)
-        if not 0 <= field < len(fields):
-            raise DataError(
-                f"no field {field} among {len(fields)}", "count fields from 0", file=path
-            )
-        series = fields[field]
+        chosen = choose_field(field, len(fields), path, f"{path}#field=0")
+        series = fields[chosen]
         order = _order(series, axes, path)
-        n_levels = len(series.levels)
         color, samples = _color(series, path)
-        facts = facts_of(tif, field)
+        facts = facts_of(tif, chosen)
+        file = _File(tif)
+        levels = [TiffPlanes(path, chosen, i, order, file) for i in range(len(series.levels))]
     _warn_unless_square(facts, path)
-    levels = [TiffPlanes(path, field, level, order) for level in range(n_levels)]
     n_channels = levels[0].shape[1]
     return (
         Image(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError, MissingExtra
-from .image import Array, Channel, Image, LazyPlanes
+from .image import Array, Channel, Image, LazyPlanes, choose_field
 
 __all__ = ["open_vendor", "vendor_fields"]
 
@@ -28,15 +28,15 @@ _LUT_COLORS = {
 }
 
 
-def open_vendor(path: Path, *, field: int = 0) -> tuple[Image, bool]:
+def open_vendor(path: Path, *, field: int | None = None) -> tuple[Image, bool]:
     """Open one field of a CZI, ND2 or LIF file, lazily.
 
     Parameters
     ----------
     path : Path
         The ending chooses the reader.
-    field : int
-        Scene, position or image, counted from 0.
+    field : int, optional
+        Scene, position or image, counted from 0; needed where there are several.
 
     Returns
     -------
@@ -54,20 +54,15 @@ def open_vendor(path: Path, *, field: int = 0) -> tuple[Image, bool]:
         No such field, or axes that are not usable.
     """
     with _readable(path):
-        n_fields = _READERS[path.suffix.lower()].count(path)
-        if not 0 <= field < n_fields:
-            raise DataError(f"no field {field} among {n_fields}", "count from 0", file=path)
-        planes = _READERS[path.suffix.lower()](path, field)
+        reader = _READERS[path.suffix.lower()]
+        planes = reader(path, choose_field(field, reader.count(path), path, f"{path}#field=0"))
         return planes.image(), planes.color
 
 
 def vendor_fields(path: Path) -> int:
     """Number of scenes, positions or images in a CZI, ND2 or LIF file."""
     with _readable(path):
-        n_fields = _READERS[path.suffix.lower()].count(path)
-    if n_fields == 0:
-        raise FileError("holds no image", "check how it was saved", file=path)
-    return n_fields
+        return _READERS[path.suffix.lower()].count(path)
 
 
 class _VendorPlanes(LazyPlanes):
