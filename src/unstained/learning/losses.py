@@ -11,6 +11,7 @@ from torch import Tensor
 
 __all__ = [
     "absolute_error",
+    "amount_error",
     "correlation_loss",
     "discriminator_loss",
     "generator_loss",
@@ -26,6 +27,14 @@ def absolute_error(prediction: Tensor, stain: Tensor, present: Tensor) -> Tensor
 def squared_error(prediction: Tensor, stain: Tensor, present: Tensor) -> Tensor:
     """Mean squared error over the pixels of the markers that are present."""
     return _mean_present((prediction - stain).square().mean(dim=(2, 3)), present)
+
+
+def amount_error(prediction: Tensor, stain: Tensor, present: Tensor) -> Tensor:
+    """Mean squared error of the means of blocks of about 32 pixels, at least one a patch."""
+    side = prediction.shape[-1]
+    block = side // max(1, side // 32)
+    wrong = torch.nn.functional.avg_pool2d(prediction - stain, block)
+    return _mean_present(wrong.square().mean(dim=(2, 3)), present)
 
 
 def correlation_loss(prediction: Tensor, stain: Tensor, present: Tensor) -> Tensor:

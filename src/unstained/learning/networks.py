@@ -47,6 +47,9 @@ class NetworkSpec:
     width, depth : int
         Channels of the finest level; number of downsamplings. Not used by ``paper``, whose
         width is its first level's (64) and whose depth is 8 by default.
+    components : int
+        Where above 0, a fixed linear layer takes the planes to so many components first
+        (`UNet.set_components`): planes of a focus series are alike but for noise.
     dropout : float
         Share of channels dropped in training, at the coarsest level and before the heads
         (``compact``, ``unet``) or in the three innermost decoder blocks (``paper``).
@@ -57,6 +60,7 @@ class NetworkSpec:
     outputs: int
     width: int
     depth: int
+    components: int = 0
     dropout: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,7 +96,10 @@ class UNet(Generator):
         super().__init__()
         self.spec, self.fold = spec, fold
         widths = [spec.width * 2**level for level in range(spec.depth + 1)]
-        first = spec.planes * fold**2
+        taken = spec.components or spec.planes
+        if spec.components:
+            self.register_buffer("mix", torch.eye(taken, spec.planes)[:, :, None, None])
+        first = taken * fold**2
         self.encoders = nn.ModuleList(
             _block(first if level == 0 else widths[level - 1], width, self.convolutions)
             for level, width in enumerate(widths)
@@ -105,6 +112,10 @@ class UNet(Generator):
         self.heads = nn.Conv2d(widths[0], spec.outputs * fold**2, 1)
         self.stride = fold * 2**spec.depth
         self.halo = self._halo()
+
+    def set_components(self, matrix: NDArray[np.float32]) -> None:
+        """Fix the (components, planes) matrix that the planes are mixed with."""
+        self.get_buffer("mix").copy_(torch.from_numpy(matrix)[:, :, None, None])
 
     def _halo(self) -> int:
         # From the output back to the input along the deepest path, which reaches farthest. A
@@ -119,7 +130,8 @@ class UNet(Generator):
         return self.fold * reach
 
     def forward(self, planes: Tensor) -> Tensor:
-        x = F.pixel_unshuffle(planes, self.fold) if self.fold > 1 else planes
+        x = F.conv2d(planes, self.get_buffer("mix")) if self.spec.components else planes
+        x = F.pixel_unshuffle(x, self.fold) if self.fold > 1 else x
         skips: list[Tensor] = []
         for level, encoder in enumerate(self.encoders):
             x = encoder(F.max_pool2d(x, 2) if level else x)

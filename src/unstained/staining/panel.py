@@ -182,7 +182,7 @@ class Panel:
             self.write_into(temporary, card=card)
 
     def write_into(self, folder: Path, *, card: str = "") -> None:
-        """Write the files into a folder that exists; ``model.json`` makes it a model and is last."""
+        """Write the files into an existing folder; ``model.json``, by which it is a model, last."""
         tensors = {
             f"members/{i}/{name}": tensor
             for i, member in enumerate(self.members)

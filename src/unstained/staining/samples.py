@@ -24,6 +24,7 @@ __all__ = ["Samples", "Scene", "load_scenes", "measure_markers"]
 Array = np.ndarray[Any, Any]
 Floats = NDArray[np.float32]
 
+_FOCUS_SERIES = 5  # planes; fewer are channels, such as brightfield and darkfield
 _IN_MEMORY = 4 * 2**30  # bytes of fields kept in memory; more is mapped from a file
 _COLORS = {
     "dapi": "4080FF",
@@ -151,8 +152,8 @@ class Samples:
         Side in pixels; small images are enlarged to it by mirroring.
     augmentation : Augmentation
     seed : int
-    plane_dropout : float
-        Chance of a plane to be blanked.
+    focus_shift : int
+        Largest shift of a focus series, planes.
     """
 
     def __init__(
@@ -163,10 +164,12 @@ class Samples:
         patch: int,
         augmentation: Augmentation,
         seed: int,
-        plane_dropout: float = 0.0,
+        focus_shift: int = 0,
     ) -> None:
         self.scenes, self.patch, self.seed = scenes, patch, seed
-        self.augmentation, self.plane_dropout = augmentation, plane_dropout
+        self.augmentation = augmentation
+        is_series = len(scenes[0].planes) >= _FOCUS_SERIES
+        self.focus_shift = focus_shift if is_series else 0
         self.offset = np.array([m.offset for m in markers], np.float32)[:, None, None]
         self.scale = np.array([m.scale for m in markers], np.float32)[:, None, None]
         areas = [max(1.0, np.prod(scene.shape_yx) / patch**2) for scene in scenes]
@@ -182,9 +185,11 @@ class Samples:
             return normalize(scene.planes[:, rows, columns], scene.statistics), stains
 
         planes, stains = crop_pair(read, scene.shape_yx, self.patch, self.augmentation, rng)
+        if self.focus_shift > 0:
+            planes = _shift_focus(
+                planes, int(rng.integers(-self.focus_shift, self.focus_shift + 1))
+            )
         planes = vary_intensity(planes, self.augmentation, rng)
-        if self.plane_dropout > 0 and len(planes) > 1:
-            planes[rng.random(len(planes)) < self.plane_dropout] = 0
         return planes, stains, scene.present.astype(np.float32)
 
     def batch(self, step: int, indices: range) -> Mapping[str, Tensor]:
@@ -193,6 +198,26 @@ class Samples:
         names = ("planes", "stains", "present")
         stacked = (np.stack(parts) for parts in zip(*drawn, strict=True))
         return {name: torch.from_numpy(a) for name, a in zip(names, stacked, strict=True)}
+
+
+def principal_components(scenes: Sequence[Scene], count: int) -> Floats:
+    """(count, P) matrix to the strongest components of the normalized planes, each of SD 1.
+
+    From at most some million pixels of the scenes.
+    """
+    pixels = sum(int(np.prod(scene.shape_yx)) for scene in scenes)
+    every = max(1, int(np.sqrt(pixels / 1e6)))
+    planes = [normalize(s.planes[:, ::every, ::every], s.statistics) for s in scenes]
+    flat = np.concatenate([p.reshape(len(p), -1) for p in planes], axis=1)  # (P, pixels)
+    variances, vectors = np.linalg.eigh(np.cov(flat))
+    strongest = np.argsort(variances)[::-1][:count]
+    matrix: Floats = (vectors[:, strongest] / np.sqrt(variances[strongest])).T.astype(np.float32)
+    return matrix
+
+
+def _shift_focus(planes: Floats, shift: int) -> Floats:
+    """Take each plane from `shift` planes further, the outermost at the ends."""
+    return planes[np.clip(np.arange(len(planes)) + shift, 0, len(planes) - 1)]
 
 
 def _own(planes: Array, field: Field) -> Statistics:

@@ -20,7 +20,11 @@ class TrainSettings:
     panel : {"shared", "separate"}
         One network with a head per marker, or one network per marker as in the paper.
     network : {"compact", "unet", "paper"}
-        See `learning.networks.NetworkSpec`, also for `width`, `depth`, `dropout`.
+        See `learning.networks.NetworkSpec`, also for `width`, `depth`, `dropout`. The depth of
+        ``compact`` and ``unet`` is lowered where images are smaller than four total strides.
+    components : int
+        More label-free planes than this are reduced to so many principal components of the
+        training images, each scaled to standard deviation 1; 0 keeps all planes.
     normalization : {"auto", "image", "dataset"}
         Label-free planes to median 0 and standard deviation 1, measured in each image (robust to
         another lamp), or once over the training images (single-cell images, whose own brightness
@@ -30,16 +34,20 @@ class TrainSettings:
         oblique shading allow few; see `learning.augment.find_symmetries`.
     rotation_deg, scale, contrast, brightness, noise : float
         See `learning.augment.Augmentation`.
-    plane_dropout : float
-        Chance of a label-free plane to be blanked in a sample; only with several planes.
-    l1, mse, correlation, adversarial : float
-        Weights of the terms of the loss; `adversarial` 0 is the U-Net without discriminator.
+    focus_shift : int
+        A focus series (5 planes or more) is shifted by up to so many planes, since cells
+        lie at different heights.
+    l1, mse, correlation, amount, adversarial : float
+        Weights of the terms of the loss: absolute and squared error, 1 - Pearson r, squared
+        error of the means of blocks of about 32 pixels (how much stain there is), and the
+        discriminator's; `adversarial` 0 is the U-Net without discriminator.
     learning_rate, weight_decay, beta1, beta2 : float
         Of AdamW; weight decay on the convolutions only.
     discriminator_rate : float
         The discriminator's learning rate as a share of the generator's; below 1.
     steps, batch, patch : int
-        Steps; patches a step; side of a patch in pixels.
+        Steps; patches a step; side of a patch in pixels. Of smaller images, single cells say,
+        a step takes as many more as have the same number of pixels.
     warmup_steps, schedule, ema, validate_every
         See `learning.loop.LoopSettings`.
     precision : {"auto", "float32", "bf16"}
@@ -56,7 +64,8 @@ class TrainSettings:
     network: str = "compact"
     width: int = 24
     depth: int = 4
-    dropout: float = 0.1
+    components: int = 6
+    dropout: float = 0.2
     normalization: str = "auto"
     symmetries: str = "auto"
     rotation_deg: float = 20.0
@@ -64,10 +73,11 @@ class TrainSettings:
     contrast: float = 0.15
     brightness: float = 0.1
     noise: float = 0.1
-    plane_dropout: float = 0.0
+    focus_shift: int = 2
     l1: float = 0.0
     mse: float = 0.3
     correlation: float = 1.0
+    amount: float = 1.0
     adversarial: float = 0.0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -96,7 +106,7 @@ class TrainSettings:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
         if self.l1 + self.mse + self.correlation <= 0:
-            raise InputError("no term of the loss has a weight", "set l1, mse or correlation")
+            raise InputError("no pixel term of the loss has a weight", "set l1, mse or correlation")
         if not 0 < self.discriminator_rate < 1:
             raise InputError(
                 f"discriminator_rate is {self.discriminator_rate}",
@@ -153,6 +163,7 @@ PRESETS = {
         network="paper",
         width=64,
         depth=8,
+        components=0,
         dropout=0.5,
         symmetries="none",
         rotation_deg=0.0,
@@ -160,9 +171,11 @@ PRESETS = {
         contrast=0.0,
         brightness=0.0,
         noise=0.0,
+        focus_shift=0,
         l1=100.0,
         mse=0.0,
         correlation=0.0,
+        amount=0.0,
         adversarial=1.0,
         learning_rate=2e-4,
         weight_decay=0.0,

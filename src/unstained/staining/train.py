@@ -17,6 +17,7 @@ from ..errors import DataError, InputError, ModelError
 from ..images.atomic import atomic_path
 from ..images.pairs import Pairs
 from ..images.splits import split_pairs
+from ..images.tiles import round_up
 from ..learning import devices
 from ..learning.augment import ALL_MOTIONS, IDENTITY, Augmentation, Symmetry, find_symmetries
 from ..learning.checkpoints import load_weights
@@ -24,6 +25,7 @@ from ..learning.loop import Batch, LoopSettings, Progress, Trained, Update
 from ..learning.loop import train as run_loop
 from ..learning.losses import (
     absolute_error,
+    amount_error,
     correlation_loss,
     discriminator_loss,
     generator_loss,
@@ -34,6 +36,7 @@ from ..learning.networks import (
     Generator,
     NetworkSpec,
     PatchDiscriminator,
+    UNet,
     apply_whole,
     build_network,
 )
@@ -41,7 +44,14 @@ from ..statistics import correlation_moments, moments_correlation
 from .card import describe_training, write_card
 from .normalize import MarkerSpec, normalize
 from .panel import MODEL, Member, Panel, remove_training
-from .samples import Samples, Scene, load_scenes, measure_markers, training_statistics
+from .samples import (
+    Samples,
+    Scene,
+    load_scenes,
+    measure_markers,
+    principal_components,
+    training_statistics,
+)
 from .settings import TrainSettings
 
 __all__ = ["Report", "StainingTask", "train"]
@@ -241,7 +251,7 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
         fields["validation"], job.markers, cache / "validation", statistics=statistics
     )
     specs = measure_markers(scenes, job.markers)
-    network = _network(settings, len(scenes[0].planes), len(specs))
+    network = _network(settings, scenes, len(specs))
     if parent is not None:
         specs = _inherit(network, specs, parent, str(job.init))
     symmetries = _symmetries(settings, scenes)
@@ -251,12 +261,27 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
     return task, panel
 
 
-def _network(settings: TrainSettings, planes: int, outputs: int) -> Generator:
+def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> Generator:
     torch.manual_seed(settings.seed)
-    spec = NetworkSpec(
-        settings.network, planes, outputs, settings.width, settings.depth, settings.dropout
+    planes = len(scenes[0].planes)
+    depth = settings.depth
+    fold = {"compact": 2, "unet": 1}.get(settings.network)
+    while fold and depth > 1 and 4 * fold * 2**depth > _largest_side(scenes):
+        depth -= 1
+    network = build_network(
+        NetworkSpec(
+            settings.network,
+            planes,
+            outputs,
+            settings.width,
+            depth,
+            settings.components if planes > settings.components else 0,
+            settings.dropout,
+        )
     )
-    return build_network(spec)
+    if isinstance(network, UNet) and network.spec.components:
+        network.set_components(principal_components(scenes, network.spec.components))
+    return network
 
 
 def _inherit(
@@ -290,14 +315,14 @@ def _symmetries(settings: TrainSettings, scenes: Sequence[Scene]) -> tuple[Symme
         return (IDENTITY,)
     if settings.symmetries == "all":
         return ALL_MOTIONS
-    every = max(1, len(scenes) // 16)
-    found = [set(find_symmetries(normalize(s.planes, s.statistics))) for s in scenes[::every][:16]]
-    # single images are judged by few structures: what most of them allow is allowed
-    return tuple(
-        s
-        for s in (*ALL_MOTIONS, *(m._replace(invert=True) for m in ALL_MOTIONS))
-        if sum(s in f for f in found) > len(found) / 2
-    ) or (IDENTITY,)
+    every = max(1, len(scenes) // 256)  # many single cells, or some large fields
+    chosen = scenes[::every] if scenes[0].planes[0].size < 128**2 else scenes[:4]
+    return find_symmetries([normalize(s.planes, s.statistics) for s in chosen])
+
+
+def _largest_side(scenes: Sequence[Scene]) -> int:
+    """The largest of the scenes' shorter sides."""
+    return max(min(scene.shape_yx) for scene in scenes)
 
 
 def _pixel_size(fields: Sequence[Any]) -> float | None:
@@ -335,13 +360,12 @@ class StainingTask:
             judge = PatchDiscriminator(network.spec.planes, network.spec.outputs).to(device)
             rate = settings.learning_rate * settings.discriminator_rate
             self.trained["discriminator"] = _trained(judge, settings, rate)
-        smallest = max(min(scene.shape_yx) for scene in scenes)
-        stride = network.stride
-        patch = min(settings.patch, smallest)
+        patch = round_up(min(settings.patch, _largest_side(scenes)), network.stride)
+        self.batch_size = settings.batch * max(1, (settings.patch // patch) ** 2)
         self.samples = Samples(
             scenes,
             markers,
-            patch=-(-patch // stride) * stride,
+            patch=patch,
             augmentation=Augmentation(
                 rotation_deg=settings.rotation_deg,
                 scale=settings.scale,
@@ -351,11 +375,11 @@ class StainingTask:
                 symmetries=symmetries,
             ),
             seed=settings.seed,
-            plane_dropout=settings.plane_dropout,
+            focus_shift=settings.focus_shift,
         )
 
     def batch(self, step: int) -> Batch:
-        share = self.settings.batch // devices.world_size()
+        share = self.batch_size // devices.world_size()
         first = devices.rank() * share
         return self.samples.batch(step, range(first, first + share))
 
@@ -368,6 +392,7 @@ class StainingTask:
             "l1": (settings.l1, absolute_error),
             "mse": (settings.mse, squared_error),
             "correlation": (settings.correlation, correlation_loss),
+            "amount": (settings.amount, amount_error),
         }
         losses = {
             name: weight * loss(predicted, stains, present)
