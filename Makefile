@@ -6,7 +6,8 @@ PYTHON ?= python3.11
 TORCH ?= torch==2.13.0
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Python compiles what it imports: compiling all of torch and the rest takes minutes
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 
 .PHONY: demo test docs lock
 
@@ -30,11 +31,11 @@ lock:
 .venv/torch:
 	@echo "Setting up .venv; this takes some minutes, once: first $(TORCH)"
 	$(PYTHON) -m venv .venv
-	$(PIP) install $(TORCH)
+	$(PIP) $(TORCH)
 	@touch $@
 
 .venv/ready: .venv/torch pyproject.toml requirements.lock
 	@echo "then the packages of requirements.lock"
-	$(PIP) install --no-deps --require-hashes -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
