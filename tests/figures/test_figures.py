@@ -43,7 +43,8 @@ def test_no_figure_needs_pyplot(tmp_path):
 
     code = (
         "import sys, numpy as np; from unstained.figures import *;"
-        "a = np.random.rand(20, 20); p = StainPanel('D', a, a, a); save_figure(stain_panels([p]), 'f.png');"
+        "a = np.random.rand(20, 20); p = StainPanel('D', a, a, a);"
+        "save_figure(stain_panels([p]), 'f.png');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=tmp_path)
