@@ -14,6 +14,7 @@ from ._progress import Bar, TrainingReport
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
     from ..staining.panel import Panel
+    from ..staining.predict import PredictOptions
     from ..staining.score_table import ScoreTable
 
 app = typer.Typer(
@@ -149,10 +150,14 @@ def score(
         bool, typer.Option("--record", help="Note the scores on the model's card.")
     ] = False,
     device: Device = "auto",
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over the optics' symmetries.")
+    ] = False,
 ) -> None:
     """Score a model on pairs, beside what one gets without a model; compare several models."""
     from ..images import load_pairs
     from ..staining.panel import Panel
+    from ..staining.predict import PredictOptions
 
     *models, manifest = paths
     if not models:
@@ -161,7 +166,9 @@ def score(
     tables: dict[str, ScoreTable] = {}
     for model in models:
         panel = Panel.load(model)
-        tables[Path(model).name] = table = _scored(panel, pairs, split, ksize, device)
+        tables[Path(model).name] = table = _scored(
+            panel, pairs, split, ksize, PredictOptions(device=device, tta=tta)
+        )
         if record:
             from ..staining.card import record_scores
 
@@ -193,7 +200,9 @@ def card(
     print(write_card(Panel.load(model)))
 
 
-def _scored(panel: Panel, pairs: Pairs, split: str, ksize: int, device: str) -> ScoreTable:
+def _scored(
+    panel: Panel, pairs: Pairs, split: str, ksize: int, options: PredictOptions
+) -> ScoreTable:
     from ..images.splits import split_pairs
     from ..staining.card import score_with_panel
     from ..staining.score_table import ScoreSettings
@@ -207,7 +216,7 @@ def _scored(panel: Panel, pairs: Pairs, split: str, ksize: int, device: str) -> 
             pairs,
             split=split,
             settings=ScoreSettings(ksize=ksize),
-            device=device,
+            options=options,
             progress=lambda done, of: bar(done / of),
         )
 

@@ -45,7 +45,9 @@ def describe_training(
         for marker, rows in table.groupby("marker", sort=False)
     }
     members = panel.about.get("joined", [dict(panel.about)])
-    scored = score_with_panel(panel, pairs, split="validation", device=settings.device)
+    scored = score_with_panel(
+        panel, pairs, split="validation", options=PredictOptions(device=settings.device)
+    )
     return {
         "data": {
             "name": pairs.name,
@@ -73,14 +75,14 @@ def score_with_panel(
     *,
     split: str,
     settings: ScoreSettings | None = None,
-    device: str = "auto",
+    options: PredictOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
     """Score a panel on pairs: fields tile by tile, single-cell images many at once.
 
     Parameters as in `score_panel`; predictions are at the pairs' own pixels, without resampling.
     """
-    predictor = Predictor(panel, PredictOptions(device=device))
+    predictor = Predictor(panel, options or PredictOptions(device="auto"))
 
     def predict(planes: Array) -> dict[str, Array]:
         image = predictor(as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um))

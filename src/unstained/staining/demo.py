@@ -65,19 +65,20 @@ def run_demo(
     for note in pairs.notes:
         say(f"note: {note}")
     panel = train(pairs, folder / "model", settings, resume=True, report=report)
-    table = score_with_panel(panel, pairs, split="test", device=settings.device)
+    options = PredictOptions(device=settings.device)
+    table = score_with_panel(panel, pairs, split="test", options=options)
     record_scores(folder / "model", panel, "test", table)
     write_score_report({"model": table}, folder / "scores")
-    _leave_pictures(folder, panel, pairs, table, settings.device)
+    _leave_pictures(folder, panel, pairs, table, options)
     return panel, table
 
 
 def _leave_pictures(
-    folder: Path, panel: Panel, pairs: Pairs, table: ScoreTable, device: str
+    folder: Path, panel: Panel, pairs: Pairs, table: ScoreTable, options: PredictOptions
 ) -> None:
     field = pairs.of_split("test").fields()[0]
     planes = field.read_phase()
-    predictor = Predictor(panel, PredictOptions(device=device))
+    predictor = Predictor(panel, options)
     image = as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um)
     predicted = predictor(image)
     measured = {m: field.read_stain(m) for m in panel.names if m in field.stains}

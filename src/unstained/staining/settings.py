@@ -62,7 +62,7 @@ class TrainSettings:
 
     panel: str = "shared"
     network: str = "compact"
-    width: int = 24
+    width: int = 32
     depth: int = 4
     components: int = 6
     dropout: float = 0.2
@@ -84,8 +84,8 @@ class TrainSettings:
     beta1: float = 0.9
     beta2: float = 0.99
     discriminator_rate: float = 0.5
-    steps: int = 600
-    batch: int = 12
+    steps: int = 450
+    batch: int = 8
     patch: int = 128
     warmup_steps: int = 50
     schedule: str = "cosine"
