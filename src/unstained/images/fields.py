@@ -15,7 +15,17 @@ import numpy as np
 from ..errors import DataError, FileError, InputError
 from .image import Array, Image
 
-__all__ = ["Field", "Region", "file_of", "forget_files", "join_paths", "split_paths"]
+__all__ = [
+    "Field",
+    "Region",
+    "file_of",
+    "forget_files",
+    "full_shape",
+    "join_paths",
+    "open_image",
+    "read_planes",
+    "split_paths",
+]
 
 _OPEN_FILES = 64  # images kept open
 _CACHE_BYTES = 512 * 2**20  # their pixels kept in memory, all together
@@ -104,7 +114,7 @@ class Field:
         """(Y, X) of the field, from the headers alone."""
         if self.region is not None:
             return self.region.shape
-        return _full_shape(split_paths(self.phase)[0])
+        return full_shape(split_paths(self.phase)[0])
 
     @property
     def pixel_size_um(self) -> float | None:
@@ -112,7 +122,7 @@ class Field:
         given = self.row.get("pixel_size_um")
         if given is not None and np.isfinite(given):
             return float(given)
-        return _open(split_paths(self.phase)[0]).pixel_size_um
+        return open_image(split_paths(self.phase)[0]).pixel_size_um
 
     def read_phase(self) -> Array:
         """All label-free planes as (P, Y, X): channels by z of each file, in the given order.
@@ -124,7 +134,7 @@ class Field:
         """
         paths = split_paths(self.phase)
         self._same_shape(paths)
-        planes = [_finite(_planes(path, self.region), path) for path in paths]
+        planes = [_finite(read_planes(path, self.region), path) for path in paths]
         return planes[0] if len(planes) == 1 else np.concatenate(planes)
 
     def read_stain(self, marker: str) -> Array:
@@ -143,7 +153,7 @@ class Field:
                 f"field {self.id} has no stain {marker!r}", f"it has {', '.join(self.stains)}"
             )
         self._same_shape([split_paths(self.phase)[0], path])
-        planes = _finite(_planes(path, self.region), path)
+        planes = _finite(read_planes(path, self.region), path)
         if len(planes) != 1:
             raise DataError(
                 f"a stain is one plane, this has {len(planes)}",
@@ -167,7 +177,7 @@ class Field:
         if not self.labels:
             raise InputError(f"field {self.id} has no labels", "give them in the column labels")
         labels = np.asarray(read_labels(self.labels))
-        whole = _full_shape(split_paths(self.phase)[0])
+        whole = full_shape(split_paths(self.phase)[0])
         if labels.shape == self.shape:
             return labels
         if labels.shape != whole or self.region is None:
@@ -179,9 +189,9 @@ class Field:
         return np.asarray(labels[self.region.slices])
 
     def _same_shape(self, paths: list[str]) -> None:
-        whole = _full_shape(paths[0])
+        whole = full_shape(paths[0])
         for path in paths[1:]:
-            shape = _full_shape(path)
+            shape = full_shape(path)
             if shape != whole:
                 raise DataError(
                     f"is {_size(shape)}, but {file_of(paths[0]).name} is {_size(whole)}",
@@ -204,11 +214,10 @@ def join_paths(paths: list[str]) -> str:
 
 
 def file_of(path: str) -> Path:
-    """The file of ``PATH`` or ``PATH#CHANNEL``."""
-    whole = Path(path)
-    if "#" not in path or whole.exists():
-        return whole
-    return Path(path.rpartition("#")[0])
+    """The file of ``PATH``, ``PATH#CHANNEL`` or ``PATH#field=2``."""
+    from .read import split_selector
+
+    return split_selector(path).path
 
 
 def forget_files() -> None:
@@ -238,7 +247,8 @@ def _key(path: str) -> tuple[Any, ...]:
     return path, stat.st_mtime_ns, stat.st_size
 
 
-def _open(path: str) -> Image:
+def open_image(path: str) -> Image:
+    """The lazy image of a path; kept open."""
     from .read import read_image
 
     key = _key(path)
@@ -259,14 +269,15 @@ def _open(path: str) -> Image:
         return image
 
 
-def _full_shape(path: str) -> tuple[int, int]:
-    shape = _open(path).shape
+def full_shape(path: str) -> tuple[int, int]:
+    """(Y, X) of a whole image, from its header."""
+    shape = open_image(path).shape
     return shape[3], shape[4]
 
 
-def _planes(path: str, region: Region | None) -> Array:
+def read_planes(path: str, region: Region | None) -> Array:
     """(C * Z, Y, X) of a file, or of a region of it; never a view that can be written through."""
-    image = _open(path)
+    image = open_image(path)
     height, width = image.shape[3:]
     if region is not None and (region.y1 > height or region.x1 > width):
         raise DataError(

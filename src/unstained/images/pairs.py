@@ -182,20 +182,23 @@ class Pairs:
         )
 
 
-def write_manifest(pairs: Pairs, path: str | os.PathLike[str]) -> None:
+def write_manifest(
+    pairs: Pairs, path: str | os.PathLike[str], *, home: str | os.PathLike[str] | None = None
+) -> None:
     """Write the table as a CSV whose paths are relative to it where they can be.
 
-    Columns that hold nothing are left out.
+    Columns that hold nothing are left out. `home` is the folder that the file will stand in,
+    where it is moved later.
     """
     from .atomic import atomic_path
 
     target = Path(path).absolute()
+    folder = target.parent if home is None else Path(home).absolute()
 
     def short(joined: str) -> str:
         parts = [Path(part) for part in split_paths(joined)]
-        home = target.parent
         return ";".join(
-            (part.relative_to(home) if part.is_relative_to(home) else part).as_posix()
+            (part.relative_to(folder) if part.is_relative_to(folder) else part).as_posix()
             for part in parts
         )
 

@@ -1,0 +1,242 @@
+"""Take away what is no stain: camera offset, stray light, unspecific binding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import DataError, FileError, InputError
+from .image import Array, Image
+from .quality import foreground_mask
+
+__all__ = ["background_files", "estimate_background", "subtract_background", "subtract_control"]
+
+_METHODS = ("polynomial", "percentile", "constant")
+_ROUNDS = 8
+_LEAST_SHARE = 0.02  # of the pixels must be background for a surface to be fitted
+
+
+def subtract_background(
+    image: Array, *, method: str = "polynomial", radius_px: float = 64.0
+) -> Array:
+    """The image less its own estimated background; see `estimate_background`.
+
+    Returns
+    -------
+    (Y, X) float32 array
+        Background at 0; values below it stay negative, since cutting them off would bias every
+        mean.
+    """
+    image = np.asarray(image)
+    return _float32(image - estimate_background(image, method=method, radius_px=radius_px))
+
+
+def subtract_control(image: Array, control: Array, *, smooth_px: float = 8.0) -> Array:
+    """The image less a control without primary antibody.
+
+    What the secondary antibody alone shows (unspecific binding, autofluorescence, offset) is
+    taken for background, smoothed by a Gaussian since its noise and its cells are not those of
+    the image. Both must have been taken with one exposure.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+    control : (Y, X) or (N, Y, X) array
+        One control image or several, whose median is taken pixel by pixel.
+    smooth_px : float
+        Sigma of the Gaussian, pixels; 0 for none.
+
+    Returns
+    -------
+    (Y, X) float32 array
+
+    Raises
+    ------
+    InputError
+        Shapes differ, or the control is brighter than the image all over: another exposure.
+    """
+    image = _plane(image)
+    controls = np.asarray(control, dtype=np.float64)
+    level = np.median(controls, axis=0) if controls.ndim == 3 else controls
+    if level.shape != image.shape:
+        raise InputError(
+            f"control is {level.shape}, image {image.shape}", "both must be the same (Y, X)"
+        )
+    if float(np.median(level)) > float(np.quantile(image, 0.99)):
+        raise InputError(
+            f"the control (median {np.median(level):g}) is brighter than the image "
+            f"(99 % below {np.quantile(image, 0.99):g})",
+            "take both with one exposure, or let the background be estimated",
+        )
+    if smooth_px > 0:
+        level = ndimage.gaussian_filter(level, smooth_px, mode="nearest")
+    return _float32(image - level)
+
+
+def estimate_background(
+    image: Array, *, method: str = "polynomial", radius_px: float = 64.0
+) -> Array:
+    """The background under a stain, without a control image.
+
+    Parameters
+    ----------
+    image : (Y, X) array
+    method : str
+        "polynomial": a surface of second order through the background pixels, found by fitting
+        and leaving out what lies 3 standard deviations above it, until nothing changes; for
+        uneven light and cells that leave some of the field free. "percentile": a low percentile
+        (5 %) in a window of 2 `radius_px`, smoothed by as much; for backgrounds of any form
+        where no object is larger than the window. "constant": the median of the background.
+    radius_px : float
+        Half the window of "percentile", pixels; larger than the largest object.
+
+    Returns
+    -------
+    (Y, X) float32 array
+
+    Raises
+    ------
+    InputError
+        No such method, or no background is left to fit.
+    """
+    image = _plane(image)
+    if method not in _METHODS:
+        raise InputError(f"no method {method!r}", f"one of {', '.join(_METHODS)}")
+    if method == "percentile":
+        return _float32(_percentile(image, radius_px))
+    free = ~foreground_mask(image)
+    if method == "constant":
+        return np.full(image.shape, np.median(image[_enough(free)]), dtype=np.float32)
+    return _float32(_surface(image, free))
+
+
+def background_files(
+    images: Sequence[Path],
+    folder: Path,
+    *,
+    controls: Sequence[Path] = (),
+    method: str = "polynomial",
+    radius_px: float = 64.0,
+) -> Iterator[Path]:
+    """Subtract the background of files, plane by plane, into OME-TIFF files of one folder.
+
+    Parameters
+    ----------
+    images : sequence of Path
+    folder : Path
+        Gets a file ``NAME.ome.tif`` for each image.
+    controls : sequence of Path
+        Images of the secondary antibody alone, of the same shape; without them the background
+        is estimated by `method` (`estimate_background`).
+
+    Yields
+    ------
+    Path
+        Each file, when it is written.
+
+    Raises
+    ------
+    FileError
+        Two images have one name.
+    DataError
+        An image does not fit the controls, or has no background.
+    """
+    from .read import read_image
+    from .write import write_ome_tiff
+
+    names = [path.name.partition(".")[0] for path in images]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise FileError(
+            f"several images are named {', '.join(sorted(twice))}", "treat them one by one"
+        )
+    opened = [read_image(path) for path in controls]
+    for path, name in zip(images, names, strict=True):
+        image = read_image(path)
+        cleaned = np.empty(image.shape, np.float32)
+        for t, c, z in np.ndindex(image.shape[:3]):
+            try:
+                plane = image.plane(t, c, z)
+                if opened:
+                    levels = np.stack([_plane_of(control, c, z) for control in opened])
+                    cleaned[t, c, z] = subtract_control(plane, levels)
+                else:
+                    cleaned[t, c, z] = subtract_background(
+                        plane, method=method, radius_px=radius_px
+                    )
+            except InputError as error:
+                raise DataError(error.reason, error.remedy, file=path) from error
+        target = folder / f"{name}.ome.tif"
+        write_ome_tiff(replace(image, data=cleaned, levels=()), target)
+        yield target
+
+
+def _plane_of(control: Image, c: int, z: int) -> Array:
+    """The control's plane for a channel; its only plane serves all."""
+    return control.plane() if control.n_planes == 1 else control.plane(0, c, z)
+
+
+def _percentile(image: Array, radius_px: float, percent: float = 5.0) -> Array:
+    """Low percentile of blocks of a quarter radius, then of the window, then enlarged."""
+    if radius_px < 4:
+        raise InputError(f"radius_px is {radius_px}", "4 or more, and larger than an object")
+    height, width = image.shape
+    block = max(1, int(radius_px // 4))
+    ny, nx = -(-height // block), -(-width // block)
+    padded = np.pad(image, ((0, ny * block - height), (0, nx * block - width)), mode="edge")
+    # (ny, block, nx, block) -> (ny, nx, block * block)
+    blocks = padded.reshape(ny, block, nx, block).swapaxes(1, 2).reshape(ny, nx, -1)
+    low = np.median(blocks, axis=2)
+    low = ndimage.percentile_filter(low, percent, size=9, mode="nearest")
+    low = ndimage.gaussian_filter(low, 4, mode="nearest")
+    y = (np.arange(height) - (block - 1) / 2) / block
+    x = (np.arange(width) - (block - 1) / 2) / block
+    at = np.meshgrid(y, x, indexing="ij")
+    return np.asarray(ndimage.map_coordinates(low, at, order=1, mode="nearest"))
+
+
+def _surface(image: Array, free: Array) -> Array:
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (Y, X, 6)
+    free = _enough(free | (image <= np.quantile(image, 0.25)))
+    surface = np.zeros_like(image)
+    for _ in range(_ROUNDS):
+        rows = np.flatnonzero(free)[:: max(1, int(free.sum()) // 200_000)]
+        weights = np.linalg.lstsq(terms.reshape(-1, 6)[rows], image.ravel()[rows], rcond=None)[0]
+        surface = terms @ weights
+        rest = image - surface
+        below = rest[free & (rest < 0)]
+        sd = float(np.sqrt(np.mean(below**2))) if below.size else 0.0
+        kept = _enough(rest <= 3 * sd)
+        if np.array_equal(kept, free):
+            break
+        free = kept
+    return surface
+
+
+def _enough(free: Array) -> Array:
+    if float(free.mean()) < _LEAST_SHARE:
+        raise InputError(
+            f"{100 * free.mean():.1f} % of the pixels are background, "
+            f"{100 * _LEAST_SHARE:.0f} % are needed",
+            'use method "percentile", or a control image',
+        )
+    return free
+
+
+def _plane(image: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    image = np.asarray(image)
+    if image.ndim != 2:
+        raise InputError(f"image has shape {image.shape}", "give one plane (Y, X)")
+    if not np.isfinite(image).all():
+        raise InputError("the image holds NaN or infinite values", "repair it first")
+    return image.astype(np.float64)
+
+
+def _float32(image: Array) -> Array:
+    return np.asarray(image, dtype=np.float32)
