@@ -100,11 +100,11 @@ def test_the_standards_own_models_accept_what_we_write(tmp_path: Path) -> None:
 
 
 def test_coarser_pixels_are_the_mean_of_four() -> None:
-    fine = np.array([[1, 3, 10], [5, 8, 20], [100, 104, 7]], np.uint16)
-    # (1 + 3 + 5 + 8) / 4 = 4.25; (10 + 20) / 2 = 15; (100 + 104) / 2 = 102; 7 alone
-    np.testing.assert_array_equal(block_mean(fine, 2), [[4, 15], [102, 7]])
+    fine = np.array([[1, 3, 10], [5, 10, 20], [100, 104, 7]], np.uint16)
+    # (1 + 3 + 5 + 10) / 4 = 4.75; (10 + 20) / 2 = 15; (100 + 104) / 2 = 102; 7 alone
+    np.testing.assert_array_equal(block_mean(fine, 2), [[5, 15], [102, 7]])
     assert block_mean(fine, 2).dtype == np.uint16
-    np.testing.assert_allclose(block_mean(fine[:2, :2].astype(float), 2), [[4.25]])
+    np.testing.assert_allclose(block_mean(fine[:2, :2].astype(float), 2), [[4.75]])
 
 
 def test_means_of_large_numbers_do_not_overflow() -> None:
