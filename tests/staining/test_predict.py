@@ -27,6 +27,7 @@ from unstained.staining.predict import (
     predict,
     predict_files,
 )
+from unstained.staining.predict_plan import Grid, tile_bytes
 
 RED, GREEN = MarkerSpec("CD90", 100.0, 50.0, "FF0000"), MarkerSpec("CD29", 7.0, 3.0, "00FF00")
 
@@ -82,10 +83,10 @@ def off(prediction: Image, expected: np.ndarray) -> float:
 @pytest.mark.parametrize(
     ("name", "depth", "shape"),
     [
-        ("unet", 2, (301, 187)),
-        ("compact", 2, (301, 187)),
+        ("unet", 2, (173, 117)),
+        ("compact", 2, (173, 117)),
         ("compact", 3, (5, 411)),
-        ("paper", 4, (203, 259)),
+        ("paper", 4, (103, 159)),
         ("compact", 2, (1, 1)),
     ],
 )
@@ -295,21 +296,29 @@ def test_options_are_checked(wrong: dict[str, object]) -> None:
 # Time and memory -----------------------------------------------------------------------------
 
 
-def test_the_estimate_counts_tiles_and_does_not_grow_in_memory() -> None:
-    options = PredictOptions(tile=128)
+def test_the_estimate_counts_tiles_and_does_not_grow_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter(range(100))  # a second from look to look: each measured tile takes one
+    monkeypatch.setattr(predictor_module.time, "perf_counter", lambda: next(clock))
+    options = PredictOptions(tile=128, engine="torch")
     small, large = (estimate(panel(), (side, side), options) for side in (1024, 4096))
+    # 1024 / 128 = 8 and 4096 / 128 = 32 tiles along each axis
     assert (small.n_tiles, large.n_tiles) == (64, 1024)
+    assert (small.seconds, large.seconds) == (64, 1024)
     assert small.memory_bytes == large.memory_bytes
-    assert large.seconds > 4 * small.seconds > 0  # 16 times, on a machine that has other work
 
 
 def test_the_tile_fits_the_memory_allowed() -> None:
-    wide = estimate(panel(), (8192, 8192), PredictOptions(memory_gb=2))
-    tight = estimate(panel(), (8192, 8192), PredictOptions(memory_gb=0.32))
-    assert tight.tile < wide.tile
-    assert tight.memory_bytes <= 0.32e9
+    model, grid = panel(), Grid((8192, 8192))
+
+    def side(memory_gb: float) -> int:
+        return Predictor(model, PredictOptions(memory_gb=memory_gb)).side(grid)
+
+    assert side(0.32) < side(2)
+    assert tile_bytes(model, grid, side(0.32)) <= 0.32e9
     with pytest.raises(InputError, match="allow more memory"):
-        estimate(panel(), (8192, 8192), PredictOptions(memory_gb=0.1))
+        side(0.1)
 
 
 class Endless:
@@ -335,7 +344,7 @@ def test_what_is_read_and_written_at_once_depends_on_the_tile_only() -> None:
             written.append(block.size)
 
     largest = []
-    for side in (512, 1024):
+    for side in (256, 512):
         data = Endless(side)
         ready = Predictor(panel([RED]), PredictOptions(tile=64))
         ready.run(ready.checked(Image(data, (Channel("P"),))), Sink())
@@ -394,7 +403,7 @@ def test_joined_paths_are_the_planes_of_one_image(tmp_path: Path) -> None:
 def test_an_interrupted_run_leaves_nothing_under_the_final_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    np.save(tmp_path / "x.npy", picture(100, 100)[0])
+    np.save(tmp_path / "x.npy", picture(300, 40)[0])
     seen: list[float] = []
 
     def stop(share: float) -> None:
