@@ -124,11 +124,14 @@ class Panel:
 
         For single-cell images and crops; `predict` takes images of any size tile by tile.
         """
-        every = [self.input_statistics(lambda y, x, p=p: p[:, y, x], p.shape[-2:]) for p in planes]
+        every = [self._of_array(p) for p in planes]
         ready = np.stack([self.normalize(p, s) for p, s in zip(planes, every, strict=True)])
         outputs = np.concatenate([apply_whole(m.network, ready) for m in self.members], axis=1)
         stains = self.offset[:, None, None] + self.scale[:, None, None] * outputs  # (N, M, Y, X)
         return {name: stains[:, i] for i, name in enumerate(self.names)}
+
+    def _of_array(self, planes: Array) -> Statistics:
+        return self.input_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
 
     def predict(self, image: Image | Array, **options: Any) -> Image:
         """Predict all markers; see `staining.predict` and its `PredictOptions`."""

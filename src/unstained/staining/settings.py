@@ -33,7 +33,8 @@ class TrainSettings:
         Mirrors and quarter turns in augmentation. ``auto`` looks at the images: those with
         oblique shading allow few; see `learning.augment.find_symmetries`.
     rotation_deg, scale, contrast, brightness, noise : float
-        See `learning.augment.Augmentation`.
+        See `learning.augment.Augmentation`. Only rotation is used with ``dataset``
+        normalization: there, how large and how bright a cell is tells how much stain it has.
     focus_shift : int
         A focus series (5 planes or more) is shifted by up to so many planes, since cells
         lie at different heights.

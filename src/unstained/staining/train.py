@@ -255,7 +255,8 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
     if parent is not None:
         specs = _inherit(network, specs, parent, str(job.init))
     symmetries = _symmetries(settings, scenes)
-    task = StainingTask(network.to(device), settings, specs, scenes, checks, symmetries)
+    varied = _augmentation(settings, symmetries, absolute=statistics is not None)
+    task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
     pixel_size = _pixel_size(fields["train"])
     panel = Panel(specs, (Member(network, job.markers),), statistics, symmetries, pixel_size)
     return task, panel
@@ -320,6 +321,22 @@ def _symmetries(settings: TrainSettings, scenes: Sequence[Scene]) -> tuple[Symme
     return find_symmetries([normalize(s.planes, s.statistics) for s in chosen])
 
 
+def _augmentation(
+    settings: TrainSettings, symmetries: tuple[Symmetry, ...], *, absolute: bool
+) -> Augmentation:
+    """With `absolute` grey values and sizes, which mean something, only motions are allowed."""
+    if absolute:
+        return Augmentation(rotation_deg=settings.rotation_deg, symmetries=symmetries)
+    return Augmentation(
+        rotation_deg=settings.rotation_deg,
+        scale=settings.scale,
+        contrast=settings.contrast,
+        brightness=settings.brightness,
+        noise=settings.noise,
+        symmetries=symmetries,
+    )
+
+
 def _largest_side(scenes: Sequence[Scene]) -> int:
     """The largest of the scenes' shorter sides."""
     return max(min(scene.shape_yx) for scene in scenes)
@@ -350,7 +367,7 @@ class StainingTask:
         markers: tuple[MarkerSpec, ...],
         scenes: Sequence[Scene],
         checks: Sequence[Scene],
-        symmetries: tuple[Symmetry, ...],
+        augmentation: Augmentation,
     ) -> None:
         self.settings, self.markers, self.checks = settings, markers, checks
         self.network: Generator = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -366,14 +383,7 @@ class StainingTask:
             scenes,
             markers,
             patch=patch,
-            augmentation=Augmentation(
-                rotation_deg=settings.rotation_deg,
-                scale=settings.scale,
-                contrast=settings.contrast,
-                brightness=settings.brightness,
-                noise=settings.noise,
-                symmetries=symmetries,
-            ),
+            augmentation=augmentation,
             seed=settings.seed,
             focus_shift=settings.focus_shift,
         )

@@ -1,0 +1,1 @@
+"""Networks, losses, augmentation, the training loop, and engines for prediction."""
