@@ -49,7 +49,7 @@ class NetworkSpec:
         width is its first level's (64) and whose depth is 8 by default.
     components : int
         Where above 0, a fixed linear layer takes the planes to so many components first
-        (`UNet.set_components`): planes of a focus series are alike but for noise.
+        (`UNet.set_components`). Not used by ``paper``.
     dropout : float
         Share of channels dropped in training, at the coarsest level and before the heads
         (``compact``, ``unet``) or in the three innermost decoder blocks (``paper``).

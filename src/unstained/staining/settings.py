@@ -23,8 +23,9 @@ class TrainSettings:
         See `learning.networks.NetworkSpec`, also for `width`, `depth`, `dropout`. The depth of
         ``compact`` and ``unet`` is lowered where images are smaller than four total strides.
     components : int
-        More label-free planes than this are reduced to so many principal components of the
-        training images, each scaled to standard deviation 1; 0 keeps all planes.
+        Several label-free planes are turned into their principal components over the training
+        images, the strongest so many, each scaled to standard deviation 1: what differs
+        between the planes of a focus series is small and tells most. 0 keeps the planes.
     normalization : {"auto", "image", "dataset"}
         Label-free planes to median 0 and standard deviation 1, measured in each image (robust to
         another lamp), or once over the training images (single-cell images, whose own brightness
@@ -65,8 +66,8 @@ class TrainSettings:
     network: str = "compact"
     width: int = 32
     depth: int = 4
-    components: int = 6
-    dropout: float = 0.2
+    components: int = 16
+    dropout: float = 0.1
     normalization: str = "auto"
     symmetries: str = "auto"
     rotation_deg: float = 20.0
@@ -75,10 +76,10 @@ class TrainSettings:
     brightness: float = 0.1
     noise: float = 0.1
     focus_shift: int = 2
-    l1: float = 0.0
-    mse: float = 0.3
+    l1: float = 0.3
+    mse: float = 0.0
     correlation: float = 1.0
-    amount: float = 1.0
+    amount: float = 0.2
     adversarial: float = 0.0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -174,7 +175,6 @@ PRESETS = {
         noise=0.0,
         focus_shift=0,
         l1=100.0,
-        mse=0.0,
         correlation=0.0,
         amount=0.0,
         adversarial=1.0,

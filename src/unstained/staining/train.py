@@ -276,7 +276,7 @@ def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> 
             outputs,
             settings.width,
             depth,
-            settings.components if planes > settings.components else 0,
+            min(settings.components, planes) if planes > 1 else 0,
             settings.dropout,
         )
     )
