@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from unstained.errors import DataError, InputError, ModelError
+from unstained.images import Pairs
+from unstained.learning.augment import ALL_MOTIONS, Augmentation
+from unstained.learning.losses import discriminator_loss
+from unstained.learning.networks import NetworkSpec, build_network
+from unstained.staining.normalize import MarkerSpec, Statistics
+from unstained.staining.panel import Panel
+from unstained.staining.samples import Samples, Scene, load_scenes
+from unstained.staining.settings import PRESETS, TrainSettings
+from unstained.staining.train import StainingTask, train
+
+
+def _weights(panel: Panel) -> list[torch.Tensor]:
+    return [t for m in panel.members for t in m.network.state_dict().values()]
+
+
+def test_training_leaves_a_model_that_predicts_in_the_stains_units(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    panel = train(pairs, tmp_path / "model", replace(tiny, steps=60))
+    assert panel.names == pairs.markers
+    again = Panel.load(tmp_path / "model")
+    field = pairs.of_split("test").fields()[0]
+    stains = again.predict_stack(field.read_phase()[None])
+    for marker in pairs.markers:
+        measured = field.read_stain(marker).astype(float)
+        # in units: nearer to the measured level than zero or the normalized output would be
+        assert abs(stains[marker].mean() - measured.mean()) < 0.3 * measured.mean()
+    card = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
+    assert pairs.fingerprint()[:16] in card
+    assert "Intended use" in card
+    assert not list((tmp_path / "model").rglob("checkpoint.safetensors"))
+
+
+def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
+    simulated: Path, tmp_path: Path
+) -> None:
+    def command(out: str, *more: str) -> list[str]:
+        small = ["width=4", "depth=2", "batch=2", "patch=64", "validate_every=3", "warmup_steps=2"]
+        sets = [word for s in small for word in ("--set", s)]
+        words = ["staining", "train", str(simulated), "--out", str(tmp_path / out)]
+        return [sys.executable, "-m", "unstained", *words, "--steps", "45", *sets, *more]
+
+    subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
+    history = tmp_path / "broken" / "training"
+    process = subprocess.Popen(command("broken"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 240
+    while not list(history.rglob("checkpoint.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.communicate()
+    assert not (tmp_path / "broken" / "model.json").exists()
+    with pytest.raises(ModelError, match="--resume"):
+        Panel.load(tmp_path / "broken")
+    subprocess.run(command("broken", "--resume"), check=True, capture_output=True, timeout=300)
+    whole, resumed = Panel.load(tmp_path / "whole"), Panel.load(tmp_path / "broken")
+    for a, b in zip(_weights(whole), _weights(resumed), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_separate_panel_has_a_network_for_each_marker(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    panel = train(pairs, tmp_path / "model", replace(tiny, panel="separate", steps=4))
+    assert [m.markers for m in panel.members] == [(m,) for m in pairs.markers]
+    assert panel.of_markers([pairs.markers[1]]).names == (pairs.markers[1],)
+
+
+def test_a_panel_learns_from_pairs_that_each_have_only_some_markers(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    table = pairs.table
+    training = np.flatnonzero(table["split"] == "train")
+    one_each = table.drop(index=table.index[training[[0, 3]]])  # A of one field, B of the other
+    panel = train(Pairs(one_each, pairs.root, "some"), tmp_path / "model", tiny)
+    assert panel.names == pairs.markers
+
+
+def test_an_absent_marker_gives_its_head_no_gradient(tiny: TrainSettings) -> None:
+    network = build_network(NetworkSpec("compact", 1, 2, 4, 2))
+    scene = _scene(np.ones((2, 64, 64)), present=(True, False))
+    specs = (MarkerSpec("A", 0, 1, "FFFFFF"), MarkerSpec("B", 0, 1, "FFFFFF"))
+    task = StainingTask(network, tiny, specs, [scene], [scene], Augmentation())
+    seen: list[torch.Tensor] = []
+
+    def update(name: str, loss: torch.Tensor) -> None:
+        loss.backward()
+        seen.append(network.heads.weight.grad.clone())
+
+    task.step(task.batch(0), update)
+    head_a, head_b = seen[0].reshape(2, 4, -1)  # heads x folded pixels x channels
+    assert head_a.abs().sum() > 0
+    assert head_b.abs().sum() == 0
+
+
+def _scene(stains: np.ndarray, present: tuple[bool, ...]) -> Scene:
+    rng = np.random.default_rng(0)
+    planes = rng.normal(size=(1, *stains.shape[-2:])).astype(np.float32)
+    noisy = stains * rng.normal(size=stains.shape)
+    return Scene(None, planes, noisy, np.array(present), Statistics((0.0,), (1.0,)))  # type: ignore[arg-type]
+
+
+def test_the_discriminator_learns_by_least_squares_and_slower_than_the_generator(
+    tiny: TrainSettings,
+) -> None:
+    settings = replace(tiny, adversarial=1.0, discriminator_rate=0.25)
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 2))
+    scene = _scene(np.ones((1, 64, 64)), present=(True,))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+    task = StainingTask(network, settings, spec, [scene], [scene], Augmentation())
+    rates = {n: t.optimizer.param_groups[0]["lr"] for n, t in task.trained.items()}
+    assert rates["discriminator"] == pytest.approx(0.25 * rates["network"])
+    losses: dict[str, torch.Tensor] = {}
+    batch = task.batch(0)
+    task.step(batch, lambda name, loss: losses.__setitem__(name, loss))
+    judge = task.trained["discriminator"].module
+    with torch.no_grad():
+        task.network.train()
+        fake = task.network(batch["planes"])
+        judged = discriminator_loss(
+            judge(batch["planes"], batch["stains"]), judge(batch["planes"], fake)
+        )
+    assert losses["discriminator"].item() == pytest.approx(judged.item(), rel=0.2)  # dropout
+    assert all(p.requires_grad for p in judge.parameters())
+
+
+def test_weight_decay_reaches_convolutions_only(tiny: TrainSettings) -> None:
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 2))
+    scene = _scene(np.ones((1, 64, 64)), present=(True,))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+    task = StainingTask(network, tiny, spec, [scene], [scene], Augmentation())
+    decayed, free = task.trained["network"].optimizer.param_groups
+    assert {p.ndim for p in decayed["params"]} == {4}
+    assert {p.ndim for p in free["params"]} == {1}  # batch norm and biases
+    assert free["weight_decay"] == 0
+
+
+def test_fine_tuning_scores_the_parent_on_the_same_pairs(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path / "parent", tiny)
+    child = train(pairs, tmp_path / "child", replace(tiny, steps=4), init=tmp_path / "parent")
+    parent = Panel.load(tmp_path / "parent")
+    member = child.about["members"][0]
+    assert member["parent_validation_r_s"] == pytest.approx(
+        parent.about["members"][0]["validation_r_s"], abs=1e-6
+    )
+    assert "the parent has" in (tmp_path / "child" / "CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_parent_of_another_layout_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path / "parent", replace(tiny, steps=1))
+    with pytest.raises(ModelError, match="another layout"):
+        train(pairs, tmp_path / "child", replace(tiny, width=6), init=tmp_path / "parent")
+
+
+def test_test_pairs_are_not_read_by_training(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    table = pairs.table.copy()
+    for path in table.loc[table["split"] == "test", "stain"]:
+        Path(path).rename(path + ".away")
+    try:
+        train(pairs, tmp_path / "model", replace(tiny, steps=1))
+    finally:
+        for path in table.loc[table["split"] == "test", "stain"]:
+            Path(path + ".away").rename(path)
+
+
+def test_a_folder_in_use_is_refused(pairs: Pairs, tiny: TrainSettings, tmp_path: Path) -> None:
+    tiny = replace(tiny, steps=1)
+    train(pairs, tmp_path / "model", tiny)
+    with pytest.raises(InputError, match="finished model"):
+        train(pairs, tmp_path / "model", tiny)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.doc").touch()
+    with pytest.raises(InputError, match="not empty"):
+        train(pairs, tmp_path / "other", tiny)
+
+
+def test_resuming_with_other_settings_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    def stop(name: str, progress: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(pairs, tmp_path / "model", tiny, report=stop)
+    with pytest.raises(InputError, match="other settings"):
+        train(pairs, tmp_path / "model", replace(tiny, seed=1), resume=True)
+
+
+def test_a_marker_without_training_pairs_is_named(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    table = pairs.table
+    marker = pairs.markers[1]
+    gone = table[~((table["split"] == "train") & (table["marker"] == marker))]
+    with pytest.raises(DataError, match=marker):
+        train(Pairs(gone, pairs.root, "gone"), tmp_path / "model", tiny)
+
+
+def test_samples_are_the_same_whatever_was_drawn_before(pairs: Pairs, tmp_path: Path) -> None:
+    fields = pairs.of_split("train").fields()
+    scenes = load_scenes(fields, pairs.markers, tmp_path)
+    specs = tuple(MarkerSpec(m, 0, 1, "FFFFFF") for m in pairs.markers)
+    varied = Augmentation(rotation_deg=20, noise=0.1, symmetries=ALL_MOTIONS)
+    a = Samples(scenes, specs, patch=32, augmentation=varied, seed=4)
+    b = Samples(scenes, specs, patch=32, augmentation=varied, seed=4)
+    for step in range(3):
+        b.sample(step, 0)
+    for ours, theirs in zip(a.sample(9, 1), b.sample(9, 1), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_sixteen_bit_values_neither_wrap_nor_saturate(tmp_path: Path) -> None:
+    stain = np.full((1, 32, 32), 65535, np.uint16)
+    stain[0, :16] = 60000
+    scene = Scene(
+        None,  # type: ignore[arg-type]
+        np.random.default_rng(0).integers(0, 65536, (1, 32, 32)).astype(np.uint16),
+        stain,
+        np.array([True]),
+        Statistics((30000.0,), (10000.0,)),
+    )
+    spec = (MarkerSpec("A", 50000.0, 1000.0, "FFFFFF"),)
+    drawn = Samples([scene], spec, patch=32, augmentation=Augmentation(), seed=0).sample(0, 0)
+    assert sorted(np.unique(drawn[1]).tolist()) == pytest.approx([10.0, 15.535])
+    assert drawn[0].min() == pytest.approx((scene.planes.min() - 30000.0) / 10000.0, abs=1e-4)
+
+
+def test_presets_and_settings_are_checked() -> None:
+    assert set(PRESETS) == {"fast", "paper", "best"}
+    with pytest.raises(InputError, match="known: "):
+        TrainSettings.preset("fast", wdth=3)
+    with pytest.raises(InputError, match="slower than the generator"):
+        TrainSettings.preset("fast", discriminator_rate=1.5)
+    assert TrainSettings.preset("fast", width="12").width == 12  # as from the command line
+
+
+def test_model_json_tells_what_is_needed_to_build_it_again(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    panel = train(pairs, tmp_path / "model", replace(tiny, steps=1))
+    said = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
+    assert [m["name"] for m in said["markers"]] == list(pairs.markers)
+    assert said["pixel_size_um"] == panel.pixel_size_um
+    for a, b in zip(_weights(panel), _weights(Panel.load(tmp_path / "model")), strict=True):
+        assert torch.equal(a, b)
+    (tmp_path / "model" / "model.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.json: is damaged"):
+        Panel.load(tmp_path / "model")
+
+
+def test_history_is_written_as_training_goes(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path / "model", tiny)
+    (history,) = (tmp_path / "model").rglob("history.jsonl")
+    table = pd.read_json(history, lines=True)
+    assert table["step"].tolist() == [4, 8, 12]
+    assert {"seconds", "loss", "l1", "correlation", "r_s"} <= set(table.columns)
