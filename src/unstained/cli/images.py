@@ -86,31 +86,33 @@ def background(
 
 
 def _show(report: CheckReport) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=False)
-    table = Table(title=f"{report.name}: {report.counts['rows']} rows")
-    for name in ("stain", "marker", "offset px (down, right)", "error", "snr_rms", "snr_var"):
-        table.add_column(name, justify="left" if name in ("stain", "marker") else "right")
-    for name in ("c_max", "saturated", "sharpness"):
-        table.add_column(name, justify="right")
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)  # a file has no edge to wrap at
+    table = Table(title=f"{escape(report.name)}: {report.counts['rows']} rows", box=SIMPLE)
+    for name in ("stain", "marker", "offset px", "snr_rms", "snr_var", "c_max", "clipped", "sharp"):
+        left = name in ("stain", "marker")
+        table.add_column(name, justify="left" if left else "right", no_wrap=not left)
     most = 40
     for row in report.table.head(most).to_dict("records"):
-        sure = row["offset_sure"]
+        y, x, error = (row[f"offset_{name}_px"] for name in ("y", "x", "error"))
         table.add_row(
             escape(str(row["stain"])),
             escape(str(row["marker"])),
-            f"{row['offset_y_px']:+.1f}, {row['offset_x_px']:+.1f}" if sure else "not known",
-            _number(row["offset_error_px"], ".1f") if sure else "",
+            f"{y:+.1f} {x:+.1f} \u00b1 {error:.1f}" if row["offset_sure"] else "?",
             _number(row["snr_rms"], ".3g"),
-            _number(row["snr_var"], ".3g"),
+            _number(row["snr_var"], ".0f" if row["snr_var"] >= 100 else ".3g"),
             _number(row["c_max"], ".3f"),
             _number(row["saturation"], ".2%"),
             _number(row["sharpness"], ".2f"),
         )
     console.print(table)
+    console.print("offset: down, right; ? where it cannot be told. clipped: share of the pixels.")
     if len(report.table) > most:
         console.print(f"... and {len(report.table) - most} more: --json lists all")
     for problem in report.problems:

@@ -358,11 +358,14 @@ class _Doctor:
             )
         for note in self.pairs.notes:
             self.say("note", "assumed", name, note, "")
-        for marker, count in self._fields_of_markers().items():
-            if count < self.settings.few_fields and not (self.pairs.table["cell"] != "").all():
-                found = f"{marker} has {count_of(count, 'field')}"
-                remedy = "enough for outlines at best; hundreds are better"
-                self.say("note", "few fields", name, found, remedy)
+        few = {
+            marker: count
+            for marker, count in self._fields_of_markers().items()
+            if count < self.settings.few_fields
+        }
+        if few:
+            found = ", ".join(f"{marker} has {count_of(n, 'field')}" for marker, n in few.items())
+            self.say("note", "few fields", name, found, "enough for outlines; hundreds are better")
 
     def _fields_of_markers(self) -> dict[str, int]:
         images = self.pairs.table.drop_duplicates(["phase", "cell", "marker"])

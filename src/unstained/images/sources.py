@@ -88,20 +88,22 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
     if table.empty:
         raise DataError("has no rows", "write one row for each pair", file=path)
     root = path.parent
-    missing: list[str] = []
+    missing: dict[int, list[str]] = {}
     for column in ("phase", "stain", "labels"):
         if column not in table.columns:
             continue
         cells = [_absolute(text, root) for text in table[column]]
         table[column] = [join_paths(paths) for paths in cells]
         for row, paths in enumerate(cells, 1):
-            missing += [f"row {row}: {p}" for p in paths if not file_of(p).exists()]
+            absent = [p for p in paths if not file_of(p).exists()]
+            missing.setdefault(row, []).extend(absent)
     # columns and cells first: a file cannot be looked for where its column is wrong
     pairs = Pairs(table, root, path.name if path.stem != "manifest" else root.name)
     _same_planes(pairs, path)
-    if missing:
+    named = [f"row {row}: {file}" for row in sorted(missing) for file in missing[row]]
+    if named:
         raise FileError(
-            f"{len(missing)} files are not there: {_some(missing)}",
+            f"{len(named)} files are not there: {_some(named)}",
             "paths are relative to the manifest; correct them or restore the files",
             file=path,
         )
@@ -155,8 +157,8 @@ def pairs_from_folders(
         row["stain"] = str(stain[key][0][0])
         row["group"] = row.get("group") or row.get("well") or row.get("donor") or "/".join(key)
         rows.append({**row, "marker": marker})
-    known = {"group", "well", "donor"} & set(rows[0])
-    notes = () if known else (_UNGROUPED,)
+    named = {name for found in phase.values() for name in found[0][1]}
+    notes = () if named & {"group", "well", "donor"} else (_UNGROUPED,)
     root = Path(os.path.commonpath(folders))
     return Pairs(pd.DataFrame(rows), root, f"{folders[0].name}:{folders[1].name}", notes)
 

@@ -1,0 +1,105 @@
+"""A background that was put in is taken out again, and stains keep their amount."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unstained.errors import DataError, InputError
+from unstained.images import read_image
+from unstained.images.background import (
+    background_files,
+    estimate_background,
+    subtract_background,
+    subtract_control,
+)
+
+Y, X = np.mgrid[:160, :200]
+UNEVEN = 200 + 40 * X / 200 + 60 * (Y / 160 - 0.5) ** 2
+
+
+def disks() -> np.ndarray:
+    """Eight cells of radius 9 px and 500 grey values."""
+    rng = np.random.default_rng(2)
+    image = np.zeros((160, 200))
+    for cy, cx in rng.uniform(15, [145, 185], (8, 2)):
+        image[(Y - cy) ** 2 + (X - cx) ** 2 < 81] = 500
+    return image
+
+
+CELLS = disks()
+NOISY = UNEVEN + CELLS + np.random.default_rng(4).normal(0, 10, CELLS.shape)
+
+
+@pytest.mark.parametrize(("method", "within"), [("polynomial", 2.0), ("percentile", 10.0)])
+def test_uneven_light_is_found_under_cells(method: str, within: float) -> None:
+    found = estimate_background(NOISY, method=method, radius_px=40)
+    assert np.abs(found - UNEVEN).mean() < within  # of a range of 55, noise 10
+
+
+def test_cells_keep_their_amount() -> None:
+    cleaned = subtract_background(NOISY)
+    assert cleaned.dtype == np.float32
+    assert cleaned[CELLS > 0].mean() == pytest.approx(500, abs=3)
+    # negative values stay: the mean of the background is 0, not half the noise
+    assert cleaned[CELLS == 0].mean() == pytest.approx(0, abs=2)
+
+
+def test_a_constant_background_is_the_median_of_what_is_free() -> None:
+    image = np.full((64, 64), 100.0) + np.random.default_rng(0).normal(0, 5, (64, 64))
+    image[20:30, 20:30] += 1000
+    found = estimate_background(image, method="constant")
+    assert np.ptp(found) == 0
+    assert found[0, 0] == pytest.approx(100, abs=0.5)
+
+
+def test_a_control_is_taken_away_without_its_noise() -> None:
+    rng = np.random.default_rng(6)
+    controls = np.stack([UNEVEN + rng.normal(0, 10, UNEVEN.shape) for _ in range(3)])
+    cleaned = subtract_control(NOISY, controls)
+    free = CELLS == 0
+    assert cleaned[free].mean() == pytest.approx(0, abs=1)
+    assert cleaned[free].std() == pytest.approx(10, rel=0.05)  # the image's own noise, no more
+
+
+def test_a_control_of_another_shape_or_exposure_is_refused() -> None:
+    with pytest.raises(InputError, match="control is"):
+        subtract_control(NOISY, UNEVEN[:-1])
+    with pytest.raises(InputError, match="brighter than the image"):
+        subtract_control(NOISY, 10 * UNEVEN)
+
+
+def test_nan_and_unknown_methods_are_refused() -> None:
+    broken = NOISY.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        estimate_background(broken)
+    with pytest.raises(InputError, match="no method 'rolling'; one of polynomial"):
+        estimate_background(NOISY, method="rolling")
+
+
+def test_arguments_are_not_changed() -> None:
+    image = NOISY.copy()
+    subtract_background(image)
+    assert np.array_equal(image, NOISY)
+
+
+def test_files_are_cleaned_under_their_names(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", NOISY.astype(np.uint16))
+    np.save(tmp_path / "control.npy", UNEVEN.astype(np.uint16))
+    (written,) = background_files([tmp_path / "a.npy"], tmp_path / "out")
+    assert written.name == "a.ome.tif"
+    assert read_image(written).plane()[CELLS > 0].mean() == pytest.approx(500, abs=3)
+    (written,) = background_files(
+        [tmp_path / "a.npy"], tmp_path / "out2", controls=[tmp_path / "control.npy"]
+    )
+    assert read_image(written).plane()[CELLS == 0].mean() == pytest.approx(0, abs=1)
+    np.save(tmp_path / "small.npy", np.ones((9, 9)))
+    with pytest.raises(DataError, match=r"a\.npy: control is \(9, 9\)"):
+        list(
+            background_files(
+                [tmp_path / "a.npy"], tmp_path / "out3", controls=[tmp_path / "small.npy"]
+            )
+        )

@@ -1,0 +1,132 @@
+"""Noise, contrast, saturation and blur are recovered from images made with known ones."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from unstained.errors import InputError
+from unstained.images.quality import (
+    background,
+    c_max,
+    foreground_mask,
+    noise_variance,
+    saturation,
+    snr_rms,
+    snr_var,
+    spectrum,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def cells(shape: tuple[int, int] = (192, 192), count: int = 8, height: float = 800) -> np.ndarray:
+    """Gaussian cells (sigma 8 px) on nothing."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    centers = rng.uniform(16, np.array(shape) - 16, (count, 2))
+    return sum(height * np.exp(-((y - a) ** 2 + (x - b) ** 2) / 128) for a, b in centers)
+
+
+@pytest.mark.parametrize("sd", [5.0, 50.0])
+def test_white_noise_is_measured_under_cells_to_5_percent(sd: float) -> None:
+    image = 100 + cells() + RNG.normal(0, sd, (192, 192))
+    assert math.sqrt(noise_variance(image)) == pytest.approx(sd, rel=0.05)
+
+
+def test_photon_noise_is_its_mean() -> None:
+    mean = 20 + cells()
+    # the variance of a Poisson count is its mean
+    assert noise_variance(RNG.poisson(mean)) == pytest.approx(mean.mean(), rel=0.1)
+
+
+def test_an_image_without_noise_has_at_least_that_of_rounding() -> None:
+    ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint16)[None], 64, axis=0)
+    # steps of 4: 16 / 12
+    assert noise_variance(ramp) == pytest.approx(16 / 12)
+
+
+def test_snr_var_and_c_max_predict_the_correlation_with_the_truth() -> None:
+    clean = cells()
+    image = clean + RNG.normal(0, 150, clean.shape)
+    assert snr_var(image) == pytest.approx(clean.var() / 150**2, rel=0.1)
+    # what a perfect prediction, the clean image, would score
+    r = np.corrcoef(clean.ravel(), image.ravel())[0, 1]
+    assert c_max(snr_var(image)) == pytest.approx(r, abs=0.01)
+
+
+def test_c_max_of_1_is_0_707_and_of_no_noise_1() -> None:
+    assert c_max(1.0) == pytest.approx(math.sqrt(1 / 2))
+    assert c_max(3.0) == pytest.approx(math.sqrt(3 / 4))
+    assert c_max(0.0) == 0.0
+    assert c_max(math.inf) == 1.0
+    with pytest.raises(InputError, match="not negative"):
+        c_max(-1.0)
+
+
+def test_snr_rms_is_contrast_over_the_background_s_deviation() -> None:
+    image = np.zeros((100, 100))
+    image[::2] = 2.0  # background 0 and 2 in turn: mean 1, deviation 1
+    inside = np.zeros((100, 100), bool)
+    inside[40:60, 40:60] = True
+    image[inside] = 13.0
+    assert snr_rms(image, inside) == pytest.approx((13 - 1) / 1)
+
+
+def test_the_two_ratios_are_different_quantities() -> None:
+    image = 100 + cells() + RNG.normal(0, 20, (192, 192))
+    assert snr_var(image) > 2 * snr_rms(image)
+
+
+def test_snr_rms_is_not_a_number_without_a_background() -> None:
+    assert math.isnan(snr_rms(np.ones((9, 9)), np.ones((9, 9), bool)))
+    with pytest.raises(InputError, match="foreground is"):
+        snr_rms(np.ones((9, 9)), np.ones((8, 9), bool))
+
+
+def test_the_background_is_found_beside_bright_cells() -> None:
+    image = 300 + cells(height=5000) + RNG.normal(0, 12, (192, 192))
+    found = background(image)
+    assert found.level == pytest.approx(300, abs=6)
+    assert found.sd == pytest.approx(12, rel=0.1)
+
+
+def test_the_foreground_is_where_the_cells_are() -> None:
+    clean = cells()
+    mask = foreground_mask(100 + clean + RNG.normal(0, 10, clean.shape))
+    assert mask[clean > 100].all()  # ten standard deviations
+    assert mask[clean < 1].mean() < 0.02
+
+
+def test_clipping_is_counted_at_the_type_s_limit_and_at_a_camera_s() -> None:
+    image = RNG.normal(2000, 400, (128, 128))
+    top = np.quantile(image, 0.95)
+    clipped = np.minimum(image, top)
+    assert saturation(clipped) == pytest.approx(0.05, abs=0.001)
+    assert saturation(np.minimum(image, 4095).astype(np.uint16)) == 0.0
+    full = np.where(image > top, 65535, image).astype(np.uint16)
+    assert saturation(full) == pytest.approx(0.05, abs=0.001)
+
+
+def test_blur_lowers_sharpness_whatever_the_noise() -> None:
+    texture = ndimage.gaussian_filter(RNG.normal(size=(192, 192)), 1.5)
+    texture /= texture.std()
+    noise = 0.1 * RNG.normal(size=(192, 192))
+    sharp = spectrum(texture + noise).sharpness
+    blurred = ndimage.gaussian_filter(texture, 3)
+    assert spectrum(blurred / blurred.std() + noise).sharpness < 0.7 * sharp
+    assert spectrum(5 * (texture + noise) + 7).sharpness == pytest.approx(sharp)
+
+
+def test_an_enlarged_image_is_told_from_a_raw_one() -> None:
+    raw = cells() + RNG.normal(0, 20, (192, 192))
+    assert not spectrum(raw).smoothed
+    assert spectrum(ndimage.zoom(raw, 2, order=1)).smoothed
+
+
+def test_only_planes_are_measured() -> None:
+    with pytest.raises(InputError, match="one plane"):
+        snr_var(np.zeros((2, 8, 8)))
