@@ -24,7 +24,7 @@ import pandas as pd
 from unstained.cli._progress import TrainingReport
 from unstained.images import Pairs, load_pairs
 from unstained.staining.card import score_with_panel
-from unstained.staining.predict import PredictOptions
+from unstained.staining.predictor import PredictOptions
 from unstained.staining.settings import TrainSettings
 from unstained.staining.train import train
 

@@ -14,7 +14,7 @@ from ._progress import Bar, TrainingReport
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
     from ..staining.panel import Panel
-    from ..staining.predict import PredictOptions
+    from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
 
 app = typer.Typer(
@@ -88,7 +88,11 @@ def train(
 @app.command()
 def predict(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="MODEL... IMAGE...", help="Models, then images.")
+        list[str],
+        typer.Argument(
+            metavar="MODEL... IMAGE...",
+            help="Models, then images or folders; A.tif;B.tif joins planes.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
     device: Device = "auto",
@@ -107,16 +111,14 @@ def predict(
     dtype: Annotated[str, typer.Option(help="float32 or uint16.")] = "float32",
 ) -> None:
     """Predict stains of images, or of folders of images, as OME-Zarr with a composite PNG."""
-    from ..staining.panel import MODEL, Panel
-    from ..staining.predict import PredictOptions
-    from ..staining.predict_files import predict_files
+    from ..staining.panel import Panel
+    from ..staining.predict import predict_files
+    from ..staining.predictor import PredictOptions
 
-    models = [p for p in paths if (p / MODEL).is_file() or (p / "training").is_dir()]
+    models = [p for p in paths if _is_model(Path(p))]
     images = [p for p in paths if p not in models]
     if not models:
-        raise InputError(
-            f"none of {', '.join(map(str, paths))} is a model", "name a model folder first"
-        )
+        raise InputError(f"none of {', '.join(paths)} is a model", "name a model folder first")
     if not images:
         raise InputError("no image was given", "name images or folders after the model")
     panel = Panel.join([Panel.load(m) for m in models])
@@ -133,8 +135,9 @@ def predict(
     )
     with Bar("predict") as bar:
         written = predict_files(panel, images, out, options, progress=bar, notify=bar.say)
-    for path in written:
-        print(path)
+    for prediction in written:
+        print(prediction.zarr)
+        print(prediction.composite)
 
 
 @app.command()
@@ -157,7 +160,7 @@ def score(
     """Score a model on pairs, beside what one gets without a model; compare several models."""
     from ..images import load_pairs
     from ..staining.panel import Panel
-    from ..staining.predict import PredictOptions
+    from ..staining.predictor import PredictOptions
 
     *models, manifest = paths
     if not models:
@@ -198,6 +201,11 @@ def card(
     from ..staining.panel import Panel
 
     print(write_card(Panel.load(model)))
+
+
+def _is_model(path: Path) -> bool:
+    """A model folder, or one whose training is not finished, of which loading tells more."""
+    return (path / "model.json").is_file() or (path / "training").is_dir()
 
 
 def _scored(

@@ -240,7 +240,8 @@ def _difference(planes: Floats, dy: int, dx: int) -> Floats:
     height, width = planes.shape[-2:]
     a = planes[:, max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)]
     b = planes[:, max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)]
-    return np.clip(a - b, -6, 6)  # dirt must not outweigh all else
+    clipped: Floats = np.clip(a - b, -6, 6)  # dirt must not outweigh all else
+    return clipped
 
 
 def _between(low: float, high: float, rng: np.random.Generator) -> float:

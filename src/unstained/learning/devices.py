@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
+from torch.multiprocessing.spawn import spawn
 
 from ..errors import InputError
 
@@ -54,7 +55,7 @@ def bf16_gains(device: torch.device) -> bool:
     Processors without such instructions emulate it, several times slower than float32.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         can = torch.cpu.get_capabilities()
         return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))
@@ -96,10 +97,11 @@ def average_gradients(module: nn.Module) -> None:
     if world_size() == 1:
         return
     gradients: list[Tensor] = [p.grad for p in module.parameters() if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in gradients])
+    flat = torch.cat([g.reshape(-1) for g in gradients])  # one message for all
     distributed.all_reduce(flat)
     flat /= world_size()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    means = torch.split(flat, [g.numel() for g in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 
@@ -114,7 +116,7 @@ def launch(run: Callable[..., None], processes: int, *args: Any) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         store = (Path(folder) / "store").as_uri()
-        multiprocessing.spawn(_worker, (run, processes, store, args), nprocs=processes)  # type: ignore[no-untyped-call]
+        spawn(_worker, (run, processes, store, args), nprocs=processes)  # type: ignore[no-untyped-call]
 
 
 def _worker(number: int, run: Callable[..., None], n: int, store: str, args: Any) -> None:

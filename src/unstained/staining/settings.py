@@ -66,8 +66,8 @@ class TrainSettings:
     network: str = "compact"
     width: int = 32
     depth: int = 4
-    components: int = 16
-    dropout: float = 0.1
+    components: int = 6
+    dropout: float = 0.2
     normalization: str = "auto"
     symmetries: str = "auto"
     rotation_deg: float = 20.0
