@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-# two threads are what the smallest machine has; more only get into each other's way here
+# the networks of the tests are too small to share among threads
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "2")
+    os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # resolved before any test changes its folder

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unstained.cli.main import main
+from unstained.images import read_image
+from unstained.simulate import MARKERS, write_pairs
+
+SMALL = ["width=4", "depth=2", "batch=2", "patch=64", "validate_every=5", "warmup_steps=2"]
+
+
+def _run(*words: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(w) for w in words])
+    return int(left.value.code or 0)
+
+
+def _train(manifest: Path, out: Path, more: Sequence[object] = ()) -> int:
+    sets = [word for s in SMALL for word in ("--set", s)]
+    return _run("staining", "train", manifest, "--out", out, "--steps", 10, *sets, *more)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "pairs"
+    return write_pairs(folder, fields=3, size=128, markers=tuple(MARKERS)[:2], seed=1)
+
+
+@pytest.fixture(scope="module")
+def model(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "model"
+    assert _train(manifest, out) == 0
+    return out
+
+
+def test_predict_leaves_named_stains_and_a_composite(
+    model: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phase = sorted(manifest.parent.glob("*_phase.tif"))[0]
+    assert _run("staining", "predict", model, phase, "--out", tmp_path) == 0
+    told = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    (zarr,) = (p for p in told if p.name.endswith(".ome.zarr"))
+    image = read_image(zarr)
+    assert [c.name for c in image.channels] == list(MARKERS)[:2]
+    assert image.shape == (1, 2, 1, 128, 128)
+    assert image.pixel_size_um == pytest.approx(read_image(phase).pixel_size_um)
+    assert any(p.suffix == ".png" and p.exists() for p in told)
+
+
+def test_score_prints_the_json_of_every_marker(
+    model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("staining", "score", model, manifest, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) == set(list(MARKERS)[:2])
+    for entry in said.values():
+        assert entry["r_s"]["n"] == 1  # one test field
+        assert {"r_s", "r_lap", "mae", "ssim", "c_max"} <= set(entry)
+        assert -1 <= entry["r_s"]["mean"] <= 1
+
+
+def test_score_compares_models_and_leaves_figures(
+    model: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    assert _train(manifest, other, ["--seed", 1]) == 0
+    out = tmp_path / "figures"
+    assert _run("staining", "score", model, other, manifest, "--figures", out) == 0
+    assert "without a model, r_s of" in capsys.readouterr().out
+    names = {p.name for p in out.iterdir()}
+    assert {"scores.json", "boxplot_r_s.png", "comparison_r_s.csv", "amounts_other.png"} <= names
+
+
+def test_recorded_scores_stand_on_the_card(
+    model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("staining", "score", model, manifest, "--record") == 0
+    capsys.readouterr()
+    assert _run("staining", "card", model) == 0
+    card = capsys.readouterr().out
+    assert "## Scores, split validation" in card
+    assert "## Scores, split test" in card
+
+
+def test_models_of_one_marker_each_predict_together(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = list(MARKERS)[:2]
+    for marker in (first, second):
+        assert _train(manifest, tmp_path / marker, ["--markers", marker]) == 0
+    phase = sorted(manifest.parent.glob("*_phase.tif"))[0]
+    models = (tmp_path / first, tmp_path / second)
+    assert _run("staining", "predict", *models, phase, "--out", tmp_path / "out") == 0
+    (zarr,) = (tmp_path / "out").glob("*.ome.zarr")
+    image = read_image(zarr)
+    assert [c.name for c in image.channels] == [first, second]
+    assert np.isfinite(image.planes()).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["staining", "predict", "nowhere", "--out", "x"], "is a model"),
+        (["staining", "card", "nowhere"], "no model"),
+        (["staining", "train", "nowhere.csv", "--out", "x"], "nowhere.csv"),
+        (["staining", "train", "{manifest}", "--out", "x", "--preset", "slow"], "fast, paper"),
+        (["staining", "train", "{manifest}", "--out", "x", "--set", "steps"], "NAME=VALUE"),
+        (["staining", "train", "{manifest}", "--out", "x", "--markers", "CD44"], "CD44"),
+        (["staining", "score", "{manifest}"], "a model and a manifest"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_with_a_remedy(
+    words: list[str],
+    told: str,
+    manifest: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(*(w.format(manifest=manifest) for w in words)) == 1
+    line = capsys.readouterr().err
+    assert told in line
+    assert line.count("\n") == 1
+    assert "Traceback" not in line
