@@ -14,6 +14,7 @@ from unstained.errors import DataError, InputError
 from unstained.images.image import Channel, Image, as_image
 from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.read import read_image
+from unstained.images.tiles import round_up
 from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, apply_whole, build_network
 from unstained.staining import predictor as predictor_module
@@ -27,7 +28,7 @@ from unstained.staining.predict import (
     predict,
     predict_files,
 )
-from unstained.staining.predict_plan import Grid, tile_bytes
+from unstained.staining.predict_plan import Grid, grid_of, stride_of, tile_bytes
 
 RED, GREEN = MarkerSpec("CD90", 100.0, 50.0, "FF0000"), MarkerSpec("CD29", 7.0, 3.0, "00FF00")
 
@@ -231,6 +232,28 @@ def test_resampled_tiles_are_the_resampled_whole() -> None:
         one = predict(model, image, PredictOptions(tile=1024, precision="float32"))
         tiled = predict(model, image, PredictOptions(tile=32, precision="float32"))
         assert off(tiled, np.asarray(one.data)[0, :, 0]) < 1e-4
+
+
+@pytest.mark.parametrize("size", [0.1, 0.3, 0.8, 2.0])
+def test_what_is_brought_back_lies_a_halo_inside_its_tile(
+    size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = panel(pixel_size_um=0.5)
+    halo = 2 * stride_of(model)  # a multiple, so that rounding up leaves nothing to spare
+    monkeypatch.setattr("unstained.staining.predict_plan.halo_of", lambda panel: halo)
+    grid = grid_of((300, 300), size, 0.5)
+    frame = round_up(grid.model_yx[0], stride_of(model))
+    covered = []
+    for tile in grid.tiles(model, 32):
+        own, weights = grid.to_image(tile.paste[0], 0)
+        covered.append((own.start, own.stop))
+        outer = tile.outer[0]
+        assert outer.start == 0 or weights.start - outer.start >= halo
+        assert outer.stop == frame or outer.stop - weights.stop >= halo
+    # neighbors meet, from the first pixel to the last
+    rows = sorted(set(covered))
+    assert [row[0] for row in rows] == [0, *(row[1] for row in rows[:-1])]
+    assert rows[-1][1] == 300
 
 
 def test_resampling_keeps_positions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 __all__ = ["activation_bytes_per_pixel"]
 
 
-class _Ledger(TorchDispatchMode):
+class _Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storage of tensors that are alive; keeps the highest sum."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive: dict[int, int] = {}
         self.peak = 0
 
@@ -54,4 +54,4 @@ def activation_bytes_per_pixel(network: nn.Module, planes: int) -> float:
     batch = torch.zeros(1, planes, side, side)
     with torch.inference_mode(), _Ledger() as ledger:
         network(batch)
-    return (ledger.peak + batch.numel() * 4) / side**2
+    return float(ledger.peak + batch.numel() * 4) / side**2

@@ -15,7 +15,8 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..images.atomic import atomic_path
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
-from ..images.ome_zarr_writer import block_mean, create_ome_zarr
+from ..images.ome_zarr_writer import create_ome_zarr
+from ..images.pyramid import block_mean
 from ..images.read import SUFFIXES, fields_of, read_image, split_selector
 from .predict_plan import Estimate, Grid, tile_bytes
 from .predictor import Notify, PredictOptions, Predictor, Progress

@@ -43,7 +43,7 @@ _LOG = logging.getLogger("unstained")
 _COMPARE_FROM_S = 30.0  # comparing engines takes some 10 s; below this torch is simply used
 _PROBE_PX = 384
 _MANY_TILES = 20
-_CALIBRATION_TILES = 8
+_CALIBRATION_SIDE = 4  # pieces along each axis
 
 
 @dataclass(frozen=True)
@@ -347,19 +347,30 @@ class Predictor:
         self, work: _Work, tile: Tile, statistics: Statistics, *, whole: bool = False
     ) -> Array:
         """(1, P, Y, X) normalized planes of a tile, or of its first corner."""
-        stride = stride_of(self.panel)
-        limit = max(_PROBE_PX // stride, 1) * stride
-        y, x = tile.outer
-        if not whole:
-            y = slice(y.start, min(y.stop, y.start + limit))
-            x = slice(x.start, min(x.stop, x.start + limit))
+        limit = max(tile.outer_shape) if whole else self._probe_side
+        y, x = (slice(s.start, min(s.stop, s.start + limit)) for s in tile.outer)
         return self.panel.normalize(work.read(0, (y, x)), statistics)[None]
 
+    @property
+    def _probe_side(self) -> int:
+        stride = stride_of(self.panel)
+        return max(_PROBE_PX // stride, 1) * stride
+
     def _calibration(self, work: _Work, statistics: Statistics) -> list[Array]:
+        """Pieces of the first frame on a regular grid, where int8 is asked for; else none."""
         if "int8" not in (self.options.precision, self.options.engine.rpartition("-")[2]):
             return []
-        chosen = work.tiles[:: max(1, len(work.tiles) // _CALIBRATION_TILES)]
-        return [self._piece(work, tile, statistics) for tile in chosen[:_CALIBRATION_TILES]]
+        side = self._probe_side
+        starts = [
+            np.unique(np.linspace(0, max(0, n - side), _CALIBRATION_SIDE).astype(int))
+            for n in work.grid.model_yx
+        ]
+        windows = [
+            (slice(int(y), int(y) + side), slice(int(x), int(x) + side))
+            for y in starts[0]
+            for x in starts[1]
+        ]
+        return [self.panel.normalize(work.read(0, w), statistics)[None] for w in windows]
 
     def _seconds(self, probe: Array, pixels: int) -> float:
         """Time for so many pixels, from that of one piece after a first run."""
