@@ -135,3 +135,10 @@ def test_neurons_under_oblique_shading_allow_a_half_turn_only(data_set) -> None:
     ready = np.concatenate([_normalized(plane.astype(float)) for plane in planes])
     turned = Symmetry(flip_y=True, flip_x=True, invert=True)
     assert find_symmetries([ready]) == (Symmetry(), turned)
+
+
+def test_an_image_never_darker_than_its_background_is_never_inverted() -> None:
+    # bright crescents on one side of each cell, as a side-scatter image shows them
+    crescents = np.clip(_shaded(_blobs(), axis=1), 0, None)
+    found = find_symmetries([_normalized(crescents)])
+    assert found == (Symmetry(), Symmetry(flip_y=True))

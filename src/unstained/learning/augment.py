@@ -179,8 +179,10 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     follows bright. Its chance part is measured from block to block (of single-cell images: from
     image to image). An image whose s stays within 1.5 times the chance part has no direction and
     allows all eight motions. Otherwise a motion is allowed, perhaps with inverted contrast, where
-    s of the moved image differs from s by less than half its norm; the half turn with inverted
-    contrast always is, since s is odd.
+    s of the moved image differs from s by less than half its norm. Inversion is for images whose
+    grey values lie evenly about the background, as those of a derivative do (skewness within
+    0.7); not for darkfield, say, which is never darker than its background. There the half
+    turn with inverted contrast is always allowed, since s is odd.
 
     Both limits are ours, set between blobs with and without simulated shading, cells in plain
     phase contrast (ratios 0.3 to 1.0) and neurons under oblique shading (2.0 to 2.7).
@@ -206,15 +208,26 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     chance = np.sqrt(np.mean(skews.var(axis=0, ddof=1)) / len(skews))
     if norm < 1.5 * chance:
         return ALL_MOTIONS
+    signs = (False, True) if max(_skewness(images)) < 0.7 else (False,)
     found = []
     for motion in ALL_MOTIONS:
         moved = apply_symmetry(skew, motion, signed=False)
-        for invert in (False, True):
+        for invert in signs:
             difference = (-moved if invert else moved) - skew
             if np.sqrt(np.mean(difference**2)) < 0.5 * norm:
                 found.append(motion._replace(invert=invert))
                 break
     return tuple(found)
+
+
+def _skewness(images: Sequence[Floats]) -> list[float]:
+    """Size of the skewness of the grey values of each plane, over all images."""
+    found = []
+    for plane in range(len(images[0])):
+        values = np.concatenate([image[plane].ravel() for image in images]).astype(np.float64)
+        values = np.clip(values - np.median(values), -6, 6)
+        found.append(abs(float(np.mean(values**3))) / float(np.mean(values**2)) ** 1.5)
+    return found
 
 
 def _blocks(planes: Floats, n: int) -> Iterator[Floats]:
