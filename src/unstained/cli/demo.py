@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import NetworkError
 from ._progress import TrainingReport
+
+if TYPE_CHECKING:
+    from ..images.pairs import Pairs
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,7 +34,7 @@ def demo(
         print(f"{out} holds a finished demo; name another folder with --out to run it again")
         return
     settings = TrainSettings.preset("fast", steps=steps, seed=seed)
-    _, table = run_demo(out, settings, report=TrainingReport("training"), say=print)
+    _, table = run_demo(_pairs(out), out, settings, report=TrainingReport("training"), say=print)
     _print_scores("model", table)
     print(
         f"\npictures    {out / 'pictures'}  (phase, stain, prediction, difference; composite)\n"
@@ -38,3 +42,17 @@ def demo(
         f"scores      {out / 'scores'}\n"
         f"model       {out / 'model'}  (unstained staining card {out / 'model'})"
     )
+
+
+def _pairs(folder: Path) -> Pairs:
+    """The real field `isl`; where it cannot be had, simulated fields, and a line says so."""
+    from ..images import load_pairs
+
+    try:
+        return load_pairs("isl")
+    except NetworkError as error:
+        from ..simulate import write_pairs
+
+        print(f"no real field can be had ({error.reason}): simulated cells are used instead")
+        manifest = folder / "simulated" / "manifest.csv"
+        return load_pairs(manifest if manifest.exists() else write_pairs(folder / "simulated"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import NetworkError
 from ..figures import (
     StainPanel,
     composite_figure,
@@ -21,7 +19,6 @@ from ..figures import (
 from ..images.image import Array, as_image
 from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
-from ..images.sources import load_pairs
 from .card import record_scores, score_with_panel
 from .panel import Panel
 from .predict import PredictOptions, Predictor
@@ -30,24 +27,11 @@ from .score_table import ScoreTable
 from .settings import TrainSettings
 from .train import Report, train
 
-__all__ = ["demo_pairs", "run_demo"]
-
-_LOG = logging.getLogger("unstained")
-
-
-def demo_pairs(folder: Path, say: Callable[[str], None]) -> Pairs:
-    """The real field `isl`; where it cannot be had, simulated fields, and a line says so."""
-    try:
-        return load_pairs("isl")
-    except NetworkError as error:
-        from ..simulate import write_pairs
-
-        say(f"no real field can be had ({error.reason}): simulated cells are used instead")
-        manifest = folder / "simulated" / "manifest.csv"
-        return load_pairs(manifest if manifest.exists() else write_pairs(folder / "simulated"))
+__all__ = ["run_demo"]
 
 
 def run_demo(
+    pairs: Pairs,
     folder: str | os.PathLike[str],
     settings: TrainSettings,
     *,
@@ -60,7 +44,6 @@ def run_demo(
     test part, ``pictures/`` the figures, ``scores/`` tables. A demo that was broken off goes on.
     """
     folder = Path(folder)
-    pairs = demo_pairs(folder, say)
     say(f"{pairs.name}: {len(pairs)} pairs of {', '.join(pairs.markers)}")
     for note in pairs.notes:
         say(f"note: {note}")
