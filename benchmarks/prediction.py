@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024, help="side of the image, pixels")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES))
-    parser.add_argument("--spec", nargs=2, type=int, default=[24, 4], metavar=("WIDTH", "DEPTH"))
+    parser.add_argument("--spec", nargs=2, type=int, default=[32, 4], metavar=("WIDTH", "DEPTH"))
     parser.add_argument("--model", help="a trained model folder")
     parser.add_argument("--memory", nargs="*", type=int, default=[1024, 8192, 32768])
     parser.add_argument("--memory-spec", nargs=2, type=int, default=[4, 2])

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--patch", type=int, default=128)
-    parser.add_argument("--spec", nargs=2, type=int, default=[24, 4], metavar=("WIDTH", "DEPTH"))
+    parser.add_argument("--spec", nargs=2, type=int, default=[32, 4], metavar=("WIDTH", "DEPTH"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     args = parser.parse_args()
     if args.arm:

@@ -109,6 +109,9 @@ def predict(
     ] = None,
     markers: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
     dtype: Annotated[str, typer.Option(help="float32 or uint16.")] = "float32",
+    memory: Annotated[
+        float | None, typer.Option(metavar="GB", help="What the prediction may take.")
+    ] = None,
 ) -> None:
     """Predict stains of images, or of folders of images, as OME-Zarr with a composite PNG."""
     from ..staining.panel import Panel
@@ -132,6 +135,7 @@ def predict(
         tta=tta,
         pixel_size_um=pixel_size,
         dtype=dtype,
+        memory_gb=memory,
     )
     with Bar("predict") as bar:
         written = predict_files(panel, images, out, options, progress=bar, notify=bar.say)
