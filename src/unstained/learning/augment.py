@@ -72,6 +72,9 @@ class Augmentation:
         Rotation within +- this angle.
     scale : float
         Magnification within a factor exp(+- this).
+    warped : float
+        Share of the samples that are rotated and scaled; the others stay on the pixel grid,
+        as sharp as the images that will be predicted.
     contrast : float
         Standard deviation of the logarithm of the contrast.
     brightness : float
@@ -84,6 +87,7 @@ class Augmentation:
 
     rotation_deg: float = 0.0
     scale: float = 0.0
+    warped: float = 1.0
     contrast: float = 0.0
     brightness: float = 0.0
     noise: float = 0.0
@@ -138,8 +142,9 @@ def crop_pair(
     -------
     (P, size, size), (M, size, size) float32 arrays
     """
-    angle = np.deg2rad(augmentation.rotation_deg) * rng.uniform(-1, 1)
-    zoom = np.exp(augmentation.scale * rng.uniform(-1, 1))
+    share = float(rng.random() < augmentation.warped)
+    angle = share * np.deg2rad(augmentation.rotation_deg) * rng.uniform(-1, 1)
+    zoom = np.exp(share * augmentation.scale * rng.uniform(-1, 1))
     symmetry = augmentation.symmetries[rng.integers(len(augmentation.symmetries))]
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
     linear = turn @ symmetry.matrix()
@@ -262,7 +267,7 @@ def _between(low: float, high: float, rng: np.random.Generator) -> float:
 
 
 def _warp(planes: Floats, affine: NDArray[np.float64], size: int) -> Floats:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     out = np.empty((len(planes), size, size), np.float32)
     for plane, target in zip(planes, out, strict=True):
         cv2.warpAffine(

@@ -33,7 +33,7 @@ class TrainSettings:
     symmetries : {"auto", "all", "none"}
         Mirrors and quarter turns in augmentation. ``auto`` looks at the images: those with
         oblique shading allow few; see `learning.augment.find_symmetries`.
-    rotation_deg, scale, contrast, brightness, noise : float
+    rotation_deg, scale, warped, contrast, brightness, noise : float
         See `learning.augment.Augmentation`. Only rotation is used with ``dataset``
         normalization: there, how large and how bright a cell is tells how much stain it has.
     focus_shift : int
@@ -72,6 +72,7 @@ class TrainSettings:
     symmetries: str = "auto"
     rotation_deg: float = 20.0
     scale: float = 0.2
+    warped: float = 0.5
     contrast: float = 0.15
     brightness: float = 0.1
     noise: float = 0.1

@@ -326,10 +326,13 @@ def _augmentation(
 ) -> Augmentation:
     """With `absolute` grey values and sizes, which mean something, only motions are allowed."""
     if absolute:
-        return Augmentation(rotation_deg=settings.rotation_deg, symmetries=symmetries)
+        return Augmentation(
+            rotation_deg=settings.rotation_deg, warped=settings.warped, symmetries=symmetries
+        )
     return Augmentation(
         rotation_deg=settings.rotation_deg,
         scale=settings.scale,
+        warped=settings.warped,
         contrast=settings.contrast,
         brightness=settings.brightness,
         noise=settings.noise,
