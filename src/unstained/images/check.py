@@ -74,6 +74,10 @@ class _Doctor:
         self.rows: list[dict[str, Any]] = []
         self.problems: list[Problem] = []
         self.broken: set[str] = set()  # paths that cannot be measured
+        self.cells: dict[str, list[Region]] = {}  # of a montage
+        for one in self.fields:
+            if one.row["cell"] and one.region is not None:
+                self.cells.setdefault(one.phase, []).append(one.region)
         self.edges: tuple[str, Array] | None = None  # of the phase last seen
         self.looked: dict[str, tuple[bool, float, float]] = {}  # phase: (good, clipped, sharp)
 
@@ -102,8 +106,9 @@ class _Doctor:
         try:
             self._look_at_headers(row)
             region = self._middle(full_shape(stain_path))
-            phase = self._read(phase_path, region)
-            stain = self._read(stain_path, region)
+            cells = self.cells.get(phase_path, [])
+            phase = mosaic(self._read(phase_path, region), cells)
+            stain = mosaic(self._read(stain_path, region), cells)
         except UnstainedError as error:
             self.broken.update((phase_path, stain_path))
             file = self.short(error.file) if error.file else self.short(stain_path)
@@ -325,14 +330,14 @@ class _Doctor:
         return np.concatenate([read_planes(path, region) for path in paths])
 
     def _judge_twin(self, first: Field, second: Field, what: str, r: float) -> None:
-        exact = r == 1.0
+        exact = r > 0.99
         apart = first.group != second.group or first.split != second.split
         groups = (
             f"groups {first.group} and {second.group}"
             if first.group != second.group
             else f"group {first.group}"
         )
-        found = f"the same {what}" + ("" if exact else f" but for noise (r = {r:.3f})")
+        found = f"the same {what}" + ("" if r == 1.0 else f" but for noise (r = {r:.4f})")
         self.say(
             "error" if exact and apart else "warning",
             "duplicate" if exact else "near duplicate",
@@ -399,6 +404,24 @@ class _Wrong(DataError):
     def __init__(self, kind: str, reason: str, remedy: str, file: str) -> None:
         super().__init__(reason, remedy, file=file)
         self.args = (*self.args, kind)
+
+
+def mosaic(planes: Array, regions: list[Region]) -> Array:
+    """The single cells of a montage, side by side, without its padding; all of it without cells.
+
+    Parameters
+    ----------
+    planes : (P, Y, X) array
+    regions : list of Region
+        Of one shape; where they fill no square, the last few are left out.
+    """
+    side = math.isqrt(len(regions))
+    inside = all(r.y1 <= planes.shape[1] and r.x1 <= planes.shape[2] for r in regions)
+    if not side or not inside or len({region.shape for region in regions}) > 1:
+        return planes
+    cut = [planes[(slice(None), *region.slices)] for region in regions[: side * side]]
+    rows = [np.concatenate(cut[i * side : (i + 1) * side], axis=2) for i in range(side)]
+    return np.concatenate(rows, axis=1)
 
 
 def _kind(error: UnstainedError) -> str:

@@ -13,10 +13,12 @@ from .image import Array
 
 __all__ = [
     "Background",
+    "ImageQuality",
     "Spectrum",
     "background",
     "c_max",
     "foreground_mask",
+    "image_quality",
     "noise_variance",
     "saturation",
     "snr_rms",
@@ -274,11 +276,12 @@ def image_quality(image: Array) -> ImageQuality:
     if constant:
         nan = float("nan")
         return ImageQuality(float(image.flat[0]), 0.0, nan, nan, nan, 0.0, nan, False, True)
-    ratio = snr_var(image)
+    variance = noise_variance(image)
+    ratio = snr_var(image, variance)
     seen = spectrum(image)
     return ImageQuality(
         background(image).level,
-        float(np.sqrt(noise_variance(image))),
+        float(np.sqrt(variance)),
         snr_rms(image),
         ratio,
         c_max(ratio),
