@@ -26,7 +26,7 @@ from unstained.images import Pairs, load_pairs
 from unstained.staining.card import score_with_panel
 from unstained.staining.predictor import PredictOptions
 from unstained.staining.settings import TrainSettings
-from unstained.staining.train import train
+from unstained.staining.training import train
 
 
 @dataclass(frozen=True)

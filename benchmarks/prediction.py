@@ -71,7 +71,7 @@ def ours(arm: dict[str, Any]) -> dict[str, Any]:
     """The same image through `Predictor`, file access apart."""
     from unstained.learning.networks import operations_per_pixel
     from unstained.staining.panel import Panel
-    from unstained.staining.predict import PredictOptions, Predictor
+    from unstained.staining.prediction import PredictOptions, Predictor
 
     if arm.get("model"):
         model = Panel.load(arm["model"])
@@ -109,7 +109,7 @@ def memory(arm: dict[str, Any]) -> dict[str, Any]:
     """Peak memory of an image that is made as it is read, predicted into an OME-Zarr."""
     from unstained.images.image import Channel, Image
     from unstained.images.ome_zarr_writer import create_ome_zarr
-    from unstained.staining.predict import PredictOptions, Predictor
+    from unstained.staining.prediction import PredictOptions, Predictor
 
     class Endless:
         shape = (1, 1, 1, arm["size"], arm["size"])

@@ -59,7 +59,7 @@ def train(
     """
     from ..images import load_pairs
     from ..staining.settings import TrainSettings
-    from ..staining.train import train as run
+    from ..staining.training import train as run
 
     changes: dict[str, Any] = {"seed": seed, "device": device, "processes": processes}
     if panel:
@@ -115,7 +115,7 @@ def predict(
 ) -> None:
     """Predict stains of images, or of folders of images, as OME-Zarr with a composite PNG."""
     from ..staining.panel import Panel
-    from ..staining.predict import predict_files
+    from ..staining.prediction import predict_files
     from ..staining.predictor import PredictOptions
 
     models = [p for p in paths if _is_model(Path(p))]

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .panel import Panel
-    from .predict import estimate, predict
+    from .prediction import estimate, predict
     from .predictor import PredictOptions, Predictor
     from .score import score_panel
     from .score_table import ScoreSettings, ScoreTable
     from .settings import PRESETS, TrainSettings
-    from .train import train
+    from .training import train
     from .verdict import Verdict, verdicts
 
 _MODULES = {
     "panel": ("Panel",),
-    "predict": ("estimate", "predict"),
+    "prediction": ("estimate", "predict"),
     "predictor": ("PredictOptions", "Predictor"),
     "score": ("score_panel",),
     "score_table": ("ScoreSettings", "ScoreTable"),
     "settings": ("PRESETS", "TrainSettings"),
-    "train": ("train",),
+    "training": ("train",),
     "verdict": ("Verdict", "verdicts"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..images.image import Array, as_image
-from .predict import PredictOptions, Predictor
+from .prediction import PredictOptions, Predictor
 from .score import score_panel
 from .verdict import verdicts
 

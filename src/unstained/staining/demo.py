@@ -21,11 +21,11 @@ from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
 from .card import record_scores, score_with_panel
 from .panel import Panel
-from .predict import PredictOptions, Predictor
+from .prediction import PredictOptions, Predictor
 from .score_report import write_score_report
 from .score_table import ScoreTable
 from .settings import TrainSettings
-from .train import Report, train
+from .training import Report, train
 
 __all__ = ["run_demo"]
 

@@ -135,7 +135,7 @@ class Panel:
 
     def predict(self, image: Image | Array, **options: Any) -> Image:
         """Predict all markers; see `staining.predict` and its `PredictOptions`."""
-        from .predict import predict
+        from .prediction import predict
         from .predictor import PredictOptions
 
         return predict(self, image, PredictOptions(**options))

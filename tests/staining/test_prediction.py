@@ -20,7 +20,8 @@ from unstained.learning.networks import NetworkSpec, apply_whole, build_network
 from unstained.staining import predictor as predictor_module
 from unstained.staining.normalize import MarkerSpec
 from unstained.staining.panel import Member, Panel
-from unstained.staining.predict import (
+from unstained.staining.predict_plan import Grid, grid_of, stride_of, tile_bytes
+from unstained.staining.prediction import (
     PredictOptions,
     Predictor,
     estimate,
@@ -28,7 +29,6 @@ from unstained.staining.predict import (
     predict,
     predict_files,
 )
-from unstained.staining.predict_plan import Grid, grid_of, stride_of, tile_bytes
 
 RED, GREEN = MarkerSpec("CD90", 100.0, 50.0, "FF0000"), MarkerSpec("CD29", 7.0, 3.0, "00FF00")
 

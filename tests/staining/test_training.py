@@ -23,7 +23,7 @@ from unstained.staining.normalize import MarkerSpec, Statistics
 from unstained.staining.panel import Panel
 from unstained.staining.samples import Samples, Scene, load_scenes
 from unstained.staining.settings import PRESETS, TrainSettings
-from unstained.staining.train import StainingTask, train
+from unstained.staining.training import StainingTask, train
 
 
 def _weights(panel: Panel) -> list[torch.Tensor]:
