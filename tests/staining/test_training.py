@@ -278,3 +278,11 @@ def test_history_is_written_as_training_goes(
     table = pd.read_json(history, lines=True)
     assert table["step"].tolist() == [4, 8, 12]
     assert {"seconds", "loss", "l1", "correlation", "r_s"} <= set(table.columns)
+
+
+def test_the_functions_train_and_predict_are_not_hidden_by_their_modules() -> None:
+    from unstained import staining
+
+    assert callable(staining.train)
+    assert callable(staining.predict)
+    assert callable(staining.score_panel)
