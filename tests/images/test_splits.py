@@ -60,6 +60,26 @@ def test_three_groups_of_unequal_size_still_fill_three_parts() -> None:
     assert {len(groups) for groups in sides(split).values()} == {1}
 
 
+def test_three_equal_groups_fill_three_parts() -> None:
+    # by need alone the second would teach too: 0.8 of 3 is 2.4
+    split = split_pairs(rows({"a": 1, "b": 1, "c": 1}))
+    assert split.table["split"].value_counts().to_dict() == {
+        "train": 1,
+        "validation": 1,
+        "test": 1,
+    }
+
+
+def test_a_large_second_group_teaches_too() -> None:
+    split = split_pairs(rows({"a": 50, "b": 30, **{f"c{i}": 1 for i in range(20)}}))
+    assert {"a", "b"} <= sides(split)["train"]
+    assert split.table["split"].value_counts().to_dict() == {
+        "train": 80,
+        "validation": 10,
+        "test": 10,
+    }
+
+
 def test_a_given_split_wins() -> None:
     table = rows({"a": 1, "b": 1, "c": 1}).table.assign(split=["test", "train", "validation"])
     split = split_pairs(Pairs(table))

@@ -279,7 +279,7 @@ class _Doctor:
         """Images much blurrier than the others of their kind."""
         kinds: dict[str, dict[str, float]] = {}
         for row in self.rows:
-            if "sharpness" in row:
+            if "sharpness" in row and not row["cells"]:  # montages differ by what their cells are
                 kinds.setdefault(f"{row['marker']} image", {})[row["stain"]] = row["sharpness"]
                 kinds.setdefault("label-free image", {})[row["phase"]] = row["phase_sharpness"]
         for kind, images in kinds.items():
