@@ -134,6 +134,7 @@ def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[Ma
             raise DataError(
                 f"marker {marker!r} is constant at {offset:g} in all training pairs",
                 "look at the stain images with `unstained images check`",
+                file=having[0].field.stains[marker],
             )
         color = _COLORS.get(marker.casefold(), _PALETTE[i % len(_PALETTE)])
         specs.append(MarkerSpec(marker, offset, scale, color))

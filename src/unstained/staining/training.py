@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import DataError, InputError, ModelError
+from ..errors import DataError, InputError, ModelError, UnstainedError
 from ..images.atomic import atomic_path
 from ..images.pairs import Pairs
 from ..images.splits import split_pairs
@@ -119,7 +121,11 @@ def train(
         parent = None if init is None else Path(init)
         job = _Job(pairs.of_markers(names), settings, names, folder, parent, resume)
         if not (resume and (folder / "member" / MODEL).exists()):
-            devices.launch(_train_member, settings.processes, job, report)
+            try:
+                devices.launch(_train_member, settings.processes, job, report)
+            except UnstainedError:
+                _forget_if_unbegun(out)
+                raise
         panels.append(Panel.load(folder / "member"))
     panel = Panel.join(panels)
     about = describe_training(panel, pairs, settings, time.perf_counter() - began, init)
@@ -169,6 +175,18 @@ def _begin(
     note.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(note) as temporary:
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def _forget_if_unbegun(out: Path) -> None:
+    """After an error that came before the first checkpoint, leave no folder to be resumed.
+
+    The error is in the data, say: mended, the same command must run.
+    """
+    if any((out / "training").rglob("checkpoint.safetensors")):
+        return
+    shutil.rmtree(out / "training", ignore_errors=True)
+    with suppress(OSError):  # holds something else
+        out.rmdir()
 
 
 def _train_member(job: _Job, report: Report) -> None:
