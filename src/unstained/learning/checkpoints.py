@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -29,7 +29,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, 
     """Write tensors and JSON notes as one safetensors file, under its final name in one step."""
     ready = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(ready, str(temporary), metadata={"notes": json.dumps(notes, sort_keys=True)})
+        # not save_file: a full disk must be an OSError, as of every other file
+        temporary.write_bytes(save(ready, {"notes": json.dumps(notes, sort_keys=True)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

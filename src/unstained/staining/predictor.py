@@ -276,9 +276,14 @@ class Predictor:
         return np.clip(rounded, 0, 65535).astype(np.uint16)
 
     def _statistics(self, image: Image, t: int) -> Statistics:
-        return self.panel.input_statistics(
-            lambda y, x: _finite(image, t, y, x), (image.shape[3], image.shape[4])
-        )
+        try:
+            return self.panel.input_statistics(
+                lambda y, x: _finite(image, t, y, x), (image.shape[3], image.shape[4])
+            )
+        except DataError as error:
+            if error.file is not None or image.source is None:
+                raise
+            raise DataError(error.reason, error.remedy, file=image.source) from error
 
     # before the start ----------------------------------------------------------------------
 

@@ -175,7 +175,9 @@ class _ScoredField:
             )
         except DataError as error:
             raise DataError(
-                f"{self.marker}: {error.reason}", error.remedy, file=self.field.id
+                f"{self.marker}: {error.reason}",
+                error.remedy,
+                file=self.field.stains[self.marker],
             ) from error
 
     def _amount(self, unit: str, measured: float, predicted: float) -> Row:
@@ -223,7 +225,12 @@ def _predictions(
         stained = predict_batch(np.stack(phases))  # (N, P, Y, X)
         found = [{m: np.asarray(v)[i] for m, v in stained.items()} for i in range(len(fields))]
     else:
-        found = [{m: np.asarray(v) for m, v in predict(phase).items()} for phase in phases]
+        found = []
+        for field, phase in zip(fields, phases, strict=True):
+            try:
+                found.append({m: np.asarray(v) for m, v in predict(phase).items()})
+            except DataError as error:
+                raise DataError(error.reason, error.remedy, file=field.phase) from error
     if not all(found):
         raise InputError("the model predicts no marker", "give a model with one marker at least")
     return found
