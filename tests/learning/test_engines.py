@@ -168,6 +168,11 @@ def test_a_trial_measures_the_difference() -> None:
     assert trials[0].seconds > 0
 
 
+def test_engines_without_the_precision_asked_for_are_not_tried() -> None:
+    trials = compare_engines(network(), tile(), precision="bf16", names=["torch", "onnxruntime"])
+    assert [t.engine.precision for t in trials] == ["float32", "bf16"]  # the reference, and torch
+
+
 def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     real = importlib.util.find_spec
 

@@ -168,6 +168,8 @@ def compare_engines(
             continue
         if name == "torch" and _precision(name, precision) == "float32":
             continue
+        if name != "torch" and precision not in ("auto", *_OFFERED[name]):
+            continue
         candidate = _by_name(network, name, precision, calibration)
         error = difference(candidate(tile), expected)
         trials.append(Trial(candidate, _seconds(candidate, tile), error))
