@@ -25,12 +25,11 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
 ) -> None:
     """Train on a part of a real field of neurons, predict the rest, and score it."""
-    from ..staining.demo import run_demo
-    from ..staining.panel import MODEL
+    from ..staining.demo import is_finished, run_demo
     from ..staining.settings import TrainSettings
     from .staining import _print_scores
 
-    if (out / "model" / MODEL).exists():
+    if is_finished(out):
         print(f"{out} holds a finished demo; name another folder with --out to run it again")
         return
     settings = TrainSettings.preset("fast", steps=steps, seed=seed)

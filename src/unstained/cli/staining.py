@@ -171,9 +171,10 @@ def score(
         raise InputError("give a model and a manifest", "unstained staining score MODEL MANIFEST")
     pairs = load_pairs(manifest)
     tables: dict[str, ScoreTable] = {}
-    for model in models:
+    names = _model_names(models)
+    for name, model in zip(names, models, strict=True):
         panel = Panel.load(model)
-        tables[Path(model).name] = table = _scored(
+        tables[name] = table = _scored(
             panel, pairs, split, ksize, PredictOptions(device=device, tta=tta)
         )
         if record:
@@ -186,7 +187,7 @@ def score(
         write_score_report(tables, figures)
     summaries = {name: table.summary() for name, table in tables.items()}
     if as_json:
-        print(json.dumps(summaries if len(models) > 1 else summaries[Path(models[0]).name]))
+        print(json.dumps(summaries if len(models) > 1 else summaries[names[0]]))
         return
     for name, table in tables.items():
         _print_scores(name, table)
@@ -210,6 +211,17 @@ def card(
 def _is_model(path: Path) -> bool:
     """A model folder, or one whose training is not finished, of which loading tells more."""
     return (path / "model.json").is_file() or (path / "training").is_dir()
+
+
+def _model_names(models: list[str]) -> list[str]:
+    """The models' folder names; where two are equal, with the folders above: ``a_model``."""
+    parts = [Path(model).absolute().parts[1:] for model in models]
+    if len(set(parts)) < len(parts):
+        raise InputError("a model is named twice", "name each model once")
+    depth = 1
+    while len({p[-depth:] for p in parts}) < len(parts):
+        depth += 1
+    return ["_".join(p[-depth:]) for p in parts]
 
 
 def _scored(

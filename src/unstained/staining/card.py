@@ -93,7 +93,8 @@ def score_with_panel(
         predict,
         pairs,
         split=split,
-        predict_batch=panel.predict_stack,
+        # a stack is predicted as it is, without the symmetries
+        predict_batch=None if predictor.options.tta else panel.predict_stack,
         settings=settings,
         progress=progress,
     )

@@ -20,14 +20,21 @@ from ..images.image import Array, as_image
 from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
 from .card import record_scores, score_with_panel
-from .panel import Panel
+from .panel import MODEL, Panel
 from .prediction import PredictOptions, Predictor
 from .score_report import write_score_report
 from .score_table import ScoreTable
 from .settings import TrainSettings
 from .training import Report, train
 
-__all__ = ["run_demo"]
+__all__ = ["is_finished", "run_demo"]
+
+_LAST = Path("pictures", "learning.png")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a demo left all that it leaves."""
+    return (folder / _LAST).exists()
 
 
 def run_demo(
@@ -47,7 +54,10 @@ def run_demo(
     say(f"{pairs.name}: {len(pairs)} pairs of {', '.join(pairs.markers)}")
     for note in pairs.notes:
         say(f"note: {note}")
-    panel = train(pairs, folder / "model", settings, resume=True, report=report)
+    if (folder / "model" / MODEL).exists():  # broken off after the training
+        panel = Panel.load(folder / "model")
+    else:
+        panel = train(pairs, folder / "model", settings, resume=True, report=report)
     options = PredictOptions(device=settings.device)
     table = score_with_panel(panel, pairs, split="test", options=options)
     record_scores(folder / "model", panel, "test", table)
@@ -84,7 +94,7 @@ def _leave_pictures(
         composite_figure(phase, stains, colors, measured=_as_float(measured), pixel_size_um=size),
         pictures / "composite.png",
     )
-    save_figure(learning_curve(_history(folder / "model")), pictures / "learning.png")
+    save_figure(learning_curve(_history(folder / "model")), folder / _LAST)
 
 
 def _as_float(stains: dict[str, Array]) -> dict[str, Array]:
