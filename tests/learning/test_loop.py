@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -171,3 +172,47 @@ def test_two_processes_share_one_gradient(tmp_path: Path) -> None:
     world, gradient = out.read_text().split()
     assert world == "2"
     assert float(gradient) == pytest.approx((2 * 1 + 2 * 9) / 2)  # d/dw (w x)^2 = 2 w x^2, averaged
+
+
+def test_a_device_that_no_machine_has_is_refused_with_a_remedy() -> None:
+    from unstained.errors import InputError
+
+    with pytest.raises(InputError, match="choose auto, cpu, cuda or mps"):
+        devices.choose_device("cpu:first")
+
+
+def _fails_in_the_second(file: str) -> None:
+    if devices.rank() == 1:
+        raise DataError("is constant", "leave it out", file=file)
+    devices.wait_for_all()
+
+
+def test_what_a_user_can_mend_comes_back_from_other_processes_as_it_was() -> None:
+    with pytest.raises(DataError, match=r"^field_3\.tif: is constant; leave it out$"):
+        devices.launch(_fails_in_the_second, 2, "field_3.tif")
+
+
+class _SlowToValidate(Line):
+    def validate(self, network: nn.Module) -> Mapping[str, float]:
+        time.sleep(1)
+        return super().validate(network)
+
+
+def _trains_in_two_processes(folder: str) -> None:
+    outcome = train(_SlowToValidate(), LoopSettings(steps=2, validate_every=2), Path(folder))
+    (Path(folder) / f"rank_{devices.rank()}").write_text(str(outcome.step))
+
+
+def test_all_processes_wait_for_the_first_ones_validation(tmp_path: Path) -> None:
+    devices.launch(_trains_in_two_processes, 2, str(tmp_path))
+    assert [(tmp_path / f"rank_{rank}").read_text() for rank in (0, 1)] == ["2", "2"]
+
+
+def test_a_line_of_history_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(), SETTINGS, tmp_path, report=_stop_after(18))
+    with (tmp_path / "history.jsonl").open("a") as file:
+        file.write('{"step": 2')
+    train(Line(), SETTINGS, tmp_path, resume=True)
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [7, 14, 21, 28, 30]

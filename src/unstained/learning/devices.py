@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
-from ..errors import InputError
+from .. import errors
+from ..errors import InputError, UnstainedError
 
 __all__ = [
     "autocast",
@@ -22,6 +24,7 @@ __all__ = [
     "launch",
     "rank",
     "resolve_precision",
+    "wait_for_all",
     "world_size",
 ]
 
@@ -36,13 +39,18 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = name.partition(":")[0]
-    if kind not in {"cpu", "cuda", "mps"}:
+    kind, colon, number = name.partition(":")
+    if kind not in {"cpu", "cuda", "mps"} or (colon and not number.isdecimal()):
         raise InputError(f"device {name!r} is not known", "choose auto, cpu, cuda or mps")
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(
             f"device {name!r} was asked for, but this PyTorch sees no GPU",
             "choose --device cpu, or install the CUDA build of PyTorch (see README)",
+        )
+    if kind == "cuda" and colon and int(number) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {name!r} was asked for, but there are {torch.cuda.device_count()} GPUs",
+            "they are counted from cuda:0",
         )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError(f"device {name!r} is not available here", "choose --device cpu")
@@ -105,33 +113,52 @@ def average_gradients(module: nn.Module) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
+def wait_for_all() -> None:
+    """Return when every process that trains together has come here."""
+    if world_size() > 1:
+        distributed.all_reduce(torch.zeros(1))  # on the processor, which all have
+
+
 def launch(run: Callable[..., None], processes: int, *args: Any) -> None:
     """Call `run(*args)` in `processes` processes that train together, and wait for them.
 
     `run` must be importable and its arguments picklable by the standard library's spawn; with
-    one process it is called right here. Devices are told apart by `rank()`.
+    one process it is called right here. Devices are told apart by `rank()`. An error that the
+    user can mend is raised here as it was there.
     """
     if processes == 1:
         run(*args)
         return
     with tempfile.TemporaryDirectory() as folder:
-        store = (Path(folder) / "store").as_uri()
-        spawn(_worker, (run, processes, store, args), nprocs=processes)  # type: ignore[no-untyped-call]
+        try:
+            spawn(_worker, (run, processes, folder, args), nprocs=processes)  # type: ignore[no-untyped-call]
+        except ProcessRaisedException:
+            for path in sorted(Path(folder).glob("error_*")):
+                kind, reason, remedy, file = json.loads(path.read_text(encoding="utf-8"))
+                raise getattr(errors, kind)(reason, remedy, file=file) from None
+            raise
 
 
-def _worker(number: int, run: Callable[..., None], n: int, store: str, args: Any) -> None:
-    with _group(number, n, store):
-        run(*args)
+def _worker(number: int, run: Callable[..., None], n: int, folder: str, args: Any) -> None:
+    with _group(number, n, str(Path(folder) / "store")):
+        try:
+            run(*args)
+        except UnstainedError as error:
+            said = json.dumps([type(error).__name__, error.reason, error.remedy, error.file])
+            (Path(folder) / f"error_{number}").write_text(said, encoding="utf-8")
+            raise
 
 
 @contextmanager
 def _group(number: int, n: int, store: str) -> Iterator[None]:
-    backend = "nccl" if torch.cuda.is_available() and torch.cuda.device_count() >= n else "gloo"
-    if backend == "nccl":
+    backend = "gloo"
+    if torch.cuda.device_count() >= n:
         torch.cuda.set_device(number)
-    else:
-        torch.set_num_threads(max(1, torch.get_num_threads() // n))
-    distributed.init_process_group(backend, init_method=store, rank=number, world_size=n)
+        if distributed.is_nccl_available():  # not on Windows
+            backend = "cpu:gloo,cuda:nccl"  # the tensors' device decides
+    torch.set_num_threads(max(1, torch.get_num_threads() // n))
+    shared = distributed.FileStore(store, n)  # type: ignore[attr-defined]
+    distributed.init_process_group(backend, store=shared, rank=number, world_size=n)
     try:
         yield
     finally:

@@ -160,6 +160,7 @@ def train(
             more = run.done + 1 < settings.steps
             coming = pool.submit(task.batch, run.done + 1) if more else None
             report(run.advance(batch))
+    devices.wait_for_all()  # the first process may still be validating, the others go no further
     weights, notes = load_tensors(run.best)
     return Outcome(weights, int(notes["step"]), float(notes["score"]), run.seconds)
 
@@ -272,8 +273,9 @@ class _Run:
         self.best_score = float(notes["best_score"])
         if devices.rank() == 0 and self.history.exists():
             lines = self.history.read_text(encoding="utf-8").splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith("\n")]  # the last may be cut short
             with atomic_path(self.history) as temporary:
-                kept = [line for line in lines if json.loads(line)["step"] <= self.done]
+                kept = [line for line in whole if json.loads(line)["step"] <= self.done]
                 temporary.write_text("".join(kept), encoding="utf-8")
 
 
