@@ -270,8 +270,10 @@ class Panel:
 
 
 def remove_training(folder: Path) -> None:
-    """Drop what only a resume needs (checkpoints, mapped fields); histories stay."""
+    """Drop what only a resume needs (checkpoints, members, mapped fields); histories stay."""
     for name in ("checkpoint.safetensors", "best.safetensors"):
         for path in folder.rglob(name):
             path.unlink()
-    shutil.rmtree(folder / "cache", ignore_errors=True)
+    for name in ("cache", "member"):
+        for path in list(folder.glob(f"*/{name}")):
+            shutil.rmtree(path, ignore_errors=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ Floats = NDArray[np.float32]
 
 _FOCUS_SERIES = 5  # planes; fewer are channels, such as brightfield and darkfield
 _IN_MEMORY = 4 * 2**30  # bytes of fields kept in memory; more is mapped from a file
+_POOLED = 64_000_000  # pixels that the statistics of all images are measured on
 _COLORS = {
     "dapi": "4080FF",
     "dna": "4080FF",
@@ -66,7 +68,7 @@ def load_scenes(
     ----------
     fields, markers : sequences
     cache : Path
-        Folder for what does not fit in memory.
+        Folder for what does not fit in memory: one file, since each mapped file is an open one.
     statistics : Statistics, optional
         Of all images together; without them each image is normalized by its own.
 
@@ -75,7 +77,45 @@ def load_scenes(
     DataError
         Fields differ in their number of label-free planes.
     """
+    cache.mkdir(parents=True, exist_ok=True)
+    with atomic_path(cache / "fields.bin") as temporary, temporary.open("wb") as file:
+        scenes, outside = _read_scenes(fields, markers, statistics, file)
+    if outside:
+        mapped = np.memmap(cache / "fields.bin", np.uint8, "r")
+        for i, (planes, stains) in outside.items():
+            scenes[i] = replace(scenes[i], planes=planes.of(mapped), stains=stains.of(mapped))
+    return scenes
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Where an array lies in a file."""
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def write(cls, array: Array, file: BinaryIO) -> _Stored:
+        file.write(bytes(-file.tell() % 64))  # aligned for any type
+        start = file.tell()
+        file.write(np.ascontiguousarray(array).data)
+        return cls(start, array.shape, array.dtype)
+
+    def of(self, mapped: Array) -> Array:
+        stop = self.start + int(np.prod(self.shape)) * self.dtype.itemsize
+        return mapped[self.start : stop].view(self.dtype).reshape(self.shape)
+
+
+def _read_scenes(
+    fields: Sequence[Field],
+    markers: Sequence[str],
+    statistics: Statistics | None,
+    file: BinaryIO,
+) -> tuple[list[Scene], dict[int, tuple[_Stored, _Stored]]]:
+    """Scenes, and for those beyond the memory's share where their planes and stains lie."""
     scenes: list[Scene] = []
+    outside: dict[int, tuple[_Stored, _Stored]] = {}
     kept_bytes = 0
     for field in fields:
         if not any(marker in field.stains for marker in markers):
@@ -98,16 +138,21 @@ def load_scenes(
         own = statistics or _own(planes, field)
         kept_bytes += planes.nbytes + stains.nbytes
         if kept_bytes > _IN_MEMORY:
-            planes = _mapped(planes, cache / f"{len(scenes):06d}_planes.npy")
-            stains = _mapped(stains, cache / f"{len(scenes):06d}_stains.npy")
+            outside[len(scenes)] = _Stored.write(planes, file), _Stored.write(stains, file)
+            planes, stains = planes[:, :0].copy(), stains[:, :0].copy()
         scenes.append(Scene(field, planes, stains, present, own))
-    return scenes
+    return scenes, outside
 
 
 def training_statistics(fields: Sequence[Field]) -> Statistics:
-    """Median and standard deviation of each plane over all fields (at most 4096 of them)."""
-    every = max(1, len(fields) // 4096)
-    return pooled_statistics([field.read_phase() for field in fields[::every]])
+    """Median and standard deviation of each plane over all fields.
+
+    At most 4096 of them; of large ones every so many-th pixel, some 64 megapixels in all.
+    """
+    chosen = fields[:: max(1, len(fields) // 4096)]
+    pixels = sum(int(np.prod(field.shape)) for field in chosen)
+    step = math.ceil(math.sqrt(max(1.0, pixels / _POOLED)))
+    return pooled_statistics([field.read_phase()[:, ::step, ::step].copy() for field in chosen])
 
 
 def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[MarkerSpec, ...]:
@@ -204,13 +249,15 @@ class Samples:
 def principal_components(scenes: Sequence[Scene], count: int) -> Floats:
     """(count, P) matrix to the strongest components of the normalized planes, each of SD 1.
 
-    From at most some million pixels of the scenes.
+    From at most some million pixels of the scenes. What varies by less than 1e-8 of the
+    strongest is rounding, as of two equal planes, and is not raised to SD 1.
     """
     pixels = sum(int(np.prod(scene.shape_yx)) for scene in scenes)
     every = max(1, int(np.sqrt(pixels / 1e6)))
     planes = [normalize(s.planes[:, ::every, ::every], s.statistics) for s in scenes]
     flat = np.concatenate([p.reshape(len(p), -1) for p in planes], axis=1)  # (P, pixels)
     variances, vectors = np.linalg.eigh(np.cov(flat))
+    variances = np.maximum(variances, 1e-8 * variances.max())
     strongest = np.argsort(variances)[::-1][:count]
     matrix: Floats = (vectors[:, strongest] / np.sqrt(variances[strongest])).T.astype(np.float32)
     return matrix
@@ -226,10 +273,3 @@ def _own(planes: Array, field: Field) -> Statistics:
         return measure_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
     except DataError as error:
         raise DataError(error.reason, error.remedy, file=field.phase) from error
-
-
-def _mapped(array: Array, path: Path) -> Array:
-    with atomic_path(path) as temporary:
-        np.save(temporary, array, allow_pickle=False)
-    mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import nn
 
 from ..errors import DataError, InputError, ModelError, UnstainedError
 from ..images.atomic import atomic_path
+from ..images.fields import Field
 from ..images.pairs import Pairs
 from ..images.splits import split_pairs
 from ..images.tiles import round_up
@@ -44,7 +44,7 @@ from ..learning.networks import (
 )
 from ..statistics import correlation_moments, moments_correlation
 from .card import describe_training, write_card
-from .normalize import MarkerSpec, normalize
+from .normalize import MarkerSpec, Statistics, normalize
 from .panel import MODEL, Member, Panel, remove_training
 from .samples import (
     Samples,
@@ -60,11 +60,16 @@ __all__ = ["Report", "StainingTask", "train"]
 
 Report = Callable[[str, Progress], None]
 _VALIDATION_PIXELS = 4_000_000  # more are thinned out evenly: validation must not outlast training
+_VALIDATION_SIDE = 2048  # larger fields are validated in parts: a network takes a part whole
+_Part = tuple[Scene, slice, slice]  # rows and columns of a validation scene
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What one member's training needs; sent to other processes as it is."""
+    """What one member's training needs; sent to other processes as it is.
+
+    `pairs` are those of all members: what members must agree on is measured on all.
+    """
 
     pairs: Pairs
     settings: TrainSettings
@@ -74,6 +79,10 @@ class _Job:
     resume: bool
 
 
+def _say_nothing(name: str, progress: Progress) -> None:
+    """A report that goes to other processes, as a lambda does not."""
+
+
 def train(
     pairs: Pairs,
     out: str | Path,
@@ -81,7 +90,7 @@ def train(
     *,
     init: str | Path | None = None,
     resume: bool = False,
-    report: Report = lambda name, progress: None,
+    report: Report = _say_nothing,
 ) -> Panel:
     """Train on the pairs of split "train", choose weights on "validation", write a model folder.
 
@@ -119,7 +128,7 @@ def train(
     for names in groups:
         folder = out / "training" / _file_name("+".join(names))
         parent = None if init is None else Path(init)
-        job = _Job(pairs.of_markers(names), settings, names, folder, parent, resume)
+        job = _Job(pairs, settings, names, folder, parent, resume)
         if not (resume and (folder / "member" / MODEL).exists()):
             try:
                 devices.launch(_train_member, settings.processes, job, report)
@@ -195,8 +204,8 @@ def _train_member(job: _Job, report: Report) -> None:
     settings = job.settings
     device = devices.choose_device(settings.device)
     if device.type == "cuda" and settings.processes > 1:
-        device = torch.device("cuda", devices.rank())
-    task, panel = _prepare(job, device)
+        device = devices.choose_device(f"cuda:{devices.rank()}")
+    task, panel, whole = _prepare(job, device)
     name = ", ".join(job.markers)
 
     def tell(progress: Progress) -> None:
@@ -215,7 +224,7 @@ def _train_member(job: _Job, report: Report) -> None:
         seed=settings.seed,
         score="r_s",
     )
-    parent_score = task.validate(task.network.eval())["r_s"] if job.init else None
+    parent_score = task.validate(task.network.eval())["r_s"] if whole else None
     outcome = run_loop(task, loop, job.folder, resume=job.resume, report=tell)
     if devices.rank() > 0:
         return
@@ -244,10 +253,11 @@ def _train_member(job: _Job, report: Report) -> None:
     finished.save(job.folder / "member", replace=True)
 
 
-def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
-    """Read the data and build the networks; the panel still has fresh weights."""
+def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool]:
+    """Read the data and build the networks, and tell whether the parent's was taken over whole."""
     settings = job.settings
-    fields = {split: job.pairs.of_split(split).fields() for split in ("train", "validation")}
+    own = job.pairs.of_markers(job.markers)
+    fields = {split: own.of_split(split).fields() for split in ("train", "validation")}
     for split, found in fields.items():
         if not found:
             raise DataError(
@@ -256,28 +266,37 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel]:
                 file=job.pairs.name,
             )
     parent = None if job.init is None else Panel.load(job.init)
-    single_cells = all(bool(field.row.get("cell")) for field in fields["train"])
-    way = settings.normalization
-    if way == "auto":
-        way = "dataset" if single_cells else "image"
-    statistics = training_statistics(fields["train"]) if way == "dataset" else None
-    if parent is not None:
-        statistics = parent.statistics
+    every_member = job.pairs.of_split("train").fields()
+    statistics = _statistics(settings, every_member) if parent is None else parent.statistics
     cache = job.folder / "cache" / str(devices.rank())
     scenes = load_scenes(fields["train"], job.markers, cache / "train", statistics=statistics)
     checks = load_scenes(
         fields["validation"], job.markers, cache / "validation", statistics=statistics
     )
-    specs = measure_markers(scenes, job.markers)
+    try:
+        specs = measure_markers(scenes, job.markers)
+    except DataError as error:
+        file = error.file or job.pairs.name
+        raise DataError(error.reason, error.remedy, file=file) from error
     network = _network(settings, scenes, len(specs))
+    whole = False
     if parent is not None:
-        specs = _inherit(network, specs, parent, str(job.init))
+        specs, whole = _inherit(network, specs, parent, str(job.init))
     symmetries = _symmetries(settings, scenes)
     varied = _augmentation(settings, symmetries, absolute=statistics is not None)
     task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
-    pixel_size = _pixel_size(fields["train"])
+    pixel_size = _pixel_size(every_member)
     panel = Panel(specs, (Member(network, job.markers),), statistics, symmetries, pixel_size)
-    return task, panel
+    return task, panel, whole
+
+
+def _statistics(settings: TrainSettings, fields: Sequence[Field]) -> Statistics | None:
+    """Of all training images together where `normalization` asks for it, else None."""
+    way = settings.normalization
+    if way == "auto":
+        single_cells = all(bool(field.row.get("cell")) for field in fields)
+        way = "dataset" if single_cells else "image"
+    return training_statistics(fields) if way == "dataset" else None
 
 
 def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> Generator:
@@ -305,20 +324,31 @@ def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> 
 
 def _inherit(
     network: Generator, specs: tuple[MarkerSpec, ...], parent: Panel, where: str
-) -> tuple[MarkerSpec, ...]:
-    """Take over the parent's weights and, for markers that it has, its stains' units.
+) -> tuple[tuple[MarkerSpec, ...], bool]:
+    """Take over the parent's weights; tell the markers' units and whether it was all of them.
 
-    A parent of other markers gives all but its heads.
+    A parent of the same markers gives its heads too, and with them its stains' units; one of
+    other markers gives all but its heads.
     """
     names = tuple(spec.name for spec in specs)
-    for member in parent.members:
-        if member.markers == names and member.network.spec == network.spec:
-            network.load_state_dict(member.network.state_dict())
-            known = {spec.name: spec for spec in parent.markers}
-            return tuple(known[name] for name in names)
+    planes = network.spec.planes
+    if parent.planes != planes:
+        raise ModelError(
+            f"the parent takes {parent.planes} label-free planes, the pairs have {planes}",
+            "list the same planes in the same order",
+            file=where,
+        )
+    # the one of the same markers, else the one that shares most
+    nearest = max(
+        parent.members, key=lambda m: (m.markers == names, len(set(m.markers) & set(names)))
+    )
+    same = nearest.markers == names
     own = network.state_dict()
-    theirs = parent.members[0].network.state_dict()
-    fitting = {k: v for k, v in theirs.items() if k in own and v.shape == own[k].shape}
+    fitting = {
+        k: v
+        for k, v in nearest.network.state_dict().items()
+        if k in own and v.shape == own[k].shape and (same or not k.startswith("heads."))
+    }
     if len(fitting) < len(own) // 2:
         raise ModelError(
             "the parent's network has another layout than the settings ask for",
@@ -326,7 +356,11 @@ def _inherit(
             file=where,
         )
     network.load_state_dict({**own, **fitting})
-    return specs
+    whole = same and len(fitting) == len(own)
+    if not whole:
+        return specs, False
+    known = {spec.name: spec for spec in parent.markers}
+    return tuple(known[name] for name in names), True
 
 
 def _symmetries(settings: TrainSettings, scenes: Sequence[Scene]) -> tuple[Symmetry, ...]:
@@ -363,9 +397,8 @@ def _largest_side(scenes: Sequence[Scene]) -> int:
     return max(min(scene.shape_yx) for scene in scenes)
 
 
-def _pixel_size(fields: Sequence[Any]) -> float | None:
-    sizes = {field.pixel_size_um for field in fields[:64]}
-    sizes.discard(None)
+def _pixel_size(fields: Sequence[Field]) -> float | None:
+    sizes = {size for f in fields[:64] if (size := f.pixel_size_um) is not None}
     if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
         raise DataError(
             f"training images have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
@@ -451,18 +484,22 @@ class StainingTask:
         return {"loss": total.detach().item(), **said}
 
     def validate(self, network: nn.Module) -> Mapping[str, float]:
-        """Pearson r over all validation pixels, for each marker and averaged (`r_s`)."""
+        """Pearson r over all validation pixels, for each marker and averaged (`r_s`).
+
+        A marker without validation pairs is NaN and has no part in the average.
+        """
         moments = np.zeros((len(self.markers), 6))
-        for scene in _thinned(self.checks):
-            planes = normalize(scene.planes, scene.statistics)
+        for scene, rows, columns in _thinned(_parts(self.checks)):
+            planes = normalize(scene.planes[:, rows, columns], scene.statistics)
             predicted = apply_whole(network, planes[None])[0]  # (M, Y, X)
             for i in np.flatnonzero(scene.present):
-                stain = scene.stains[i].astype(np.float64) - self.markers[i].offset
+                stain = scene.stains[i, rows, columns].astype(np.float64) - self.markers[i].offset
                 moments[i] += correlation_moments(predicted[i], stain)
         r = moments_correlation(moments)
         named = {f"r_s {m.name}": float(v) for m, v in zip(self.markers, r, strict=True)}
+        shown = moments[:, 0] > 0
         # a constant prediction, as at the start of a training, explains nothing
-        return {"r_s": float(np.nan_to_num(r).mean()), **named}
+        return {"r_s": float(np.nan_to_num(r[shown]).mean()), **named}
 
 
 def _trained(module: nn.Module, settings: TrainSettings, rate: float) -> Trained:
@@ -481,6 +518,23 @@ def _trained(module: nn.Module, settings: TrainSettings, rate: float) -> Trained
     return Trained(module, optimizer)
 
 
-def _thinned(scenes: Sequence[Scene]) -> Sequence[Scene]:
-    pixels = sum(int(np.prod(scene.shape_yx)) for scene in scenes)
-    return scenes[:: max(1, -(-pixels // _VALIDATION_PIXELS))]
+def _parts(scenes: Sequence[Scene]) -> list[_Part]:
+    """Each scene whole, or in parts of `_VALIDATION_SIDE` where it is larger."""
+    side = _VALIDATION_SIDE
+    return [
+        (scene, slice(y, min(y + side, height)), slice(x, min(x + side, width)))
+        for scene in scenes
+        for height, width in [scene.shape_yx]
+        for y in range(0, height, side)
+        for x in range(0, width, side)
+    ]
+
+
+def _thinned(parts: Sequence[_Part]) -> list[_Part]:
+    """Every so many-th of those with the same markers, so that each marker keeps some."""
+    pixels = sum((y.stop - y.start) * (x.stop - x.start) for _, y, x in parts)
+    every = max(1, -(-pixels // _VALIDATION_PIXELS))
+    alike: dict[bytes, list[_Part]] = {}
+    for part in parts:
+        alike.setdefault(part[0].present.tobytes(), []).append(part)
+    return [part for group in alike.values() for part in group[::every]]
