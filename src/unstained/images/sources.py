@@ -98,7 +98,10 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
             absent = [p for p in paths if not file_of(p).exists()]
             missing.setdefault(row, []).extend(absent)
     # columns and cells first: a file cannot be looked for where its column is wrong
-    pairs = Pairs(table, root, path.name if path.stem != "manifest" else root.name)
+    try:
+        pairs = Pairs(table, root, path.name if path.stem != "manifest" else root.name)
+    except DataError as error:
+        raise DataError(error.reason, error.remedy, file=path) from error
     _same_planes(pairs, path)
     named = [f"row {row}: {file}" for row in sorted(missing) for file in missing[row]]
     if named:
