@@ -107,7 +107,9 @@ def predict(
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Of the images, if the files do not say.")
     ] = None,
-    markers: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
+    markers: Annotated[
+        str, typer.Option(help="Only the networks that predict these, as A,B.")
+    ] = "",
     dtype: Annotated[str, typer.Option(help="float32 or uint16.")] = "float32",
     memory: Annotated[
         float | None, typer.Option(metavar="GB", help="What the prediction may take.")

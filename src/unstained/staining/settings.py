@@ -51,7 +51,7 @@ class TrainSettings:
         Steps; patches a step; side of a patch in pixels. Of smaller images, single cells say,
         a step takes as many more as have the same number of pixels.
     warmup_steps, schedule, ema, validate_every
-        See `learning.loop.LoopSettings`.
+        See `learning.loop.LoopSettings`. The warm-up takes at most a quarter of the steps.
     precision : {"auto", "float32", "bf16"}
         ``auto``: bf16 where the processor multiplies it by itself.
     device : str

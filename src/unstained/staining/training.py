@@ -214,7 +214,7 @@ def _train_member(job: _Job, report: Report) -> None:
 
     loop = LoopSettings(
         steps=settings.steps,
-        warmup_steps=settings.warmup_steps,
+        warmup_steps=min(settings.warmup_steps, settings.steps // 4),
         schedule=settings.schedule,
         validate_every=settings.validate_every,
         checkpoint_every=settings.validate_every,
