@@ -102,6 +102,14 @@ def test_models_of_one_marker_each_predict_together(
     assert np.isfinite(image.planes()).all()
 
 
+def test_wildcards_that_no_shell_expanded_are_expanded(
+    model: Path, manifest: Path, tmp_path: Path
+) -> None:
+    pattern = manifest.parent / "*_phase.tif"
+    assert _run("staining", "predict", model, pattern, "--out", tmp_path) == 0
+    assert len(list(tmp_path.glob("*.ome.zarr"))) == 3
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

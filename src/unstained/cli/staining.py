@@ -120,6 +120,7 @@ def predict(
     from ..staining.prediction import predict_files
     from ..staining.predictor import PredictOptions
 
+    paths = _expanded(paths)
     models = [p for p in paths if _is_model(Path(p))]
     images = [p for p in paths if p not in models]
     if not models:
@@ -208,6 +209,16 @@ def card(
     from ..staining.panel import Panel
 
     print(write_card(Panel.load(model)))
+
+
+def _expanded(paths: list[str]) -> list[str]:
+    """Names for wildcards in file names, which the shell of Windows hands over as they are."""
+    found: list[str] = []
+    for path in paths:
+        wild = any(c in Path(path).name for c in "*?") and not Path(path).exists()
+        matches = Path(path).parent.glob(Path(path).name) if wild else ()
+        found += sorted(map(str, matches)) or [path]
+    return found
 
 
 def _is_model(path: Path) -> bool:
