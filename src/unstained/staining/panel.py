@@ -6,12 +6,12 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import __version__
 from ..errors import FileError, InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path
 from ..learning.augment import IDENTITY, Symmetry
@@ -201,7 +201,7 @@ class Panel:
     def _as_json(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
-            "unstained": __version__,
+            "unstained": version("unstained"),
             "markers": [asdict(m) for m in self.markers],
             "members": [
                 {"network": m.network.spec.as_dict(), "markers": list(m.markers)}
