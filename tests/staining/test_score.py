@@ -171,8 +171,8 @@ def test_a_marker_without_prediction_is_noted_and_none_is_an_error(fields):
         score_panel(oracle(truth), Pairs(pairs.table.assign(marker="CD44")), settings=QUICK)
 
 
-def test_a_prediction_of_another_shape_names_the_field(fields):
-    with pytest.raises(DataError, match=r"p0_0.*\(95, 96\)"):
+def test_a_prediction_of_another_shape_names_the_stain(fields):
+    with pytest.raises(DataError, match=r"s0\.png.*\(95, 96\)"):
         score_panel(lambda p: {"DAPI": np.zeros((95, 96), np.float32)}, fields[0], settings=QUICK)
 
 
