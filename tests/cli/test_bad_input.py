@@ -344,7 +344,7 @@ def test_disk_full_while_figures_are_written(
 def test_interrupted_training_is_no_model_until_resumed(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    from unstained.staining.training import StainingTask
+    from unstained.staining.task import StainingTask
 
     out = tmp_path / "model"
     step = StainingTask.step

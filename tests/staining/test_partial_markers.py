@@ -12,7 +12,7 @@ import torch
 from unstained.errors import ModelError
 from unstained.images import Pairs
 from unstained.learning.networks import NetworkSpec, build_network
-from unstained.staining import samples, training
+from unstained.staining import samples, task, training
 from unstained.staining.normalize import MarkerSpec, Statistics
 from unstained.staining.panel import Member, Panel, remove_training
 from unstained.staining.samples import Scene, load_scenes, principal_components
@@ -82,18 +82,18 @@ def _scene(side: int, present: tuple[bool, bool]) -> Scene:
 
 
 def test_thinned_validation_keeps_each_marker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_VALIDATION_PIXELS", 64**2)
+    monkeypatch.setattr(task, "_VALIDATION_PIXELS", 64**2)
     scenes = [_scene(64, (True, False))] * 5 + [_scene(64, (False, True))] * 5
-    kept = training._thinned(training._parts(scenes))
+    kept = task._thinned(task._parts(scenes))
     assert [tuple(scene.present) for scene, _, _ in kept] == [(True, False), (False, True)]
 
 
 def test_a_large_field_is_validated_in_parts_that_cover_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(training, "_VALIDATION_SIDE", 40)
+    monkeypatch.setattr(task, "_VALIDATION_SIDE", 40)
     seen = np.zeros((64, 64), int)
-    for _, rows, columns in training._parts([_scene(64, (True, True))]):
+    for _, rows, columns in task._parts([_scene(64, (True, True))]):
         seen[rows, columns] += 1
         assert max(seen[rows, columns].shape) <= 40
     assert (seen == 1).all()

@@ -23,7 +23,8 @@ from unstained.staining.normalize import MarkerSpec, Statistics
 from unstained.staining.panel import Panel
 from unstained.staining.samples import Samples, Scene, load_scenes
 from unstained.staining.settings import PRESETS, TrainSettings
-from unstained.staining.training import StainingTask, train
+from unstained.staining.task import StainingTask
+from unstained.staining.training import train
 
 
 def _weights(panel: Panel) -> list[torch.Tensor]:
