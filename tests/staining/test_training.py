@@ -49,6 +49,22 @@ def test_training_leaves_a_model_that_predicts_in_the_stains_units(
     assert not list((tmp_path / "model").rglob("checkpoint.safetensors"))
 
 
+def test_units_are_fitted_on_the_validation_pairs(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    # correlation alone leaves the scale open; the fitted line's residuals know no more of it
+    blind = replace(tiny, l1=0.0, amount=0.0, steps=30)
+    panel = train(pairs, tmp_path / "model", blind)
+    fields = pairs.of_split("validation").fields()
+    for marker in panel.names:
+        measured = np.concatenate([f.read_stain(marker).ravel() for f in fields]).astype(float)
+        stacks = [panel.predict_stack(f.read_phase()[None])[marker].ravel() for f in fields]
+        predicted = np.concatenate(stacks).astype(float)
+        slope, intercept = np.polyfit(predicted, measured, 1)
+        assert slope == pytest.approx(1, abs=1e-3)
+        assert intercept == pytest.approx(0, abs=1e-3 * measured.mean())
+
+
 def test_a_killed_training_resumes_to_the_weights_of_an_uninterrupted_one(
     simulated: Path, tmp_path: Path
 ) -> None:

@@ -28,18 +28,20 @@ _ISL_COLUMNS = {
 _ISL_STAINS = {"DAPI": "dapi.png", "MAP2": "map2.png", "NFH": "nfh.png"}
 
 # Cells in the montages of `mlcp`. A montage that is not full ends in copies of one tile, the
-# last cell's bottom row repeated downwards; it is no cell and counts for none. The 16th
-# anaphase tile is the 13th again, to the letter, and is left out too: it could fall on both
-# sides of a split.
+# last cell's bottom row repeated downwards; it is no cell and counts for none. Cells imaged
+# twice (`unstained images check mlcp` finds them) are taken once, lest one fall on both sides
+# of a split: the 16th anaphase tile is the 13th again, the 69th metaphase tile the 63rd, the
+# 28th telophase tile the 26th, and tile 208 of the second montage of experiment_2 its tile 204.
 _MLCP_CELLS = {
     "g1": 900,
     "s": 900,
     "g2": 900,
     "prophase": 606,
-    "metaphase": 69,
+    "metaphase": 68,
     "anaphase": 15,
-    "telophase": 28,
+    "telophase": 27,
 }
+_IMAGED_BEFORE = {("experiment_2", "_2", 208)}
 _TILE = 40  # px, side of a cell's image
 _ROWS = 30  # cells in a column of the montage
 
@@ -52,7 +54,7 @@ def standard_pairs(name: str) -> Pairs:
     images, not how far it generalizes.
 
     ``mlcp``: one row per cell (column `cell`; region of 40 x 40 px in a montage filled down the
-    columns), 3418 in experiment_1 and 4500 in experiment_2. Column `fold` has "0" ... "9" in
+    columns), 3416 in experiment_1 and 4499 in experiment_2. Column `fold` has "0" ... "9" in
     experiment_1, even within each `phase_of_cycle`; fold 9 is the validation part, the others
     train; experiment_2 is the test part (its `fold` is "").
 
@@ -113,6 +115,8 @@ def _montage(
     """The cells of one montage, down the columns."""
     where = folder / experiment / phase_of_cycle
     for i in range(count):
+        if (experiment, part, i + 1) in _IMAGED_BEFORE:
+            continue
         y, x = _TILE * (i % _ROWS), _TILE * (i // _ROWS)
         yield {
             "phase": f"{where / f'brightfield{part}.tif'};{where / f'darkfield{part}.tif'}",

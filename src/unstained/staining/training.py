@@ -215,8 +215,9 @@ def _train_member(job: _Job, report: Report) -> None:
     kept = "trained"
     if parent_score is not None and parent_score >= outcome.score:
         kept = "parent: training did not make it better"
+    load_weights(task.network, weights, job.folder / "best.safetensors")
+    markers = task.calibrated(task.network.eval())
     network = task.network.cpu()
-    load_weights(network, weights, job.folder / "best.safetensors")
     about = {
         "best_step": outcome.step,
         "validation_r_s": outcome.score,
@@ -226,8 +227,8 @@ def _train_member(job: _Job, report: Report) -> None:
         "steps": settings.steps,
     }
     finished = Panel(
-        panel.markers,
-        (Member(network.eval(), job.markers),),
+        markers,
+        (Member(network, job.markers),),
         panel.statistics,
         panel.symmetries,
         panel.pixel_size_um,
