@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from unstained.errors import DataError, InputError
+from unstained.images import Pairs
 from unstained.images.image import Channel, Image, as_image
 from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.read import read_image
@@ -18,6 +21,7 @@ from unstained.images.tiles import round_up
 from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, apply_whole, build_network
 from unstained.staining import predictor as predictor_module
+from unstained.staining.card import score_with_panel
 from unstained.staining.normalize import MarkerSpec
 from unstained.staining.panel import Member, Panel
 from unstained.staining.predict_plan import Grid, grid_of, stride_of, tile_bytes
@@ -223,6 +227,25 @@ def test_another_pixel_size_is_resampled_with_a_notice_and_brought_back() -> Non
     assert out.shape[-2:] == (90, 101)
     assert out.pixel_size_um == 0.8
     assert any("resampled" in text and "0.8" in text and "0.5" in text for text in told)
+
+
+def test_pairs_of_another_pixel_size_are_resampled_when_scored(tmp_path: Path) -> None:
+    # the "stain" is what the model says of the image at its true size: only so is r_s 1
+    model = panel([RED], pixel_size_um=0.5)
+    phase = gaussian_filter(picture(120, 120)[0].astype(float), 2).astype(np.uint16)
+    stain = predict(model, as_image(phase, "YX", pixel_size_um=0.8)).planes()[0]
+    np.save(tmp_path / "phase.npy", phase)
+    np.save(tmp_path / "stain.npy", stain)
+    files = {name: str(tmp_path / f"{name}.npy") for name in ("phase", "stain")}
+    row = {**files, "marker": "CD90", "group": "a", "split": "test"}
+
+    def r_s(pixel_size_um: float) -> float:
+        table = pd.DataFrame([{**row, "pixel_size_um": pixel_size_um}])
+        scored = score_with_panel(model, Pairs(table), split="test")
+        return float(scored.summary()["CD90"]["r_s"]["mean"])
+
+    assert r_s(0.8) > 0.9999
+    assert r_s(0.5) < 0.99
 
 
 def test_resampled_tiles_are_the_resampled_whole() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,8 +12,9 @@ from unstained.images.pairs import Pairs
 from unstained.staining.baselines import fit_baselines, local_sd
 from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
-from unstained.staining.score_table import ScoreSettings
+from unstained.staining.score_table import MOMENTS, ScoreSettings
 from unstained.staining.verdict import verdict, verdicts
+from unstained.statistics import moments_correlation
 
 QUICK = ScoreSettings(draws=200)
 
@@ -51,7 +53,7 @@ def fields(tmp_path_factory):
 def oracle(truth, gain=1.0, noise=0.0):
     rng = np.random.default_rng(1)
 
-    def predict(phase):
+    def predict(phase, pixel_size_um):
         clean = truth[phase[0].tobytes()]
         mixed = clean.mean() + gain * (clean - clean.mean()) + rng.normal(0, 1, clean.shape) * noise
         return {"DAPI": mixed.astype(np.float32)}
@@ -173,7 +175,7 @@ def test_a_marker_without_prediction_is_noted_and_none_is_an_error(fields):
 
 def test_a_prediction_of_another_shape_names_the_stain(fields):
     with pytest.raises(DataError, match=r"s0\.png.*\(95, 96\)"):
-        score_panel(lambda p: {"DAPI": np.zeros((95, 96), np.float32)}, fields[0], settings=QUICK)
+        score_panel(lambda *_: {"DAPI": np.zeros((95, 96), np.float32)}, fields[0], settings=QUICK)
 
 
 def test_a_constant_stain_is_counted_out_with_its_reason(fields, tmp_path):
@@ -184,6 +186,24 @@ def test_a_constant_stain_is_counted_out_with_its_reason(fields, tmp_path):
     assert len(found.pairs) == 6
     assert found.summary()["DAPI"]["r_s"]["n"] == 5
     assert "the stain is constant" in found.pairs["note"][0]
+    assert any("1 constant stains" in note and "DAPI of" in note for note in found.notes)
+
+
+def test_an_only_field_has_an_interval_of_r_s_over_its_parts(fields):
+    pairs, truth = fields
+    one = Pairs(pairs.table.drop(index=range(1, 6)))
+    quick = replace(QUICK, part_px=32)  # 9 parts of 96 x 96 px
+    found = score_panel(oracle(truth, noise=4_000), one, settings=quick)
+    assert found.interval_over == {"DAPI": "parts of the only field"}
+    r_s = found.summary()["DAPI"]["r_s"]
+    assert r_s["n"] == 1
+    assert r_s["low"] < r_s["mean"] < r_s["high"]
+    # Fisher's z: tanh(0.85 +- 1.96 / sqrt(n - 3)); structures of sd 3 px leave some 80 samples
+    assert 0.02 < r_s["high"] - r_s["low"] < 0.3
+    # nine parts make the pair: pooled, their moments are its r_s
+    assert len(found.parts) == 9
+    pooled = moments_correlation(found.parts[list(MOMENTS)].sum().to_numpy())
+    assert pooled == pytest.approx(r_s["mean"])
 
 
 # single cells ---------------------------------------------------------------------------------
@@ -232,14 +252,14 @@ def test_cells_are_predicted_in_batches(cells):
     pairs, _, disk = cells
     calls = []
     settings = ScoreSettings(draws=50, batch=64)
-    score_panel(lambda p: {}, pairs, predict_batch=crude(disk, calls), settings=settings)
+    score_panel(lambda p, um: {}, pairs, predict_batch=crude(disk, calls), settings=settings)
     assert calls == [(64, 1, 20, 20), (36, 1, 20, 20)]
 
 
 @pytest.fixture(scope="module")
 def cell_table(cells):
     pairs, _, disk = cells
-    return score_panel(lambda p: {}, pairs, predict_batch=crude(disk), settings=QUICK)
+    return score_panel(lambda p, um: {}, pairs, predict_batch=crude(disk), settings=QUICK)
 
 
 def test_measured_total_of_a_cell_is_what_was_put_in(cells, cell_table):
@@ -274,7 +294,7 @@ def test_single_and_batched_prediction_score_alike(cells):
         total = (phases[:, 0] - 1000.0)[:, disk].sum(axis=1) * 1000 / disk.sum()
         return {"DNA": (300 + disk * (total / disk.sum())[:, None, None]).astype(np.float32)}
 
-    def one(phase):
+    def one(phase, pixel_size_um):
         return {m: v[0] for m, v in exact(phase[None]).items()}
 
     batched = score_panel(one, pairs, predict_batch=exact, settings=QUICK)
@@ -315,8 +335,12 @@ def test_a_pattern_at_half_its_contrast_is_right_but_no_expression(fields):
 
 
 def test_a_level_that_is_off_is_no_expression(fields):
-    predict = oracle(fields[1])
-    shifted = score_panel(lambda p: {"DAPI": predict(p)["DAPI"] + 3_000}, fields[0], settings=QUICK)
+    exact = oracle(fields[1])
+
+    def predict(phase, pixel_size_um):
+        return {"DAPI": exact(phase, pixel_size_um)["DAPI"] + 3_000}
+
+    shifted = score_panel(predict, fields[0], settings=QUICK)
     found = verdict(shifted, "DAPI")
     assert found.how_much == "order"
     assert found.bias_of_range > 0.1
@@ -374,7 +398,10 @@ def test_fields_of_one_group_are_one_unit(models):
     table = models["good"]
     doubled = [
         type(table)(
-            pd.concat([t.pairs, t.pairs.assign(pair=t.pairs["pair"] + "'")]), t.amounts, t.baselines
+            pd.concat([t.pairs, t.pairs.assign(pair=t.pairs["pair"] + "'")]),
+            t.amounts,
+            t.baselines,
+            t.parts,
         )
         for t in (table, models["poor"])
     ]

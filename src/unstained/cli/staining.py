@@ -285,13 +285,21 @@ def _print_scores(name: str, table: ScoreTable) -> None:
 def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
     names = ["r_s", "r_lap", "mae", "ssim", "c_max"]
     names += [n for n in ("pixel_r", "cell_r") if any(n in e for e in summary.values())]
-    print(f"{'marker':12}" + "".join(f"{n:>12}" for n in names) + f"{'pairs':>8}")
+    rows = [["marker", *names, "pairs"]]
     for marker, entry in summary.items():
-        cells = "".join(f"{_text(entry[n]) if n in entry else '':>12}" for n in names)
-        print(f"{marker:12}{cells}{entry['r_s']['n']:>8}")
+        shown = [_text(entry[n]) if n in entry else "" for n in names]
+        rows.append([marker, *shown, str(entry["r_s"]["n"])])
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    for marker, entry in summary.items():
         for name, within in entry.get("cell_r_within", {}).items():
-            print(f"{'':12}cell_r within {name}: {_text(within)} (n {within['n']})")
+            print(f"{marker}, cell_r within {name}: {_text(within)} (n {within['n']})")
 
 
 def _text(entry: dict[str, Any]) -> str:
-    return "-" if entry["mean"] is None else f"{entry['mean']:.4g}"
+    if entry["mean"] is None:
+        return "-"
+    if entry["low"] is None:
+        return f"{entry['mean']:.3g}"
+    return f"{entry['mean']:.3g} [{entry['low']:.3g}, {entry['high']:.3g}]"

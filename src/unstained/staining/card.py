@@ -35,7 +35,6 @@ def describe_training(
     panel: Panel,
     pairs: Pairs,
     settings: TrainSettings,
-    seconds: float,
     parent: str | Path | None,
 ) -> dict[str, Any]:
     """Everything the card tells, as JSON values; scores are those on the validation pairs."""
@@ -62,7 +61,7 @@ def describe_training(
         "settings": settings.as_dict(),
         "members": members,
         "parent": None if parent is None else str(Path(parent).name),
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(member["seconds"] for member in members), 1),
         "machine": f"{platform.machine()}, {platform.system()}",
         "versions": {name: version(name) for name in _VERSIONS},
         "scores": {"validation": describe_scores(scored)},
@@ -80,12 +79,16 @@ def score_with_panel(
 ) -> ScoreTable:
     """Score a panel on pairs: fields tile by tile, single-cell images many at once.
 
-    Parameters as in `score_panel`; predictions are at the pairs' own pixels, without resampling.
+    Parameters as in `score_panel`. Pairs of another pixel size than the model's are resampled on
+    the way, as in prediction, and scored on their own pixels; those of unknown size are taken to
+    have the model's.
     """
     predictor = Predictor(panel, options or PredictOptions(device="auto"))
+    sizes = {field.pixel_size_um for field in pairs.fields()} - {None, panel.pixel_size_um}
 
-    def predict(planes: Array) -> dict[str, Array]:
-        image = predictor(as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um))
+    def predict(planes: Array, pixel_size_um: float | None) -> dict[str, Array]:
+        size = pixel_size_um or panel.pixel_size_um
+        image = predictor(as_image(planes, "CYX", pixel_size_um=size))
         stains = image.planes()  # (M, Y, X)
         return dict(zip(panel.names, stains, strict=True))
 
@@ -93,8 +96,8 @@ def score_with_panel(
         predict,
         pairs,
         split=split,
-        # a stack is predicted as it is, without the symmetries
-        predict_batch=None if predictor.options.tta else panel.predict_stack,
+        # a stack is predicted as it is, without symmetries and resampling
+        predict_batch=None if predictor.options.tta or sizes else panel.predict_stack,
         settings=settings,
         progress=progress,
     )

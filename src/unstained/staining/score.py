@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Predict", "PredictBatch", "score_panel"]
 
 Array = np.ndarray[Any, Any]
-Predict = Callable[[Array], Mapping[str, Array]]  # (P, Y, X) -> {marker: (Y, X) float}
+# (P, Y, X) and their pixel size in um, if known -> {marker: (Y, X) float}
+Predict = Callable[[Array, float | None], Mapping[str, Array]]
 PredictBatch = Callable[[Array], Mapping[str, Array]]  # (N, P, Y, X) -> {marker: (N, Y, X) float}
 Row = dict[str, Any]
 
@@ -46,13 +47,14 @@ def score_panel(
     Parameters
     ----------
     predict : callable
-        (P, Y, X) phase planes as read to {marker: (Y, X) float} in the stain's units.
+        (P, Y, X) phase planes as read, and their pixel size in um or None, to
+        {marker: (Y, X) float} in the stain's units.
     pairs : Pairs
         With the training pairs among them, for the baselines.
     split : str
         Which to score; "all" for every pair but guard bands.
     predict_batch : callable, optional
-        The same for (N, P, Y, X); used for single-cell images of one shape.
+        The same for (N, P, Y, X) planes; used for single-cell images of one shape.
     settings : ScoreSettings, optional
         Kernel, block and window sizes, intervals.
     progress : callable, optional
@@ -70,7 +72,8 @@ def score_panel(
     baselines: dict[str, tuple[Baseline, ...]] = {}
     training = pairs.of_split("train").fields()
     rows: list[Row] = []
-    amounts: list[Row] = []
+    amounts: list[pd.DataFrame] = []
+    parts: list[pd.DataFrame] = []
     without: list[Row] = []
     missing: set[str] = set()
     done = 0
@@ -84,7 +87,8 @@ def score_panel(
                     baselines[marker] = _baselines(training, marker, len(phase), settings)
                 scored = _ScoredField(field, marker, phase, prediction[marker], settings)
                 rows.append(scored.row())
-                amounts.extend(scored.amounts())
+                amounts.append(scored.amounts())
+                parts.append(scored.parts())
                 without.extend(scored.without_model(baselines[marker]))
             done += 1
             if progress is not None:
@@ -97,15 +101,13 @@ def score_panel(
         )
     return ScoreTable(
         pairs=pd.DataFrame(rows),
-        amounts=pd.DataFrame(amounts, columns=list(_AMOUNTS)),
+        amounts=pd.concat(amounts, ignore_index=True),
+        parts=pd.concat(parts, ignore_index=True),
         baselines=pd.DataFrame(without),
         split=split,
         settings=settings,
-        notes=_notes(sorted(missing), baselines),
+        notes=(*_notes(sorted(missing), baselines), *_constant(rows)),
     )
-
-
-_AMOUNTS = ("pair", "marker", "group", "class_", "unit", "measured", "predicted")
 
 
 class _ScoredField:
@@ -133,20 +135,33 @@ class _ScoredField:
         pixels = dict(zip(MOMENTS, moments.tolist(), strict=True))
         return {**self.key, "single_cell": self.single_cell, **values, **pixels}
 
-    def amounts(self) -> Iterator[Row]:
+    def amounts(self) -> pd.DataFrame:
         """Sums of cells, or of blocks where the image is not of a single cell."""
+        images = self.stain, self.prediction
         if self.single_cell:
-            yield self._amount("cell", tile_total(self.stain), tile_total(self.prediction))
-            return
-        block = self.settings.block_px
-        sums = (block_sums(image, block).ravel() for image in (self.stain, self.prediction))
-        for measured, predicted in zip(*sums, strict=True):
-            yield self._amount("block", measured, predicted)
+            return self._amounts("cell", *(np.array([tile_total(image)]) for image in images))
+        blocks = (block_sums(image, self.settings.block_px).ravel() for image in images)
+        found = self._amounts("block", *blocks)
         if self.field.labels:
             labels = self.field.read_labels()
-            totals = (label_totals(image, labels).total for image in (self.stain, self.prediction))
-            for measured, predicted in zip(*totals, strict=True):
-                yield self._amount("cell", measured, predicted)
+            cells = (label_totals(image, labels).total for image in images)
+            found = pd.concat([found, self._amounts("cell", *cells)])
+        return found
+
+    def parts(self) -> pd.DataFrame:
+        """Moments of the pixels of each part of a large field; none of a single-cell image."""
+        side = self.settings.part_px
+        height, width = self.stain.shape
+        starts = [
+            (y, x)
+            for y in range(0, height, side)
+            for x in range(0, width, side)
+            if not self.single_cell
+        ]
+        cut = [np.s_[y : y + side, x : x + side] for y, x in starts]
+        moments = [correlation_moments(self.stain[c], self.prediction[c]) for c in cut]
+        values = np.array(moments).reshape(-1, len(MOMENTS))
+        return pd.DataFrame(values, columns=list(MOMENTS)).assign(**self.key)
 
     def without_model(self, baselines: Sequence[Baseline]) -> Iterator[Row]:
         for baseline in baselines:
@@ -180,9 +195,9 @@ class _ScoredField:
                 file=self.field.stains[self.marker],
             ) from error
 
-    def _amount(self, unit: str, measured: float, predicted: float) -> Row:
-        amount = {"unit": unit, "measured": float(measured), "predicted": float(predicted)}
-        return {**self.key, **amount}
+    def _amounts(self, unit: str, measured: Array, predicted: Array) -> pd.DataFrame:
+        columns = {**self.key, "unit": unit, "measured": measured, "predicted": predicted}
+        return pd.DataFrame(columns)
 
 
 def _chosen(pairs: Pairs, split: str) -> Pairs:
@@ -228,7 +243,8 @@ def _predictions(
         found = []
         for field, phase in zip(fields, phases, strict=True):
             try:
-                found.append({m: np.asarray(v) for m, v in predict(phase).items()})
+                stains = predict(phase, field.pixel_size_um)
+                found.append({m: np.asarray(v) for m, v in stains.items()})
             except DataError as error:
                 raise DataError(error.reason, error.remedy, file=field.phase) from error
     if not all(found):
@@ -257,6 +273,15 @@ def _notes(missing: Sequence[str], baselines: Mapping[str, Sequence[Baseline]]) 
             planes = ", ".join(f"{b.name} plane {b.plane}" for b in found[:2])
             notes.append(f"{marker}: baselines fitted on the training pairs: {planes}")
     return tuple(notes)
+
+
+def _constant(rows: Sequence[Row]) -> list[str]:
+    """Pairs that have no r, by name."""
+    out = [f"{row['marker']} of {row['pair']}" for row in rows if np.isnan(row["r_s"])]
+    if not out:
+        return []
+    shown = ", ".join(out[:5]) + (", ..." if len(out) > 5 else "")
+    return [f"{len(out)} constant stains have no r_s and are counted out of its mean: {shown}"]
 
 
 def _text(value: object) -> str:

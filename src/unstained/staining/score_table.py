@@ -39,6 +39,9 @@ class ScoreSettings:
         Side of the Laplacian kernel of r_lap, px; odd, at most 31.
     block_px : int
         Side of the blocks whose sums tell how much stain there is.
+    part_px : int
+        Side of the parts of a field that are drawn with replacement where it is the only one.
+        Much larger than a cell, or neighbors would count as independent.
     window_px : int
         Side of the window of the local SD, a baseline.
     class_column : str
@@ -51,6 +54,7 @@ class ScoreSettings:
 
     ksize: int = 31
     block_px: int = 32
+    part_px: int = 128
     window_px: int = 15
     class_column: str = "phase_of_cycle"
     batch: int = 256
@@ -74,6 +78,9 @@ class ScoreTable:
     baselines : DataFrame
         One row for each pair and baseline: pair, marker, group, baseline, plane, r_s, r_lap, mae,
         ssim, and measured, predicted (a single-cell image's totals, else NaN).
+    parts : DataFrame
+        One row for each part of a large field: pair, marker, group, class_ and the `MOMENTS` of
+        its pixels.
     split, settings
         What was scored, and how.
     notes : tuple of str
@@ -83,6 +90,7 @@ class ScoreTable:
     pairs: pd.DataFrame
     amounts: pd.DataFrame
     baselines: pd.DataFrame
+    parts: pd.DataFrame
     split: str = "test"
     settings: ScoreSettings = field(default_factory=ScoreSettings)
     notes: tuple[str, ...] = ()
@@ -96,10 +104,15 @@ class ScoreTable:
     def interval_over(self) -> dict[str, str]:
         """What is drawn with replacement for the intervals of each marker: groups or pairs.
 
-        With fewer than five groups an interval over pairs holds for these groups only.
+        With fewer than five groups an interval over pairs holds for these groups only; of a single
+        field, r_s has an interval over its parts, which tells of no other field.
         """
         return {
-            str(marker): "groups" if rows["group"].nunique() >= _MIN_GROUPS else "pairs"
+            str(marker): "groups"
+            if rows["group"].nunique() >= _MIN_GROUPS
+            else "pairs"
+            if len(rows) > 1
+            else "parts of the only field"
             for marker, rows in self.pairs.groupby("marker", sort=False)
         }
 
@@ -115,6 +128,8 @@ class ScoreTable:
         for marker in self.markers:
             rows = self.pairs[self.pairs["marker"] == marker]
             entry: dict[str, Any] = {name: _entry(self._mean(rows, name)) for name in SCORES}
+            if len(rows) == 1:
+                entry["r_s"] |= self._within_field(marker)
             cells = self.cells(marker)
             if len(cells):
                 entry["cell_r"] = _entry(self.correlation(cells))
@@ -169,6 +184,14 @@ class ScoreTable:
         x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
         moments = np.array([correlation_moments(a, b) for a, b in zip(x, y, strict=True)])
         return self._bootstrap(moments, moments_correlation, self.clusters(rows))
+
+    def _within_field(self, marker: str) -> dict[str, Any]:
+        """Interval of the r_s of an only field, over its parts; {} where it has too few."""
+        moments = self.parts.loc[self.parts["marker"] == marker, list(MOMENTS)].to_numpy(np.float64)
+        if len(moments) < _MIN_GROUPS:
+            return {}
+        found = _entry(self._bootstrap(moments, moments_correlation, None))
+        return {"low": found["low"], "high": found["high"]}
 
     def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
         s = self.settings

@@ -136,9 +136,12 @@ class StainingTask:
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = (n * sxy - sx * sy) / (n * sxx - sx**2)  # of the stain, on the output
             intercept = (sy - slope * sx) / n
+        fitted = np.isfinite(intercept) & (slope > 0)
         return tuple(
-            replace(m, offset=float(m.offset + a), scale=float(b)) if b > 0 and np.isfinite(a) else m
-            for m, a, b in zip(self.markers, intercept, slope, strict=True)
+            replace(m, offset=float(m.offset + intercept[i]), scale=float(slope[i]))
+            if fitted[i]
+            else m
+            for i, m in enumerate(self.markers)
         )
 
     def _moments(self, network: nn.Module) -> NDArray[np.float64]:

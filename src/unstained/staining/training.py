@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,7 +102,6 @@ def train(
     """
     out = Path(out)
     pairs = split_pairs(pairs, seed=settings.seed)
-    began = time.perf_counter()
     _begin(out, pairs, settings, init, resume)
     markers = pairs.markers
     groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
@@ -120,7 +118,7 @@ def train(
                 raise
         panels.append(Panel.load(folder / "member"))
     panel = Panel.join(panels)
-    about = describe_training(panel, pairs, settings, time.perf_counter() - began, init)
+    about = describe_training(panel, pairs, settings, init)
     panel = Panel(
         panel.markers,
         panel.members,
