@@ -69,7 +69,7 @@ def test_members_of_a_separate_panel_agree_though_no_image_has_both_markers(
     settings = replace(tiny, panel="separate", steps=1, normalization="dataset")
     panel = training.train(one_each, tmp_path / "model", settings)
     assert panel.names == one_each.markers
-    assert panel.normalization == "dataset"
+    assert panel.normalization.way == "dataset"
     left = {p.name for p in (tmp_path / "model").rglob("*")}
     assert not left & {"cache", "member", "checkpoint.safetensors"}
 

@@ -141,7 +141,7 @@ def write_card(panel: Panel) -> str:
         "",
         f"- {kind}: `{network.name}`, width {network.width}, depth {network.depth}",
         f"- pixel size of the training images: {size}",
-        f"- label-free planes normalized per {panel.normalization}; "
+        f"- label-free planes normalized per {panel.normalization.way}; "
         f"symmetries of the optics: {len(panel.symmetries)} of 8",
         *[f"- {line}" for line in _members(about.get("members", ()))],
         "",

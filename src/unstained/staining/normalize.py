@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 
-__all__ = ["MarkerSpec", "Statistics", "measure_statistics", "normalize", "pooled_statistics"]
+__all__ = [
+    "PER_IMAGE",
+    "MarkerSpec",
+    "Normalization",
+    "Statistics",
+    "fit_normalization",
+    "measure_statistics",
+    "normalize",
+]
 
 Floats = NDArray[np.float32]
+Pixels = np.ndarray[Any, Any]  # (P, pixels)
 ReadPlanes = Callable[[slice, slice], np.ndarray[Any, Any]]  # (y, x) -> (P, Y, X)
 
 _BLOCK = 256  # side of the blocks that statistics are measured on
@@ -41,6 +50,79 @@ class Statistics:
     scale: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Normalization:
+    """How label-free planes are brought to a common scale.
+
+    Attributes
+    ----------
+    way : {"image", "background", "dataset"}
+        ``image``: median 0 and standard deviation 1 in each image. ``background``: the plane over
+        its own median, the light without cells, less 1; another lamp or exposure
+        changes nothing, and how many cells an image shows changes nothing either. ``dataset``:
+        the same shift and scale for all images.
+    training : Statistics or None
+        Of the training images: what ``dataset`` takes, and the `scale` of ``background`` in
+        parts of the median. None for ``image``.
+    """
+
+    way: str = "image"
+    training: Statistics | None = None
+
+    def of(self, read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
+        """What to normalize an image with; reads at most some 4 megapixels of it.
+
+        Parameters
+        ----------
+        read_planes : callable
+            ``read_planes(rows, columns)`` gives a (P, y, x) block.
+        shape_yx : (int, int)
+
+        Raises
+        ------
+        DataError
+            A plane is constant (for ``dataset``: all are), or has no light to divide by.
+        """
+        if self.way == "dataset" and self.training is not None:
+            _refuse_constant(_blocks(read_planes, shape_yx))
+            return self.training
+        own = measure_statistics(read_planes, shape_yx)
+        if self.way == "image" or self.training is None:
+            return own
+        for plane, light in enumerate(own.offset):
+            if not light > 0:
+                raise DataError(
+                    f"label-free plane {plane} has a background of {light:g}, and the model takes "
+                    "grey values in parts of the background",
+                    "give the image as the camera took it, or train with "
+                    "`--set normalization=image`",
+                )
+        scale = (m * s for m, s in zip(own.offset, self.training.scale, strict=True))
+        return Statistics(own.offset, tuple(scale))
+
+
+PER_IMAGE = Normalization()
+
+
+def fit_normalization(way: str, images: Sequence[np.ndarray[Any, Any]]) -> Normalization:
+    """Measure (P, Y, X) training images, or thinned-out ones, for one of the ways.
+
+    ``auto`` is ``background`` where the background is bright (above 2 standard deviations in each
+    plane of each image, as under transmitted light), else ``image``.
+    """
+    flat = [image.reshape(len(image), -1) for image in images]  # (P, Y, X) -> (P, Y * X)
+    if way == "auto":
+        bright = all(
+            (np.median(x, axis=1) > 2 * x.std(axis=1, dtype=np.float64)).all() for x in flat
+        )
+        way = "background" if bright else "image"
+    if way == "image":
+        return PER_IMAGE
+    if way == "background":
+        flat = [x / np.median(x, axis=1, keepdims=True) for x in flat]
+    return Normalization(way, _statistics(flat))
+
+
 def measure_statistics(read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
     """Measure an image on a regular grid of blocks, so that its size does not matter.
 
@@ -52,18 +134,7 @@ def measure_statistics(read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> St
     DataError
         A plane is constant.
     """
-    starts = [_starts(length) for length in shape_yx]
-    blocks = [
-        np.asarray(read_planes(slice(y, y + _BLOCK), slice(x, x + _BLOCK)))
-        for y in starts[0]
-        for x in starts[1]
-    ]
-    return _statistics([b.reshape(len(b), -1) for b in blocks])  # (P, Y, X) -> (P, Y * X)
-
-
-def pooled_statistics(images: Sequence[np.ndarray[Any, Any]]) -> Statistics:
-    """Measure many (P, Y, X) images together."""
-    return _statistics([image.reshape(len(image), -1) for image in images])
+    return _statistics(list(_blocks(read_planes, shape_yx)))
 
 
 def normalize(planes: np.ndarray[Any, Any], statistics: Statistics) -> Floats:
@@ -76,13 +147,32 @@ def normalize(planes: np.ndarray[Any, Any], statistics: Statistics) -> Floats:
     return out
 
 
+def _blocks(read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Iterator[Pixels]:
+    """(P, pixels) of each block of a regular grid."""
+    starts = [_starts(length) for length in shape_yx]
+    for y in starts[0]:
+        for x in starts[1]:
+            block = np.asarray(read_planes(slice(y, y + _BLOCK), slice(x, x + _BLOCK)))
+            yield block.reshape(len(block), -1)
+
+
+def _refuse_constant(blocks: Iterable[Pixels]) -> None:
+    values: set[float] = set()
+    for block in blocks:
+        low, high = float(block.min()), float(block.max())
+        values |= {low, high}
+        if len(values) > 1:
+            return
+    raise DataError(f"is constant at {values.pop():g}", "export the image again")
+
+
 def _starts(length: int) -> list[int]:
     if length <= _BLOCK * _BLOCKS:
         return list(range(0, length, _BLOCK))
     return [int(s) for s in np.linspace(0, length - _BLOCK, _BLOCKS)]
 
 
-def _statistics(blocks: Sequence[np.ndarray[Any, Any]]) -> Statistics:
+def _statistics(blocks: Sequence[Pixels]) -> Statistics:
     offset, scale = [], []
     for plane in range(len(blocks[0])):
         values = np.concatenate([block[plane] for block in blocks])

@@ -17,7 +17,7 @@ from ..images.atomic import atomic_dir, atomic_path
 from ..learning.augment import IDENTITY, Symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
-from .normalize import MarkerSpec, ReadPlanes, Statistics, measure_statistics, normalize
+from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
 
 if TYPE_CHECKING:
     from ..images.image import Array, Image
@@ -49,9 +49,8 @@ class Panel:
     markers : tuple of MarkerSpec
         In the order of the members' outputs.
     members : tuple of Member
-    statistics : Statistics or None
-        Of the training images, where `normalization` is ``dataset``; else None: each image is
-        normalized by its own.
+    normalization : Normalization
+        Brings label-free planes to a common scale.
     symmetries : tuple of Symmetry
         Motions that the training images' optics allow; what `tta` averages over.
     pixel_size_um : float or None
@@ -62,7 +61,7 @@ class Panel:
 
     markers: tuple[MarkerSpec, ...]
     members: tuple[Member, ...]
-    statistics: Statistics | None = None
+    normalization: Normalization = PER_IMAGE
     symmetries: tuple[Symmetry, ...] = (IDENTITY,)
     pixel_size_um: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -91,10 +90,6 @@ class Panel:
         return self.members[0].network.spec.planes
 
     @property
-    def normalization(self) -> str:
-        return "image" if self.statistics is None else "dataset"
-
-    @property
     def offset(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """(M,) background of each stain, in its own units."""
         return np.array([m.offset for m in self.markers], np.float32)
@@ -105,15 +100,8 @@ class Panel:
         return np.array([m.scale for m in self.markers], np.float32)
 
     def input_statistics(self, read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
-        """What to normalize an image with; reads at most some 4 megapixels of it.
-
-        Parameters
-        ----------
-        read_planes : callable
-            ``read_planes(rows, columns)`` gives a (P, y, x) block.
-        shape_yx : (int, int)
-        """
-        return self.statistics or measure_statistics(read_planes, shape_yx)
+        """What to normalize an image with; see `Normalization.of`."""
+        return self.normalization.of(read_planes, shape_yx)
 
     def normalize(self, planes: Array, statistics: Statistics) -> Floats:
         """(..., P, Y, X) grey values to what the networks take."""
@@ -165,7 +153,8 @@ class Panel:
         """
         first = panels[0]
         for other in panels[1:]:
-            if (other.statistics, other.pixel_size_um) != (first.statistics, first.pixel_size_um):
+            ours, theirs = ((panel.normalization, panel.pixel_size_um) for panel in (first, other))
+            if ours != theirs:
                 raise ModelError(
                     f"models of {', '.join(first.names)} and {', '.join(other.names)} differ in "
                     "normalization or pixel size",
@@ -207,7 +196,7 @@ class Panel:
                 {"network": m.network.spec.as_dict(), "markers": list(m.markers)}
                 for m in self.members
             ],
-            "statistics": None if self.statistics is None else asdict(self.statistics),
+            "normalization": asdict(self.normalization),
             "symmetries": [list(s) for s in self.symmetries],
             "pixel_size_um": self.pixel_size_um,
             "about": dict(self.about),
@@ -241,7 +230,7 @@ class Panel:
                     f"was written by unstained {said['unstained']}", "update unstained", file=file
                 )
             markers = tuple(MarkerSpec(**m) for m in said["markers"])
-            statistics = said["statistics"]
+            normalization = _normalization(**said["normalization"])
             specs = [(NetworkSpec(**m["network"]), tuple(m["markers"])) for m in said["members"]]
             symmetries = tuple(Symmetry(*map(bool, s)) for s in said["symmetries"])
             pixel_size_um, about = said["pixel_size_um"], said["about"]
@@ -260,13 +249,17 @@ class Panel:
         return cls(
             markers=markers,
             members=tuple(members),
-            statistics=None
-            if statistics is None
-            else Statistics(tuple(statistics["offset"]), tuple(statistics["scale"])),
+            normalization=normalization,
             symmetries=symmetries,
             pixel_size_um=pixel_size_um,
             about=about,
         )
+
+
+def _normalization(way: str, training: Mapping[str, Sequence[float]] | None) -> Normalization:
+    if training is None:
+        return Normalization(way)
+    return Normalization(way, Statistics(tuple(training["offset"]), tuple(training["scale"])))
 
 
 def remove_training(folder: Path) -> None:

@@ -174,6 +174,7 @@ def predict_files(
     predictor = Predictor(panel, options, notify=tell)
     # every image is opened and checked before the first is computed
     images = [predictor.checked(open_planes(source)) for source in sources]
+    said_of_all = tuple(notices)
     done = []
     for i, (source, image, target) in enumerate(zip(sources, images, targets, strict=True)):
 
@@ -181,7 +182,7 @@ def predict_files(
             if progress is not None:
                 progress((i + part) / len(sources))
 
-        notices.clear()
+        notices[:] = said_of_all
         picture = target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
         with create_ome_zarr(
             target,

@@ -177,7 +177,8 @@ class Predictor:
         Raises
         ------
         InputError
-            It has another number of planes than the panel was trained on.
+            It has another number of planes than the panel was trained on, or no pixel size where
+            the panel has one.
         """
         if not isinstance(image, Image):
             axes = {2: "YX", 3: "CYX", 4: "TCYX", 5: "TCZYX"}.get(np.ndim(image), "?")
@@ -190,18 +191,26 @@ class Predictor:
             )
         if self.options.pixel_size_um is not None:
             image = replace(image, pixel_size_um=self.options.pixel_size_um)
+        self._grid(image)  # refuses a pixel size that is needed and not known
         return image
 
     def grid(self, image: Image) -> Grid:
         """The grid to predict on, with a notice where it is not the image's own."""
-        model_um = self.panel.pixel_size_um
-        grid = grid_of((image.shape[3], image.shape[4]), image.pixel_size_um, model_um)
+        grid = self._grid(image)
         if grid.resampled:
             self.notify(
                 f"{image.source or 'the image'} has {image.pixel_size_um:g} um per pixel and is "
-                f"resampled to the model's {model_um:g} um; the prediction is brought back"
+                f"resampled to the model's {self.panel.pixel_size_um:g} um; the prediction is "
+                "brought back"
             )
         return grid
+
+    def _grid(self, image: Image) -> Grid:
+        shape = image.shape[3], image.shape[4]
+        try:
+            return grid_of(shape, image.pixel_size_um, self.panel.pixel_size_um)
+        except InputError as error:
+            raise InputError(error.reason, error.remedy, file=image.source) from error
 
     def run(
         self, image: Image, sink: Sink, *, progress: Progress | None = None, align: int = 1

@@ -18,7 +18,14 @@ from ..images.atomic import atomic_path
 from ..images.fields import Field
 from ..learning.augment import Augmentation, crop_pair, vary_intensity
 from ..learning.random import generator
-from .normalize import MarkerSpec, Statistics, measure_statistics, normalize, pooled_statistics
+from .normalize import (
+    PER_IMAGE,
+    MarkerSpec,
+    Normalization,
+    Statistics,
+    fit_normalization,
+    normalize,
+)
 
 __all__ = ["Samples", "Scene", "load_scenes", "measure_markers"]
 
@@ -60,7 +67,7 @@ def load_scenes(
     markers: Sequence[str],
     cache: Path,
     *,
-    statistics: Statistics | None = None,
+    normalization: Normalization = PER_IMAGE,
 ) -> list[Scene]:
     """Read the fields that have one of the markers.
 
@@ -69,8 +76,7 @@ def load_scenes(
     fields, markers : sequences
     cache : Path
         Folder for what does not fit in memory: one file, since each mapped file is an open one.
-    statistics : Statistics, optional
-        Of all images together; without them each image is normalized by its own.
+    normalization : Normalization
 
     Raises
     ------
@@ -79,7 +85,7 @@ def load_scenes(
     """
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_path(cache / "fields.bin") as temporary, temporary.open("wb") as file:
-        scenes, outside = _read_scenes(fields, markers, statistics, file)
+        scenes, outside = _read_scenes(fields, markers, normalization, file)
     if outside:
         mapped = np.memmap(cache / "fields.bin", np.uint8, "r")
         for i, (planes, stains) in outside.items():
@@ -110,7 +116,7 @@ class _Stored:
 def _read_scenes(
     fields: Sequence[Field],
     markers: Sequence[str],
-    statistics: Statistics | None,
+    normalization: Normalization,
     file: BinaryIO,
 ) -> tuple[list[Scene], dict[int, tuple[_Stored, _Stored]]]:
     """Scenes, and for those beyond the memory's share where their planes and stains lie."""
@@ -135,7 +141,7 @@ def _read_scenes(
         for i, marker in enumerate(markers):
             if marker in read:
                 stains[i] = read[marker]
-        own = statistics or _own(planes, field)
+        own = _own(planes, field, normalization)
         kept_bytes += planes.nbytes + stains.nbytes
         if kept_bytes > _IN_MEMORY:
             outside[len(scenes)] = _Stored.write(planes, file), _Stored.write(stains, file)
@@ -144,15 +150,16 @@ def _read_scenes(
     return scenes, outside
 
 
-def training_statistics(fields: Sequence[Field]) -> Statistics:
-    """Median and standard deviation of each plane over all fields.
+def training_normalization(way: str, fields: Sequence[Field]) -> Normalization:
+    """Fit one of the ways to normalize on training fields; see `fit_normalization`.
 
-    At most 4096 of them; of large ones every so many-th pixel, some 64 megapixels in all.
+    On at most 4096 of them; of large ones every so many-th pixel, some 64 megapixels in all.
     """
     chosen = fields[:: max(1, len(fields) // 4096)]
     pixels = sum(int(np.prod(field.shape)) for field in chosen)
     step = math.ceil(math.sqrt(max(1.0, pixels / _POOLED)))
-    return pooled_statistics([field.read_phase()[:, ::step, ::step].copy() for field in chosen])
+    images = [field.read_phase()[:, ::step, ::step].copy() for field in chosen]
+    return fit_normalization(way, images)
 
 
 def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[MarkerSpec, ...]:
@@ -268,8 +275,8 @@ def _shift_focus(planes: Floats, shift: int) -> Floats:
     return planes[np.clip(np.arange(len(planes)) + shift, 0, len(planes) - 1)]
 
 
-def _own(planes: Array, field: Field) -> Statistics:
+def _own(planes: Array, field: Field, normalization: Normalization) -> Statistics:
     try:
-        return measure_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
+        return normalization.of(lambda y, x: planes[:, y, x], planes.shape[-2:])
     except DataError as error:
         raise DataError(error.reason, error.remedy, file=field.phase) from error

@@ -26,10 +26,10 @@ class TrainSettings:
         Several label-free planes are turned into their principal components over the training
         images, the strongest so many, each scaled to standard deviation 1: what differs
         between the planes of a focus series is small and tells most. 0 keeps the planes.
-    normalization : {"auto", "image", "dataset"}
-        Label-free planes to median 0 and standard deviation 1, measured in each image (robust to
-        another lamp), or once over the training images (single-cell images, whose own brightness
-        tells something). ``auto``: ``dataset`` for single-cell images, else ``image``.
+    normalization : {"auto", "image", "background", "dataset"}
+        See `staining.normalize.Normalization`. ``auto``: ``dataset`` for single-cell images, whose
+        own brightness tells something; ``background`` where the background is bright; else
+        ``image``.
     symmetries : {"auto", "all", "none"}
         Mirrors and quarter turns in augmentation. ``auto`` looks at the images: those with
         oblique shading allow few; see `learning.augment.find_symmetries`.
@@ -102,7 +102,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _one_of("panel", self.panel, ("shared", "separate"))
         _one_of("network", self.network, ("compact", "unet", "paper"))
-        _one_of("normalization", self.normalization, ("auto", "image", "dataset"))
+        _one_of("normalization", self.normalization, ("auto", "image", "background", "dataset"))
         _one_of("symmetries", self.symmetries, ("auto", "all", "none"))
         _one_of("schedule", self.schedule, ("cosine", "linear-half"))
         for name in ("steps", "batch", "patch", "processes", "width", "depth", "validate_every"):

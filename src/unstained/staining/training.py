@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 import torch
 
@@ -29,14 +31,14 @@ from ..learning.networks import (
     build_network,
 )
 from .card import describe_training, write_card
-from .normalize import MarkerSpec, Statistics, normalize
+from .normalize import PER_IMAGE, MarkerSpec, Normalization, normalize
 from .panel import MODEL, Member, Panel, remove_training
 from .samples import (
     Scene,
     load_scenes,
     measure_markers,
     principal_components,
-    training_statistics,
+    training_normalization,
 )
 from .settings import TrainSettings
 from .task import StainingTask, largest_side
@@ -107,7 +109,7 @@ def train(
     groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
     panels = []
     for names in groups:
-        folder = out / "training" / _file_name("+".join(names))
+        folder = out / "training" / _folder_name(names)
         parent = None if init is None else Path(init)
         job = _Job(pairs, settings, names, folder, parent, resume)
         if not (resume and (folder / "member" / MODEL).exists()):
@@ -122,7 +124,7 @@ def train(
     panel = Panel(
         panel.markers,
         panel.members,
-        panel.statistics,
+        panel.normalization,
         panel.symmetries,
         panel.pixel_size_um,
         about,
@@ -227,7 +229,7 @@ def _train_member(job: _Job, report: Report) -> None:
     finished = Panel(
         markers,
         (Member(network, job.markers),),
-        panel.statistics,
+        panel.normalization,
         panel.symmetries,
         panel.pixel_size_um,
         about,
@@ -249,11 +251,11 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
             )
     parent = None if job.init is None else Panel.load(job.init)
     every_member = job.pairs.of_split("train").fields()
-    statistics = _statistics(settings, every_member) if parent is None else parent.statistics
+    fitted = _normalization(settings, every_member) if parent is None else parent.normalization
     cache = job.folder / "cache" / str(devices.rank())
-    scenes = load_scenes(fields["train"], job.markers, cache / "train", statistics=statistics)
+    scenes = load_scenes(fields["train"], job.markers, cache / "train", normalization=fitted)
     checks = load_scenes(
-        fields["validation"], job.markers, cache / "validation", statistics=statistics
+        fields["validation"], job.markers, cache / "validation", normalization=fitted
     )
     try:
         specs = measure_markers(scenes, job.markers)
@@ -265,20 +267,18 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     if parent is not None:
         specs, whole = _inherit(network, specs, parent, str(job.init))
     symmetries = _symmetries(settings, scenes)
-    varied = _augmentation(settings, symmetries, absolute=statistics is not None)
+    varied = _augmentation(settings, symmetries, absolute=fitted.way == "dataset")
     task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
     pixel_size = _pixel_size(every_member)
-    panel = Panel(specs, (Member(network, job.markers),), statistics, symmetries, pixel_size)
+    panel = Panel(specs, (Member(network, job.markers),), fitted, symmetries, pixel_size)
     return task, panel, whole
 
 
-def _statistics(settings: TrainSettings, fields: Sequence[Field]) -> Statistics | None:
-    """Of all training images together where `normalization` asks for it, else None."""
+def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normalization:
     way = settings.normalization
-    if way == "auto":
-        single_cells = all(bool(field.row.get("cell")) for field in fields)
-        way = "dataset" if single_cells else "image"
-    return training_statistics(fields) if way == "dataset" else None
+    if way == "auto" and all(bool(field.row.get("cell")) for field in fields):
+        way = "dataset"
+    return PER_IMAGE if way == "image" else training_normalization(way, fields)
 
 
 def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> Generator:
@@ -384,5 +384,7 @@ def _pixel_size(fields: Sequence[Field]) -> float | None:
     return float(min(sizes)) if sizes else None
 
 
-def _file_name(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "+-_" else "_" for c in text)[:60]
+def _folder_name(markers: Sequence[str]) -> str:
+    """``DAPI+MAP2``; different markers never share a folder, however long or odd their names."""
+    text = "+".join(quote(marker, safe=" ") for marker in markers)
+    return text if len(text) <= 80 else text[:60] + "-" + sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""Grey values are brought to a common scale that neither the lamp nor the cells change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unstained.errors import DataError
+from unstained.staining.normalize import Normalization, Statistics, fit_normalization, normalize
+
+
+def wells(light: float, *, cells: float, seed: int = 0) -> np.ndarray:
+    """(1, 64, 64): background `light` with 1 % noise; a share `cells` at half the light."""
+    rng = np.random.default_rng(seed)
+    plane = light * (1 + 0.01 * rng.standard_normal((64, 64)))
+    plane[: int(64 * cells)] *= 0.5
+    return plane[None]
+
+
+def brought(normalization: Normalization, planes: np.ndarray) -> np.ndarray:
+    return normalize(planes, normalization.of(lambda y, x: planes[:, y, x], planes.shape[-2:]))
+
+
+def test_background_normalization_knows_neither_lamp_nor_number_of_cells() -> None:
+    fitted = fit_normalization("auto", [wells(1000, cells=0.25), wells(3000, cells=0.25)])
+    assert fitted.way == "background"
+    few, many, bright = (
+        brought(fitted, wells(light, cells=share))
+        for light, share in ((1000, 0.1), (1000, 0.4), (9000, 0.1))
+    )
+    # a cell lies 0.5 of the light below it: over the training SD, 0.5 sqrt(0.25 * 0.75)
+    depth = -0.5 / (0.5 * np.sqrt(0.25 * 0.75))
+    for image, share in ((few, 0.1), (many, 0.4), (bright, 0.1)):
+        assert np.median(image[:, : int(64 * share)]) == pytest.approx(depth, rel=0.02)
+    # each image's own SD would make the cells of the fuller image flatter
+    own = [brought(Normalization(), wells(1000, cells=share))[:, :4].mean() for share in (0.1, 0.4)]
+    assert abs(own[0]) > 1.3 * abs(own[1])
+
+
+def test_a_dark_background_is_not_divided_by() -> None:
+    rng = np.random.default_rng(0)
+    dark = np.abs(rng.standard_normal((1, 64, 64)))
+    assert fit_normalization("auto", [dark]).way == "image"
+    black = wells(1000, cells=0.25)
+    black[:, 8:] = 0
+    fitted = fit_normalization("background", [wells(1000, cells=0.25)])
+    with pytest.raises(DataError, match=r"background of 0.*normalization=image"):
+        brought(fitted, black)
+
+
+def test_a_constant_image_is_refused_whatever_the_normalization() -> None:
+    flat = np.full((2, 64, 64), 7.0)
+    for way in ("image", "background", "dataset"):
+        fitted = Normalization(way, Statistics((1.0, 1.0), (0.1, 0.1)))
+        with pytest.raises(DataError, match="constant at 7"):
+            brought(fitted, flat)
