@@ -40,10 +40,12 @@ class Arm:
 
 ISL = (
     Arm("shared"),
-    Arm("shared-short", {"steps": 150}),
-    Arm("shared-short-1-plane", {"steps": 150}, one_plane=True),
-    Arm("separate-short", {"steps": 150, "panel": "separate"}),
-    Arm("separate-short-cgan", {"steps": 150, "panel": "separate", "adversarial": 0.05}),
+    Arm("ensemble", {"ensemble": 5}),
+    Arm("shared-100", {"steps": 100}),
+    Arm("shared-100-1-plane", {"steps": 100}, one_plane=True),
+    Arm("shared-100-cgan", {"steps": 100, "adversarial": 0.05}),
+    Arm("separate-100", {"steps": 100, "panel": "separate"}),
+    Arm("separate-100-cgan", {"steps": 100, "panel": "separate", "adversarial": 0.05}),
 )
 MLCP = (Arm("shared"),)
 
@@ -102,7 +104,7 @@ def _run(name: str, pairs: Pairs, settings: TrainSettings, out: Path) -> None:
     scored = score_with_panel(panel, pairs, split="test")
     line: dict[str, Any] = {
         "run": name,
-        "seconds": sum(m["seconds"] for m in panel.about.get("joined", panel.about["members"])),
+        "seconds": sum(m["seconds"] for m in panel.about["members"]),
         "steps": settings.steps,
         "scores": scored.summary(),
         "baselines": scored.baseline_summary(),

@@ -41,9 +41,9 @@ def test_isl_is_split_by_columns_with_a_guard_before_validation(data_set: DataSe
     for marker in pairs.markers:
         table = pairs.table[pairs.table["marker"] == marker]
         assert dict(zip(table["split"], table["region"], strict=True)) == {
-            "train": "0:1024,0:672",
-            "omit": "0:1024,672:704",
-            "validation": "0:1024,704:768",
+            "train": "0:1024,0:704",
+            "omit": "0:1024,704:720",
+            "validation": "0:1024,720:768",
             "test": "0:1024,768:1024",
         }
 

@@ -35,7 +35,7 @@ def _fresh(*names: str, planes: int = 1, dropout: float = 0.0) -> tuple:  # type
 def test_a_parent_of_the_same_markers_gives_heads_and_units_whatever_the_dropout() -> None:
     parent = _panel("A", "B")
     network, specs = _fresh("A", "B", dropout=0.3)
-    specs, whole = training._inherit(network, specs, parent, "parent")
+    specs, whole = training._inherit(network, specs, parent, 0, "parent")
     assert whole
     assert specs == parent.markers
     for name, weight in parent.members[0].network.state_dict().items():
@@ -46,7 +46,7 @@ def test_a_parent_of_other_markers_gives_all_but_its_heads_and_is_not_scored() -
     parent = _panel("A")
     network, specs = _fresh("B")
     heads = network.heads.weight.clone()
-    found, whole = training._inherit(network, specs, parent, "parent")
+    found, whole = training._inherit(network, specs, parent, 0, "parent")
     assert not whole
     assert found == specs
     assert torch.equal(network.heads.weight, heads)
@@ -57,7 +57,7 @@ def test_a_parent_of_other_markers_gives_all_but_its_heads_and_is_not_scored() -
 def test_a_parent_of_other_planes_is_refused() -> None:
     network, specs = _fresh("A", planes=3)
     with pytest.raises(ModelError, match=r"takes 1 label-free planes, the pairs have 3"):
-        training._inherit(network, specs, _panel("A"), "parent")
+        training._inherit(network, specs, _panel("A"), 0, "parent")
 
 
 def test_members_of_a_separate_panel_agree_though_no_image_has_both_markers(

@@ -99,6 +99,31 @@ def test_a_separate_panel_has_a_network_for_each_marker(
     assert panel.of_markers([pairs.markers[1]]).names == (pairs.markers[1],)
 
 
+def test_an_ensemble_predicts_the_mean_of_its_networks(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path / "model", replace(tiny, ensemble=3, steps=4))
+    panel = Panel.load(tmp_path / "model")
+    assert [m.markers for m in panel.members] == [pairs.markers] * 3
+    first, second = (panel.members[i].network.state_dict() for i in (0, 1))
+    assert any(not torch.equal(first[name], second[name]) for name in first)  # of other seeds
+    field = pairs.of_split("test").fields()[0].read_phase()[None]
+    alone = [replace(panel, members=(m,)).predict_stack(field) for m in panel.members]
+    together = panel.predict_stack(field)
+    um = panel.pixel_size_um
+    tiled = panel.predict(field[0], tile=64, precision="float32", pixel_size_um=um).planes()
+    for i, marker in enumerate(panel.names):
+        mean = np.mean([stains[marker] for stains in alone], axis=0)
+        np.testing.assert_allclose(together[marker], mean, rtol=1e-4)
+        np.testing.assert_allclose(tiled[i], mean[0], rtol=1e-3)
+    # its networks are the parents of another ensemble's, each of its own
+    again = train(pairs, tmp_path / "again", replace(tiny, ensemble=3, steps=1, learning_rate=1e-9),
+                  init=tmp_path / "model")  # fmt: skip
+    for child, parent in zip(again.members, panel.members, strict=True):
+        a, b = (n.network.state_dict()["heads.weight"] for n in (child, parent))
+        torch.testing.assert_close(a, b)
+
+
 def test_a_panel_learns_from_pairs_that_each_have_only_some_markers(
     pairs: Pairs, tiny: TrainSettings, tmp_path: Path
 ) -> None:

@@ -18,11 +18,11 @@ __all__ = ["standard_pairs"]
 
 FOLDS = 10
 
-# columns of the one field of `isl`; the 32 between train and validation are a guard band
+# columns of the one field of `isl`; the 16 between train and validation are a guard band
 _ISL_COLUMNS = {
-    "train": (0, 672),
-    "omit": (672, 704),
-    "validation": (704, 768),
+    "train": (0, 704),
+    "omit": (704, 720),
+    "validation": (720, 768),
     "test": (768, 1024),
 }
 _ISL_STAINS = {"DAPI": "dapi.png", "MAP2": "map2.png", "NFH": "nfh.png"}
@@ -49,7 +49,7 @@ _ROWS = 30  # cells in a column of the montage
 def standard_pairs(name: str) -> Pairs:
     """Pairs of a registered data set with its standard split; fetches the set where needed.
 
-    ``isl``: one field of 1024 x 1024, split by columns: train 0-671, validation 704-767, test
+    ``isl``: one field of 1024 x 1024, split by columns: train 0-703, validation 720-767, test
     768-1023, with a guard band between the first two. It shows that a method works on real
     images, not how far it generalizes.
 

@@ -5,10 +5,8 @@ very same warp is applied to the label-free planes and to the stains.
 
 Which mirrors and quarter turns are true to an image depends on its optics. In phase contrast
 all eight are. Under oblique shading (differential interference contrast, or a phase image
-with a direction) the grey value follows the derivative of the phase along one axis: turning
-such an image by 180 degrees gives what the turned object would have given *with its contrast
-inverted*. `Symmetry` therefore carries a sign, and `find_symmetries` looks at the images and
-tells which of the sixteen (eight motions, two signs) they allow.
+with a direction) the grey value follows the derivative of the phase along one axis, and few are:
+`find_symmetries` looks at the images and tells.
 """
 
 from __future__ import annotations
@@ -38,16 +36,11 @@ ReadWindow = Callable[[slice, slice], tuple[Floats, Floats]]
 
 
 class Symmetry(NamedTuple):
-    """A motion of the plane that an image's optics allow, and the sign that goes with it.
-
-    First transpose (if set), then flip axis Y, then axis X; `invert` multiplies the normalized
-    label-free planes by -1 (never the stains).
-    """
+    """A motion of the plane: first transpose (if set), then flip axis Y, then axis X."""
 
     transpose: bool = False
     flip_y: bool = False
     flip_x: bool = False
-    invert: bool = False
 
     def matrix(self) -> NDArray[np.float64]:
         """The 2 x 2 matrix that takes (x, y) of the moved image to (x, y) of the original."""
@@ -94,20 +87,18 @@ class Augmentation:
     symmetries: tuple[Symmetry, ...] = (IDENTITY,)
 
 
-def apply_symmetry(planes: Floats, symmetry: Symmetry, *, signed: bool) -> Floats:
-    """Move (..., Y, X) planes; with `signed`, the inversion is applied too."""
+def apply_symmetry(planes: Floats, symmetry: Symmetry) -> Floats:
+    """Move (..., Y, X) planes."""
     out = planes
     if symmetry.transpose:
         out = np.swapaxes(out, -1, -2)
     if symmetry.flip_y:
         out = out[..., ::-1, :]
-    if symmetry.flip_x:
-        out = out[..., ::-1]
-    return -out if signed and symmetry.invert else out
+    return out[..., ::-1] if symmetry.flip_x else out
 
 
 def undo_symmetry(planes: Floats, symmetry: Symmetry) -> Floats:
-    """Move (..., Y, X) planes back; signs are left alone (stains carry none)."""
+    """Move (..., Y, X) planes back."""
     out = planes
     if symmetry.flip_x:
         out = out[..., ::-1]
@@ -158,10 +149,7 @@ def crop_pair(
     high = np.minimum(np.ceil(center + reach).astype(int) + 2, end + 1)
     phase, stains = read(slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0])))
     affine = np.column_stack([linear, center - low - linear @ np.full(2, middle)])
-    warped = _warp(phase, affine, size)
-    if symmetry.invert:
-        np.negative(warped, out=warped)
-    return warped, _warp(stains, affine, size)
+    return _warp(phase, affine, size), _warp(stains, affine, size)
 
 
 def vary_intensity(phase: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
@@ -183,11 +171,8 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     where an image has no direction, large along the axis of oblique shading, where dark
     follows bright. Its chance part is measured from block to block (of single-cell images: from
     image to image). An image whose s stays within 1.5 times the chance part has no direction and
-    allows all eight motions. Otherwise a motion is allowed, perhaps with inverted contrast, where
-    s of the moved image differs from s by less than half its norm. Inversion is for images whose
-    grey values lie evenly about the background, as those of a derivative do (skewness within
-    0.7); not for darkfield, say, which is never darker than its background. There the half
-    turn with inverted contrast is always allowed, since s is odd.
+    allows all eight motions. Otherwise a motion is allowed where s of the moved image differs from
+    s by less than half its norm.
 
     Both limits are ours, set between blobs with and without simulated shading, cells in plain
     phase contrast (ratios 0.3 to 1.0) and neurons under oblique shading (2.0 to 2.7).
@@ -200,7 +185,7 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     Returns
     -------
     tuple of Symmetry
-        The identity first. A sign is given only where inversion is needed.
+        The identity first.
 
     References
     ----------
@@ -213,26 +198,11 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     chance = np.sqrt(np.mean(skews.var(axis=0, ddof=1)) / len(skews))
     if norm < 1.5 * chance:
         return ALL_MOTIONS
-    signs = (False, True) if max(_skewness(images)) < 0.7 else (False,)
-    found = []
-    for motion in ALL_MOTIONS:
-        moved = apply_symmetry(skew, motion, signed=False)
-        for invert in signs:
-            difference = (-moved if invert else moved) - skew
-            if np.sqrt(np.mean(difference**2)) < 0.5 * norm:
-                found.append(motion._replace(invert=invert))
-                break
-    return tuple(found)
-
-
-def _skewness(images: Sequence[Floats]) -> list[float]:
-    """Size of the skewness of the grey values of each plane, over all images."""
-    found = []
-    for plane in range(len(images[0])):
-        values = np.concatenate([image[plane].ravel() for image in images]).astype(np.float64)
-        values = np.clip(values - np.median(values), -6, 6)
-        found.append(abs(float(np.mean(values**3))) / float(np.mean(values**2)) ** 1.5)
-    return found
+    return tuple(
+        motion
+        for motion in ALL_MOTIONS
+        if np.sqrt(np.mean((apply_symmetry(skew, motion) - skew) ** 2)) < 0.5 * norm
+    )
 
 
 def _blocks(planes: Floats, n: int) -> Iterator[Floats]:

@@ -43,7 +43,7 @@ def describe_training(
         str(marker): {str(split): int(n) for split, n in rows["split"].value_counts().items()}
         for marker, rows in table.groupby("marker", sort=False)
     }
-    members = panel.about.get("joined", [dict(panel.about)])
+    members = panel.about["members"]
     scored = score_with_panel(
         panel, pairs, split="validation", options=PredictOptions(device=settings.device)
     )
@@ -126,7 +126,11 @@ def write_card(panel: Panel) -> str:
     about = panel.about
     size = "unknown" if panel.pixel_size_um is None else f"{panel.pixel_size_um:g} um"
     network = panel.members[0].network.spec
-    kind = "one network per marker" if len(panel.members) > 1 else "one network, a head per marker"
+    shared = len(panel.members[0].markers) > 1 or len(panel.names) == 1
+    kind = "one network, a head per marker" if shared else "one network per marker"
+    groups = len({member.markers for member in panel.members})
+    if len(panel.members) > groups:
+        kind += f", the mean of {len(panel.members) // groups} each"
     lines = [
         f"# {', '.join(panel.names)} from {panel.planes} label-free planes",
         "",

@@ -1,4 +1,4 @@
-"""The virtual-staining model: named markers, one network for all or one for each."""
+"""The virtual-staining model: named markers, and the networks that predict them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,13 @@ class Panel:
     """Markers that can be predicted from label-free planes.
 
     A shared panel has one member with a head per marker; a separate one has a member per
-    marker. Both are used in the same way.
+    marker; an ensemble has several members for a marker, whose mean is the prediction. All are
+    used in the same way.
 
     Attributes
     ----------
     markers : tuple of MarkerSpec
-        In the order of the members' outputs.
+        In the order in which the members' outputs name them.
     members : tuple of Member
     normalization : Normalization
         Brings label-free planes to a common scale.
@@ -68,11 +69,11 @@ class Panel:
 
     def __post_init__(self) -> None:
         names = [m.name for m in self.markers]
-        produced = [name for member in self.members for name in member.markers]
-        if names != produced or len(set(names)) != len(names):
+        produced = list(dict.fromkeys(name for m in self.members for name in m.markers))
+        if names != produced:
             raise ModelError(
                 f"markers {names} do not match the networks' outputs {produced}",
-                "each marker must be predicted once",
+                "name each marker once, in the order of the outputs",
             )
         if len({m.network.spec.planes for m in self.members}) != 1:
             raise ModelError(
@@ -114,9 +115,20 @@ class Panel:
         """
         every = [self._of_array(p) for p in planes]
         ready = np.stack([self.normalize(p, s) for p, s in zip(planes, every, strict=True)])
-        outputs = np.concatenate([apply_whole(m.network, ready) for m in self.members], axis=1)
+        outputs = self.combined([apply_whole(m.network, ready) for m in self.members], axis=1)
         stains = self.offset[:, None, None] + self.scale[:, None, None] * outputs  # (N, M, Y, X)
         return {name: stains[:, i] for i, name in enumerate(self.names)}
+
+    def combined(self, outputs: Sequence[Floats], *, axis: int) -> Floats:
+        """Outputs of the members, their markers along `axis`, to the mean for each marker."""
+        stacked = np.concatenate(outputs, axis=axis)
+        produced = [name for member in self.members for name in member.markers]
+        if len(produced) == len(self.names):
+            return stacked
+        weights = np.array([[n == name for n in produced] for name in self.names], np.float32)
+        weights /= weights.sum(axis=1, keepdims=True)
+        mean: Floats = np.moveaxis(np.tensordot(weights, stacked, (1, axis)), 0, axis)
+        return mean
 
     def _of_array(self, planes: Array) -> Statistics:
         return self.input_statistics(lambda y, x: planes[:, y, x], planes.shape[-2:])
@@ -152,6 +164,12 @@ class Panel:
             They share a marker, or differ in planes, normalization or pixel size.
         """
         first = panels[0]
+        names = [name for panel in panels for name in panel.names]
+        if len(set(names)) < len(names):
+            raise ModelError(
+                f"two models predict {', '.join(sorted({n for n in names if names.count(n) > 1}))}",
+                "predict with one of them at a time",
+            )
         for other in panels[1:]:
             ours, theirs = ((panel.normalization, panel.pixel_size_um) for panel in (first, other))
             if ours != theirs:

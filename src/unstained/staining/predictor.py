@@ -267,13 +267,10 @@ class Predictor:
     def _networks(self, batch: Array) -> Array:
         """(1, P, Y, X) normalized planes to (M, Y, X) normalized stains of all members."""
         stains = np.zeros((len(self.panel.markers), *batch.shape[-2:]), np.float32)
-        names = [marker.name for marker in self.panel.markers]
         for symmetry in self._symmetries:
-            moved = np.ascontiguousarray(apply_symmetry(batch, symmetry, signed=True))
-            for engine, member in zip(self._engines, self.panel.members, strict=True):
-                back = undo_symmetry(engine(moved)[0], symmetry)
-                for k, name in enumerate(member.markers):
-                    stains[names.index(name)] += back[k]
+            moved = np.ascontiguousarray(apply_symmetry(batch, symmetry))
+            outputs = [engine(moved)[0] for engine in self._engines]
+            stains += undo_symmetry(self.panel.combined(outputs, axis=0), symmetry)
         stains /= len(self._symmetries)
         return stains
 

@@ -159,6 +159,9 @@ def training_normalization(way: str, fields: Sequence[Field]) -> Normalization:
     pixels = sum(int(np.prod(field.shape)) for field in chosen)
     step = math.ceil(math.sqrt(max(1.0, pixels / _POOLED)))
     images = [field.read_phase()[:, ::step, ::step].copy() for field in chosen]
+    if way != "dataset":
+        for field, image in zip(chosen, images, strict=True):
+            _own(image, field, PER_IMAGE)  # refuses a constant plane by name
     return fit_normalization(way, images)
 
 

@@ -19,6 +19,9 @@ class TrainSettings:
     ----------
     panel : {"shared", "separate"}
         One network with a head per marker, or one network per marker as in the paper.
+    ensemble : int
+        Networks of different seeds for each network above; their mean is predicted. Errors that
+        they do not share average out; training and prediction take so many times as long.
     network : {"compact", "unet", "paper"}
         See `learning.networks.NetworkSpec`, also for `width`, `depth`, `dropout`. The depth of
         ``compact`` and ``unet`` is lowered where images are smaller than four total strides.
@@ -48,7 +51,8 @@ class TrainSettings:
     discriminator_rate : float
         The discriminator's learning rate as a share of the generator's; below 1.
     steps, batch, patch : int
-        Steps; patches a step; side of a patch in pixels. Of smaller images, single cells say,
+        Steps (0: as many as show the training pixels 36 times over, between 200 and 1000);
+        patches a step; side of a patch in pixels. Of smaller images, single cells say,
         a step takes as many more as have the same number of pixels.
     warmup_steps, schedule, ema, validate_every
         See `learning.loop.LoopSettings`. The warm-up takes at most a quarter of the steps.
@@ -63,6 +67,7 @@ class TrainSettings:
     """
 
     panel: str = "shared"
+    ensemble: int = 1
     network: str = "compact"
     width: int = 32
     depth: int = 4
@@ -73,10 +78,10 @@ class TrainSettings:
     rotation_deg: float = 20.0
     scale: float = 0.2
     warped: float = 0.5
-    contrast: float = 0.15
-    brightness: float = 0.1
-    noise: float = 0.1
-    focus_shift: int = 2
+    contrast: float = 0.05
+    brightness: float = 0.03
+    noise: float = 0.0
+    focus_shift: int = 0
     l1: float = 0.3
     mse: float = 0.0
     correlation: float = 1.0
@@ -87,13 +92,13 @@ class TrainSettings:
     beta1: float = 0.9
     beta2: float = 0.99
     discriminator_rate: float = 0.5
-    steps: int = 450
+    steps: int = 0
     batch: int = 8
     patch: int = 128
     warmup_steps: int = 50
     schedule: str = "cosine"
     ema: float = 0.99
-    validate_every: int = 50
+    validate_every: int = 25
     precision: str = "auto"
     device: str = "auto"
     processes: int = 1
@@ -105,9 +110,19 @@ class TrainSettings:
         _one_of("normalization", self.normalization, ("auto", "image", "background", "dataset"))
         _one_of("symmetries", self.symmetries, ("auto", "all", "none"))
         _one_of("schedule", self.schedule, ("cosine", "linear-half"))
-        for name in ("steps", "batch", "patch", "processes", "width", "depth", "validate_every"):
+        for name in (
+            "ensemble",
+            "batch",
+            "patch",
+            "processes",
+            "width",
+            "depth",
+            "validate_every",
+        ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
+        if self.steps < 0:
+            raise InputError(f"steps is {self.steps}", "give 0 for as many as needed, or more")
         if self.l1 + self.mse + self.correlation <= 0:
             raise InputError("no pixel term of the loss has a weight", "set l1, mse or correlation")
         if not 0 < self.discriminator_rate < 1:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ..images.tiles import round_up
@@ -117,35 +115,6 @@ class StainingTask:
 
         A marker without validation pairs is NaN and has no part in the average.
         """
-        moments = self._moments(network)
-        r = moments_correlation(moments)
-        named = {f"r_s {m.name}": float(v) for m, v in zip(self.markers, r, strict=True)}
-        shown = moments[:, 0] > 0
-        # a constant prediction, as at the start of a training, explains nothing
-        return {"r_s": float(np.nan_to_num(r[shown]).mean()), **named}
-
-    def calibrated(self, network: nn.Module) -> tuple[MarkerSpec, ...]:
-        """The markers with their units fitted: least squares of measured on predicted stains.
-
-        Correlation is blind to scale, and a network trained on it predicts amounts that are right
-        but for a factor. The line through all validation pixels brings them to the stain's
-        units. A marker without validation pairs, or whose prediction does not rise with the
-        stain, keeps its units.
-        """
-        n, sx, sy, sxx, _, sxy = self._moments(network).T  # x predicted, y measured
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = (n * sxy - sx * sy) / (n * sxx - sx**2)  # of the stain, on the output
-            intercept = (sy - slope * sx) / n
-        fitted = np.isfinite(intercept) & (slope > 0)
-        return tuple(
-            replace(m, offset=float(m.offset + intercept[i]), scale=float(slope[i]))
-            if fitted[i]
-            else m
-            for i, m in enumerate(self.markers)
-        )
-
-    def _moments(self, network: nn.Module) -> NDArray[np.float64]:
-        """(M, 6) moments of outputs and measured stains above `offset`, validation pixels."""
         moments = np.zeros((len(self.markers), 6))
         for scene, rows, columns in _thinned(_parts(self.checks)):
             planes = normalize(scene.planes[:, rows, columns], scene.statistics)
@@ -153,7 +122,11 @@ class StainingTask:
             for i in np.flatnonzero(scene.present):
                 stain = scene.stains[i, rows, columns].astype(np.float64) - self.markers[i].offset
                 moments[i] += correlation_moments(predicted[i], stain)
-        return moments
+        r = moments_correlation(moments)
+        named = {f"r_s {m.name}": float(v) for m, v in zip(self.markers, r, strict=True)}
+        shown = moments[:, 0] > 0
+        # a constant prediction, as at the start of a training, explains nothing
+        return {"r_s": float(np.nan_to_num(r[shown]).mean()), **named}
 
 
 def _trained(module: nn.Module, settings: TrainSettings, rate: float) -> Trained:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -30,9 +31,11 @@ from ..learning.networks import (
     UNet,
     build_network,
 )
+from .calibrate import calibrated
 from .card import describe_training, write_card
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, normalize
 from .panel import MODEL, Member, Panel, remove_training
+from .predictor import PredictOptions
 from .samples import (
     Scene,
     load_scenes,
@@ -47,6 +50,11 @@ __all__ = ["Report", "train"]
 
 Report = Callable[[str, Progress], None]
 
+# Of a training without a number of steps. Measured on `isl` (0.7 megapixels) and `mlcp` (4.9):
+# validation scores rise no further; see docs/results.md.
+_TIMES_OVER = 36
+_FEWEST_STEPS, _MOST_STEPS = 200, 1000
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -58,9 +66,15 @@ class _Job:
     pairs: Pairs
     settings: TrainSettings
     markers: tuple[str, ...]
+    number: int
     folder: Path
     init: Path | None
     resume: bool
+
+    @property
+    def own_settings(self) -> TrainSettings:
+        """With a seed of its own for each network of an ensemble."""
+        return replace(self.settings, seed=self.settings.seed + 1000 * self.number)
 
 
 def _say_nothing(name: str, progress: Progress) -> None:
@@ -107,31 +121,36 @@ def train(
     _begin(out, pairs, settings, init, resume)
     markers = pairs.markers
     groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
-    panels = []
+    trained = []
     for names in groups:
-        folder = out / "training" / _folder_name(names)
-        parent = None if init is None else Path(init)
-        job = _Job(pairs, settings, names, folder, parent, resume)
-        if not (resume and (folder / "member" / MODEL).exists()):
-            try:
-                devices.launch(_train_member, settings.processes, job, report)
-            except UnstainedError:
-                _forget_if_unbegun(out)
-                raise
-        panels.append(Panel.load(folder / "member"))
-    panel = Panel.join(panels)
-    about = describe_training(panel, pairs, settings, init)
-    panel = Panel(
-        panel.markers,
-        panel.members,
-        panel.normalization,
-        panel.symmetries,
-        panel.pixel_size_um,
-        about,
-    )
+        for number in range(settings.ensemble):
+            folder = out / "training" / _folder_name(names, number)
+            parent = None if init is None else Path(init)
+            job = _Job(pairs, settings, names, number, folder, parent, resume)
+            if not (resume and (folder / "member" / MODEL).exists()):
+                try:
+                    devices.launch(_train_member, settings.processes, job, report)
+                except UnstainedError:
+                    _forget_if_unbegun(out)
+                    raise
+            trained.append(Panel.load(folder / "member"))
+    panel = calibrated(_panel(trained), pairs, PredictOptions(device=settings.device))
+    panel = replace(panel, about=describe_training(panel, pairs, settings, init))
     panel.write_into(out, card=write_card(panel))
     remove_training(out / "training")
     return panel
+
+
+def _panel(trained: Sequence[Panel]) -> Panel:
+    """One panel of all that was trained, in order; an ensemble's have their markers in common."""
+    first = trained[0]
+    specs = {marker.name: marker for panel in trained for marker in panel.markers}
+    return replace(
+        first,
+        markers=tuple(specs.values()),
+        members=tuple(member for panel in trained for member in panel.members),
+        about={"members": [dict(panel.about) for panel in trained]},
+    )
 
 
 def _begin(
@@ -184,12 +203,15 @@ def _forget_if_unbegun(out: Path) -> None:
 def _train_member(job: _Job, report: Report) -> None:
     """Train one network; the first process leaves it as a model in ``member/``."""
     tune_allocator()
-    settings = job.settings
+    settings = job.own_settings
     device = devices.choose_device(settings.device)
     if device.type == "cuda" and settings.processes > 1:
         device = devices.choose_device(f"cuda:{devices.rank()}")
     task, panel, whole = _prepare(job, device)
+    settings = task.settings
     name = ", ".join(job.markers)
+    if settings.ensemble > 1:
+        name += f" ({job.number + 1} of {settings.ensemble})"
 
     def tell(progress: Progress) -> None:
         if devices.rank() == 0:
@@ -215,9 +237,8 @@ def _train_member(job: _Job, report: Report) -> None:
     kept = "trained"
     if parent_score is not None and parent_score >= outcome.score:
         kept = "parent: training did not make it better"
-    load_weights(task.network, weights, job.folder / "best.safetensors")
-    markers = task.calibrated(task.network.eval())
     network = task.network.cpu()
+    load_weights(network, weights, job.folder / "best.safetensors")
     about = {
         "best_step": outcome.step,
         "validation_r_s": outcome.score,
@@ -227,8 +248,8 @@ def _train_member(job: _Job, report: Report) -> None:
         "steps": settings.steps,
     }
     finished = Panel(
-        markers,
-        (Member(network, job.markers),),
+        panel.markers,
+        (Member(network.eval(), job.markers),),
         panel.normalization,
         panel.symmetries,
         panel.pixel_size_um,
@@ -239,7 +260,7 @@ def _train_member(job: _Job, report: Report) -> None:
 
 def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool]:
     """Read the data and build the networks, and tell whether the parent's was taken over whole."""
-    settings = job.settings
+    settings = job.own_settings
     own = job.pairs.of_markers(job.markers)
     fields = {split: own.of_split(split).fields() for split in ("train", "validation")}
     for split, found in fields.items():
@@ -262,10 +283,11 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     except DataError as error:
         file = error.file or job.pairs.name
         raise DataError(error.reason, error.remedy, file=file) from error
+    settings = replace(settings, steps=settings.steps or _enough_steps(settings, scenes))
     network = _network(settings, scenes, len(specs))
     whole = False
     if parent is not None:
-        specs, whole = _inherit(network, specs, parent, str(job.init))
+        specs, whole = _inherit(network, specs, parent, job.number, str(job.init))
     symmetries = _symmetries(settings, scenes)
     varied = _augmentation(settings, symmetries, absolute=fitted.way == "dataset")
     task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
@@ -279,6 +301,13 @@ def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normaliz
     if way == "auto" and all(bool(field.row.get("cell")) for field in fields):
         way = "dataset"
     return PER_IMAGE if way == "image" else training_normalization(way, fields)
+
+
+def _enough_steps(settings: TrainSettings, scenes: Sequence[Scene]) -> int:
+    """To see the training pixels some 36 times over; validation picks what came before too much."""
+    pixels = sum(math.prod(scene.shape_yx) for scene in scenes)
+    needed = math.ceil(_TIMES_OVER * pixels / (settings.batch * settings.patch**2))
+    return min(max(needed, _FEWEST_STEPS), _MOST_STEPS)
 
 
 def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> Generator:
@@ -305,7 +334,7 @@ def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> 
 
 
 def _inherit(
-    network: Generator, specs: tuple[MarkerSpec, ...], parent: Panel, where: str
+    network: Generator, specs: tuple[MarkerSpec, ...], parent: Panel, number: int, where: str
 ) -> tuple[tuple[MarkerSpec, ...], bool]:
     """Take over the parent's weights; tell the markers' units and whether it was all of them.
 
@@ -320,10 +349,10 @@ def _inherit(
             "list the same planes in the same order",
             file=where,
         )
-    # the one of the same markers, else the one that shares most
-    nearest = max(
-        parent.members, key=lambda m: (m.markers == names, len(set(m.markers) & set(names)))
-    )
+    # those of the same markers, else those that share most; of an ensemble's, each its own
+    kin = [(m.markers == names, len(set(m.markers) & set(names))) for m in parent.members]
+    best = [m for m, near in zip(parent.members, kin, strict=True) if near == max(kin)]
+    nearest = best[number % len(best)]
     same = nearest.markers == names
     own = network.state_dict()
     fitting = {
@@ -384,7 +413,12 @@ def _pixel_size(fields: Sequence[Field]) -> float | None:
     return float(min(sizes)) if sizes else None
 
 
-def _folder_name(markers: Sequence[str]) -> str:
-    """``DAPI+MAP2``; different markers never share a folder, however long or odd their names."""
-    text = "+".join(quote(marker, safe=" ") for marker in markers)
-    return text if len(text) <= 80 else text[:60] + "-" + sha256(text.encode()).hexdigest()[:12]
+def _folder_name(markers: Sequence[str], number: int) -> str:
+    """``DAPI+MAP2``; different markers never share a folder, however long or odd their names.
+
+    The second network of an ensemble has ``DAPI+MAP2 2``, and so on.
+    """
+    text = "+".join(quote(marker) for marker in markers)
+    if len(text) > 80:
+        text = text[:60] + "-" + sha256(text.encode()).hexdigest()[:12]
+    return text if number == 0 else f"{text} {number + 1}"
