@@ -47,7 +47,7 @@ ISL = (
     Arm("separate-100", {"steps": 100, "panel": "separate"}),
     Arm("separate-100-cgan", {"steps": 100, "panel": "separate", "adversarial": 0.05}),
 )
-MLCP = (Arm("shared"),)
+MLCP = (Arm("shared"), Arm("ensemble", {"ensemble": 3}))
 
 
 def main() -> None:
@@ -110,7 +110,7 @@ def _run(name: str, pairs: Pairs, settings: TrainSettings, out: Path) -> None:
         "baselines": scored.baseline_summary(),
         "machine": platform.processor() or platform.machine(),
     }
-    if len(panel.symmetries) > 1 and "cell_r" not in next(iter(line["scores"].values())):
+    if len(panel.symmetries) > 1:
         options = PredictOptions(tta=True)
         averaged = score_with_panel(panel, pairs, split="test", options=options)
         line["scores_averaged"] = averaged.summary()
@@ -144,6 +144,9 @@ def table(out: Path) -> str:
         if "scores_averaged" in line:
             averaged = [e["r_s"]["mean"] for e in line["scores_averaged"].values()]
             row["r_s mean, symmetries averaged"] = f"{np.mean(averaged):.3f}"
+            for marker, entry in line["scores_averaged"].items():
+                if "cell_r" in entry:
+                    row[f"cell_r {marker}, averaged"] = f"{entry['cell_r']['mean']:.3f}"
         rows.append(row)
     columns = list(dict.fromkeys(c for row in rows for c in row))
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

@@ -198,6 +198,15 @@ def test_averaging_over_symmetries_commutes_with_them() -> None:
     assert np.abs(upright - plain).max() > 0.1
 
 
+def test_a_stack_is_averaged_over_the_symmetries_as_an_image_is() -> None:
+    model, planes = panel(), picture(48, 64)
+    alone = predict(model, planes, PredictOptions(tta=True, precision="float32")).planes()
+    stacked = model.predict_stack(planes[None], tta=True)
+    for i, name in enumerate(model.names):
+        np.testing.assert_allclose(stacked[name][0], alone[i], atol=1e-2)
+    assert np.abs(stacked["CD90"] - model.predict_stack(planes[None])["CD90"]).max() > 0.1
+
+
 def test_only_the_symmetries_of_the_training_images_are_used() -> None:
     told: list[str] = []
     model = panel(symmetries=(IDENTITY,))

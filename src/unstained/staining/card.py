@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,8 @@ def score_with_panel(
         predict,
         pairs,
         split=split,
-        # a stack is predicted as it is, without symmetries and resampling
-        predict_batch=None if predictor.options.tta or sizes else panel.predict_stack,
+        # a stack is predicted on its own pixels
+        predict_batch=None if sizes else partial(panel.predict_stack, tta=predictor.options.tta),
         settings=settings,
         progress=progress,
     )

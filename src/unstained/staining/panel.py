@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import FileError, InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path
-from ..learning.augment import IDENTITY, Symmetry
+from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
@@ -108,14 +108,21 @@ class Panel:
         """(..., P, Y, X) grey values to what the networks take."""
         return normalize(planes, statistics)
 
-    def predict_stack(self, planes: Array) -> dict[str, Floats]:
+    def predict_stack(self, planes: Array, *, tta: bool = False) -> dict[str, Floats]:
         """Predict equal-shaped images whole: (N, P, Y, X) grey values to {marker: (N, Y, X)}.
 
-        For single-cell images and crops; `predict` takes images of any size tile by tile.
+        For single-cell images and crops; `predict` takes images of any size tile by tile. With
+        `tta`, the mean over `symmetries`.
         """
         every = [self._of_array(p) for p in planes]
         ready = np.stack([self.normalize(p, s) for p, s in zip(planes, every, strict=True)])
-        outputs = self.combined([apply_whole(m.network, ready) for m in self.members], axis=1)
+        outputs = np.zeros((len(ready), len(self.names), *ready.shape[-2:]), np.float32)
+        motions = self.symmetries if tta else (IDENTITY,)
+        for motion in motions:
+            moved = np.ascontiguousarray(apply_symmetry(ready, motion))
+            found = [apply_whole(member.network, moved) for member in self.members]
+            outputs += undo_symmetry(self.combined(found, axis=1), motion)
+        outputs /= len(motions)
         stains = self.offset[:, None, None] + self.scale[:, None, None] * outputs  # (N, M, Y, X)
         return {name: stains[:, i] for i, name in enumerate(self.names)}
 

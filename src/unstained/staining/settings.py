@@ -78,7 +78,7 @@ class TrainSettings:
     rotation_deg: float = 20.0
     scale: float = 0.2
     warped: float = 0.5
-    contrast: float = 0.05
+    contrast: float = 0.2
     brightness: float = 0.03
     noise: float = 0.0
     focus_shift: int = 0
@@ -98,7 +98,7 @@ class TrainSettings:
     warmup_steps: int = 50
     schedule: str = "cosine"
     ema: float = 0.99
-    validate_every: int = 25
+    validate_every: int = 50
     precision: str = "auto"
     device: str = "auto"
     processes: int = 1
