@@ -44,6 +44,7 @@ ISL = (
     Arm("shared-100", {"steps": 100}),
     Arm("shared-100-1-plane", {"steps": 100}, one_plane=True),
     Arm("shared-100-cgan", {"steps": 100, "adversarial": 0.05}),
+    Arm("unet-100", {"steps": 100, "network": "unet"}),
     Arm("separate-100", {"steps": 100, "panel": "separate"}),
     Arm("separate-100-cgan", {"steps": 100, "panel": "separate", "adversarial": 0.05}),
 )

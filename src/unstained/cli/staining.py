@@ -30,6 +30,10 @@ _MANIFEST = (
 )
 Manifest = Annotated[str, typer.Argument(metavar="MANIFEST", help=_MANIFEST)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+EngineName = Annotated[
+    str, typer.Option(help="auto, torch, onnxruntime, openvino, openvino-int8 ...")
+]
+Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")]
 
 
 @app.command()
@@ -96,10 +100,8 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
     device: Device = "auto",
-    engine: Annotated[
-        str, typer.Option(help="auto, torch, onnxruntime, openvino, openvino-int8 ...")
-    ] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")] = "auto",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
     tile: Annotated[int | None, typer.Option(metavar="PX", help="Side of a tile.")] = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over the optics' symmetries.")
@@ -160,6 +162,8 @@ def score(
         bool, typer.Option("--record", help="Note the scores on the model's card.")
     ] = False,
     device: Device = "auto",
+    engine: EngineName = "auto",
+    precision: Precision = "auto",
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over the optics' symmetries.")
     ] = False,
@@ -178,7 +182,11 @@ def score(
     for name, model in zip(names, models, strict=True):
         panel = Panel.load(model)
         tables[name] = table = _scored(
-            panel, pairs, split, ksize, PredictOptions(device=device, tta=tta)
+            panel,
+            pairs,
+            split,
+            ksize,
+            PredictOptions(device=device, engine=engine, precision=precision, tta=tta),
         )
         if record:
             from ..staining.card import record_scores
