@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from unstained import datasets
+from unstained.images.fields import Region
 from unstained.errors import InputError
 
 DataSets = Callable[[str], Path]
@@ -34,18 +35,21 @@ def test_a_bundle_holds_every_file_of_the_registry(data_set: DataSets, name: str
     assert found == {file.path for file in datasets.info(name).files}
 
 
-def test_isl_is_split_by_columns_with_a_guard_before_validation(data_set: DataSets) -> None:
+def test_isl_tests_on_its_last_columns_and_guards_its_validation(data_set: DataSets) -> None:
     data_set("isl")
     pairs = datasets.standard_pairs("isl")
     assert pairs.markers == ("DAPI", "MAP2", "NFH")
-    for marker in pairs.markers:
-        table = pairs.table[pairs.table["marker"] == marker]
-        assert dict(zip(table["split"], table["region"], strict=True)) == {
-            "train": "0:1024,0:704",
-            "omit": "0:1024,704:720",
-            "validation": "0:1024,720:768",
-            "test": "0:1024,768:1024",
-        }
+    regions: dict[str, list[Region]] = {}
+    seen = np.zeros((1024, 1024), int)
+    for field in pairs.fields():
+        assert field.region is not None
+        assert set(field.stains) == set(pairs.markers)
+        regions.setdefault(field.split, []).append(field.region)
+        seen[field.region.slices] += 1
+    assert (seen == 1).all()  # every pixel belongs to one part
+    assert [str(region) for region in regions["test"]] == ["0:1024,768:1024"]
+    (checked,) = regions["validation"]
+    assert all(region.distance(checked) >= 16 for region in regions["train"])
 
 
 def test_isl_reads_13_planes_in_the_order_of_focus(data_set: DataSets) -> None:

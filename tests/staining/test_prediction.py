@@ -257,6 +257,18 @@ def test_pairs_of_another_pixel_size_are_resampled_when_scored(tmp_path: Path) -
     assert r_s(0.5) < 0.99
 
 
+def test_a_region_is_predicted_with_what_surrounds_it(tmp_path: Path) -> None:
+    # the "stain" is the prediction of the whole image: a region scores 1 where it sees around
+    model, planes = panel([RED]), picture(160, 160)
+    np.save(tmp_path / "phase.npy", planes[0])
+    np.save(tmp_path / "stain.npy", predict(model, planes).planes()[0])
+    files = {name: str(tmp_path / f"{name}.npy") for name in ("phase", "stain")}
+    row = {**files, "marker": "CD90", "group": "a", "split": "test", "region": "48:112,40:100"}
+    scored = score_with_panel(model, Pairs(pd.DataFrame([row])), split="test")
+    assert scored.pairs["r_s"][0] > 0.9999
+    assert scored.pairs["n"][0] == 64 * 60
+
+
 def test_resampled_tiles_are_the_resampled_whole() -> None:
     model = panel(pixel_size_um=0.5)
     for size in (0.8, 0.3):

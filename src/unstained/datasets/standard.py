@@ -18,13 +18,16 @@ __all__ = ["standard_pairs"]
 
 FOLDS = 10
 
-# columns of the one field of `isl`; the 16 between train and validation are a guard band
-_ISL_COLUMNS = {
-    "train": (0, 704),
-    "omit": (704, 720),
-    "validation": (720, 768),
-    "test": (768, 1024),
-}
+# regions of the one field of `isl`: columns 768 on are the test part; a block among the others
+# is for validation, with a guard band of 16 px around it
+_ISL_REGIONS = (
+    ("train", "0:1024,0:592"),
+    ("train", "0:688,592:768"),
+    ("omit", "688:704,592:768"),
+    ("omit", "704:1024,592:608"),
+    ("validation", "704:1024,608:768"),
+    ("test", "0:1024,768:1024"),
+)
 _ISL_STAINS = {"DAPI": "dapi.png", "MAP2": "map2.png", "NFH": "nfh.png"}
 
 # Cells in the montages of `mlcp`. A montage that is not full ends in copies of one tile, the
@@ -49,9 +52,9 @@ _ROWS = 30  # cells in a column of the montage
 def standard_pairs(name: str) -> Pairs:
     """Pairs of a registered data set with its standard split; fetches the set where needed.
 
-    ``isl``: one field of 1024 x 1024, split by columns: train 0-703, validation 720-767, test
-    768-1023, with a guard band between the first two. It shows that a method works on real
-    images, not how far it generalizes.
+    ``isl``: one field of 1024 x 1024. Columns 768 to 1023 are the test part; of the others a block
+    of 320 x 160 px is for validation, and all but a guard band around it for training. It shows
+    that a method works on real images, not how far it generalizes.
 
     ``mlcp``: one row per cell (column `cell`; region of 40 x 40 px in a montage filled down the
     columns), 3416 in experiment_1 and 4499 in experiment_2. Column `fold` has "0" ... "9" in
@@ -83,9 +86,9 @@ def _isl(folder: Path) -> list[dict[str, str]]:
             "marker": marker,
             "group": "isl",
             "split": split,
-            "region": f"0:1024,{start}:{stop}",
+            "region": region,
         }
-        for split, (start, stop) in _ISL_COLUMNS.items()
+        for split, region in _ISL_REGIONS
         for marker, stain in _ISL_STAINS.items()
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -123,6 +123,25 @@ class Field:
         if given is not None and np.isfinite(given):
             return float(given)
         return open_image(split_paths(self.phase)[0]).pixel_size_um
+
+    def with_context(self, context_px: int) -> tuple[Field, tuple[slice, slice]]:
+        """The field with so many more pixels on each side, and where it lies in that.
+
+        As far as its image reaches: for predictions, which need what surrounds a pixel. A
+        single-cell image has nothing of its own around it and stays as it is.
+        """
+        if self.region is None or self.row.get("cell"):
+            return self, (slice(None), slice(None))
+        height, width = full_shape(split_paths(self.phase)[0])
+        y0, y1, x0, x1 = self.region
+        wide = Region(
+            max(0, y0 - context_px),
+            min(height, y1 + context_px),
+            max(0, x0 - context_px),
+            min(width, x1 + context_px),
+        )
+        inside = slice(y0 - wide.y0, y1 - wide.y0), slice(x0 - wide.x0, x1 - wide.x0)
+        return replace(self, region=wide), inside
 
     def read_phase(self) -> Array:
         """All label-free planes as (P, Y, X): channels by z of each file, in the given order.

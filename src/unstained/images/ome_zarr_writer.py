@@ -24,8 +24,8 @@ __all__ = ["OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"]
 
 Version = Literal["0.4", "0.5"]
 
-_SHARD_CHUNKS = 8
-"""Chunks along each side of a shard: 8 x 512 = 4096 px."""
+_SHARD_CHUNKS = 4
+"""Chunks along each side of a shard, which is held in memory thrice: 4 x 512 = 2048 px."""
 
 _STAGING = "staging"
 
@@ -200,7 +200,7 @@ def create_ome_zarr(
 
     When the block of code ends, the coarser levels are computed (block means, one block at a
     time) and the folder gets its final name; if it raises, nothing remains. Where planes are
-    larger than a shard (8 x 8 chunks), blocks are first collected beside and then packed.
+    larger than a shard (4 x 4 chunks), blocks are first collected beside and then packed.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..images.image import as_image
 from ..statistics import correlation_moments
+from .predict_plan import halo_of
 from .predictor import PredictOptions, Predictor
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ def calibrated(panel: Panel, pairs: Pairs, options: PredictOptions | None = None
     predictor = Predictor(panel, options, notify=lambda text: None)
     moments = np.zeros((len(panel.names), 6))
     for field in _thinned(pairs.of_split("validation").fields()):
-        image = as_image(field.read_phase(), "CYX", pixel_size_um=panel.pixel_size_um)
-        stains = predictor(image).planes()  # (M, Y, X)
+        wide, (y, x) = field.with_context(halo_of(panel))
+        image = as_image(wide.read_phase(), "CYX", pixel_size_um=panel.pixel_size_um)
+        stains = predictor(image).planes()[:, y, x]  # (M, Y, X)
         for i, marker in enumerate(panel.markers):
             if marker.name in field.stains:
                 # above the background: sums of squares lose no digits to a large offset

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..images.image import Array, as_image
+from .predict_plan import halo_of
 from .prediction import PredictOptions, Predictor
 from .score import score_panel
 from .verdict import verdicts
@@ -99,6 +100,7 @@ def score_with_panel(
         split=split,
         # a stack is predicted on its own pixels
         predict_batch=None if sizes else partial(panel.predict_stack, tta=predictor.options.tta),
+        context_px=halo_of(panel),
         settings=settings,
         progress=progress,
     )

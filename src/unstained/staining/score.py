@@ -35,12 +35,13 @@ def score_panel(
     *,
     split: str = "test",
     predict_batch: PredictBatch | None = None,
+    context_px: int = 0,
     settings: ScoreSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
     """Score predictions of all pairs of one split.
 
-    The model sees each field's own region only. Baselines are fitted on the pairs of split "train"
+    Baselines are fitted on the pairs of split "train"
     and on nothing else; without that split they are the middle plane as it is. Single-cell images
     (rows with a `cell`) are scored by their total stain too, and so are the cells of a label image.
 
@@ -55,6 +56,9 @@ def score_panel(
         Which to score; "all" for every pair but guard bands.
     predict_batch : callable, optional
         The same for (N, P, Y, X) planes; used for single-cell images of one shape.
+    context_px : int
+        A field that is a region of an image is predicted with so much of what surrounds it. Only
+        label-free pixels are read there.
     settings : ScoreSettings, optional
         Kernel, block and window sizes, intervals.
     progress : callable, optional
@@ -79,7 +83,7 @@ def score_panel(
     done = 0
     for batch, phases in _batches(fields, settings.batch if predict_batch else 1):
         for field, phase, prediction in zip(
-            batch, phases, _predictions(batch, phases, predict, predict_batch), strict=True
+            batch, phases, _predictions(batch, phases, predict, predict_batch, context_px), strict=True
         ):
             missing.update(set(field.stains) - set(prediction))
             for marker in [m for m in field.stains if m in prediction]:
@@ -235,6 +239,7 @@ def _predictions(
     phases: Sequence[Array],
     predict: Predict,
     predict_batch: PredictBatch | None,
+    context_px: int,
 ) -> list[dict[str, Array]]:
     if predict_batch is not None and len(fields) > 1:
         stained = predict_batch(np.stack(phases))  # (N, P, Y, X)
@@ -242,9 +247,12 @@ def _predictions(
     else:
         found = []
         for field, phase in zip(fields, phases, strict=True):
+            wide, inside = field.with_context(context_px)
             try:
-                stains = predict(phase, field.pixel_size_um)
-                found.append({m: np.asarray(v) for m, v in stains.items()})
+                stains = predict(
+                    phase if wide is field else wide.read_phase(), field.pixel_size_um
+                )
+                found.append({m: np.asarray(v)[inside] for m, v in stains.items()})
             except DataError as error:
                 raise DataError(error.reason, error.remedy, file=field.phase) from error
     if not all(found):

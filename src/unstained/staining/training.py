@@ -46,7 +46,7 @@ from .samples import (
 from .settings import TrainSettings
 from .task import StainingTask, largest_side
 
-__all__ = ["Report", "train"]
+__all__ = ["Report", "enough_steps", "train"]
 
 Report = Callable[[str, Progress], None]
 
@@ -283,7 +283,8 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     except DataError as error:
         file = error.file or job.pairs.name
         raise DataError(error.reason, error.remedy, file=file) from error
-    settings = replace(settings, steps=settings.steps or _enough_steps(settings, scenes))
+    shapes = [scene.shape_yx for scene in scenes]
+    settings = replace(settings, steps=settings.steps or enough_steps(settings, shapes))
     network = _network(settings, scenes, len(specs))
     whole = False
     if parent is not None:
@@ -303,9 +304,9 @@ def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normaliz
     return PER_IMAGE if way == "image" else training_normalization(way, fields)
 
 
-def _enough_steps(settings: TrainSettings, scenes: Sequence[Scene]) -> int:
-    """To see the training pixels some 36 times over; validation picks what came before too much."""
-    pixels = sum(math.prod(scene.shape_yx) for scene in scenes)
+def enough_steps(settings: TrainSettings, shapes: Sequence[tuple[int, int]]) -> int:
+    """Steps to see fields of these (Y, X) some 36 times over; validation picks the best weights."""
+    pixels = sum(math.prod(shape) for shape in shapes)
     needed = math.ceil(_TIMES_OVER * pixels / (settings.batch * settings.patch**2))
     return min(max(needed, _FEWEST_STEPS), _MOST_STEPS)
 
