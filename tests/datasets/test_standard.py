@@ -11,8 +11,8 @@ import pytest
 import tifffile
 
 from unstained import datasets
-from unstained.images.fields import Region
 from unstained.errors import InputError
+from unstained.images.fields import Region
 
 DataSets = Callable[[str], Path]
 

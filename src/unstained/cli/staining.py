@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
+from . import study
 from ._progress import Bar, TrainingReport
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _MANIFEST = (
     "A CSV manifest, two folders PHASE:STAIN, a folder with phase/ and one per marker, an "
     "OME file whose channels are phase and stains, or a data set (isl, mlcp)."
 )
+app.add_typer(study.app, name="study")
+
 Manifest = Annotated[str, typer.Argument(metavar="MANIFEST", help=_MANIFEST)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 EngineName = Annotated[
@@ -70,7 +73,7 @@ def train(
         changes["panel"] = panel
     if steps is not None:
         changes["steps"] = steps
-    changes |= _settings(setting or [])
+    changes |= parse_settings(setting or [])
     pairs = load_pairs(manifest)
     if markers:
         pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
@@ -266,7 +269,8 @@ def _scored(
         )
 
 
-def _settings(given: list[str]) -> dict[str, str]:
+def parse_settings(given: list[str]) -> dict[str, str]:
+    """``["width=48"]`` to ``{"width": "48"}``."""
     found = {}
     for text in given:
         name, equals, value = text.partition("=")

@@ -8,6 +8,7 @@ from .composite import blend, composite_figure, marker_colors
 from .curves import learning_curve
 from .panels import StainPanel, stain_panels
 from .scatter import Amounts, amount_scatter
+from .studies import impurity_bars, noise_curve, size_curve
 from .style import save_figure
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "amount_scatter",
     "blend",
     "composite_figure",
+    "impurity_bars",
     "learning_curve",
     "marker_colors",
+    "noise_curve",
     "save_figure",
     "score_boxplots",
+    "size_curve",
     "stain_panels",
 ]

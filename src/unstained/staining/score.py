@@ -82,9 +82,8 @@ def score_panel(
     missing: set[str] = set()
     done = 0
     for batch, phases in _batches(fields, settings.batch if predict_batch else 1):
-        for field, phase, prediction in zip(
-            batch, phases, _predictions(batch, phases, predict, predict_batch, context_px), strict=True
-        ):
+        predictions = _predictions(batch, phases, predict, predict_batch, context_px)
+        for field, phase, prediction in zip(batch, phases, predictions, strict=True):
             missing.update(set(field.stains) - set(prediction))
             for marker in [m for m in field.stains if m in prediction]:
                 if marker not in baselines:
@@ -249,9 +248,7 @@ def _predictions(
         for field, phase in zip(fields, phases, strict=True):
             wide, inside = field.with_context(context_px)
             try:
-                stains = predict(
-                    phase if wide is field else wide.read_phase(), field.pixel_size_um
-                )
+                stains = predict(phase if wide is field else wide.read_phase(), field.pixel_size_um)
                 found.append({m: np.asarray(v)[inside] for m, v in stains.items()})
             except DataError as error:
                 raise DataError(error.reason, error.remedy, file=field.phase) from error

@@ -1,0 +1,141 @@
+"""Whose dirt does harm: that of the training images, or that of the test images?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...figures import impurity_bars
+from ...images.impurities import add_dust, add_speckles
+from ...images.pairs import Pairs
+from ...images.splits import split_pairs
+from ...statistics import mean_interval
+from ..settings import TrainSettings
+from ..training import Report
+from .changed import changed
+from .report import write_study
+from .runs import Run, Study, run_all
+
+__all__ = ["impurity_study"]
+
+DENSITY_PER_MPX = 150.0
+_SCORES = ("r_s", "r_lap")
+_KINDS = {"dust": "phase", "speckles": "stain"}
+
+
+def impurity_study(
+    pairs: Pairs,
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    per_mpx: float = DENSITY_PER_MPX,
+    report: Report,
+    say: Callable[[str], None] = print,
+) -> Study:
+    """Add dust to label-free images and speckles to stains, of training, of test, of both.
+
+    Three trainings: on clean pairs, on dusty label-free images, on speckled stains. Each dirty
+    model is scored on clean and on dirty test pairs, the clean model on all.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Taken as clean. Split by group first, where they are not.
+    out : path
+    settings : TrainSettings
+    per_mpx : float
+        Grains or speckles per megapixel.
+    report, say
+        Progress of a training; sentences for the user.
+
+    Raises
+    ------
+    InputError
+        A negative density, or `out` holds another study.
+    """
+    pairs = split_pairs(pairs, seed=settings.seed)
+    out = Path(out)
+
+    def dust(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
+        return add_dust(image, rng, per_mpx=per_mpx)
+
+    def speckles(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
+        return add_speckles(image, rng, per_mpx=per_mpx)
+
+    dirty = {
+        kind: changed(
+            pairs,
+            out / "data" / kind,
+            column=column,
+            change=dust if kind == "dust" else speckles,
+            seed=settings.seed,
+        )
+        for kind, column in _KINDS.items()
+    }
+    tests = {"clean": pairs.of_split("test")}
+    tests |= {kind: of_kind.of_split("test") for kind, of_kind in dirty.items()}
+    runs = [Run("clean", _without_test(pairs), tests, settings.seed)]
+    runs += [
+        Run(
+            kind,
+            _without_test(of_kind),
+            {name: tests[name] for name in ("clean", kind)},
+            settings.seed,
+        )
+        for kind, of_kind in dirty.items()
+    ]
+    scores = run_all(runs, out, settings, report=report, say=say)
+    table = _table(scores)
+    return write_study(out, "impurities", table, _words(table), impurity_bars(table))
+
+
+def _without_test(pairs: Pairs) -> Pairs:
+    kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
+    return Pairs(kept.reset_index(drop=True), pairs.root, pairs.name)
+
+
+def _table(scores: pd.DataFrame) -> pd.DataFrame:
+    """impurity, dirty ("none", "training", "test", "both"), marker, and each score's mean."""
+    rows: list[dict[str, Any]] = []
+    for kind in _KINDS:
+        for training in ("clean", kind):
+            for test in ("clean", kind):
+                where = {(False, False): "none", (True, False): "training", (False, True): "test"}
+                dirty = where.get((training == kind, test == kind), "both")
+                part = scores[(scores["run"] == training) & (scores["test"] == test)]
+                for marker, of_marker in part.groupby("marker", sort=False):
+                    row: dict[str, Any] = {"impurity": kind, "dirty": dirty, "marker": marker}
+                    for score in _SCORES:
+                        span = mean_interval(of_marker[score].to_numpy(np.float64))
+                        row |= {
+                            score: span.estimate,
+                            f"{score}_low": span.low,
+                            f"{score}_high": span.high,
+                        }
+                    rows.append({**row, "n": len(of_marker)})
+    return pd.DataFrame(rows)
+
+
+def _words(table: pd.DataFrame) -> list[str]:
+    words = []
+    for kind, column in _KINDS.items():
+        means = table[table["impurity"] == kind].groupby("dirty")["r_s"].mean()
+        loss = {where: means["none"] - means[where] for where in ("training", "test", "both")}
+        image = "label-free images" if column == "phase" else "stains"
+        worse = "training" if loss["training"] > loss["test"] else "test"
+        words.append(
+            f"{kind.capitalize()} on {image} cost r_s {loss['training']:.3f} in the training set, "
+            f"{loss['test']:.3f} in the test set, {loss['both']:.3f} in both: clean the {worse} "
+            "images first."
+        )
+    words.append(
+        "Speckles of the test stain are in no label-free image: no model can predict them, and "
+        "what they cost there is the stain's fault."
+    )
+    if table["n"].max() < 2:
+        words.append("One test pair: no interval.")
+    return words

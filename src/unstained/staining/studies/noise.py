@@ -1,0 +1,190 @@
+"""How the scores fall as the stain has less light, beside the ceiling that its noise sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...errors import DataError, InputError
+from ...figures import noise_curve
+from ...images.pairs import Pairs
+from ...images.photons import PhotonScale, fewer_photons, photon_scale
+from ...images.splits import split_pairs
+from ...statistics import mean_interval
+from ..settings import TrainSettings
+from ..training import Report
+from .changed import changed
+from .report import write_study
+from .runs import Run, Study, run_all
+
+__all__ = ["noise_study"]
+
+LEVELS = 9
+_STAINS_MEASURED = 24  # images that a marker's gain is estimated from
+_VALUES = ("r_s", "r_lap", "snr_rms", "snr_var", "c_max")
+
+
+def noise_study(
+    pairs: Pairs,
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    levels: int = LEVELS,
+    gain: float | None = None,
+    offset: float | None = None,
+    report: Report,
+    say: Callable[[str], None] = print,
+) -> Study:
+    """Train and score with less and less light on the stain, each level half of the one before.
+
+    Light is taken away from the stains of training, validation and test alike, by binomial
+    thinning (`images.photons`); the label-free images stay. Each model is also scored on the
+    test stains at full light: does it denoise? A manifest with a column `level` brings the
+    user's own series in place of this: the rows of each value are one level.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Split by group first, where it is not.
+    out : path
+    settings : TrainSettings
+    levels : int
+        From full light down to 2^-(levels - 1) of it.
+    gain, offset : float, optional
+        Grey values per photo-electron, and at no light. Estimated from the stains of each marker
+        where not given.
+    report, say
+        Progress of a training; sentences for the user.
+
+    Raises
+    ------
+    InputError
+        Fewer than two levels, or `out` holds another study.
+    DataError
+        The gain cannot be estimated.
+    """
+    pairs = split_pairs(pairs, seed=settings.seed)
+    out = Path(out)
+    series = _own_series(pairs)
+    if not series:
+        if levels < 2:
+            raise InputError(f"{levels} levels of light", "give 2 or more")
+        shares = [2.0**-k for k in range(levels)]
+        scales = _scales(pairs, gain, offset, say)
+        series = {
+            share: pairs if share == 1 else _thinned(pairs, out, share, scales, settings.seed)
+            for share in shares
+        }
+    full = next(iter(series.values())).of_split("test")
+    runs = [
+        Run(
+            f"light-{share:.4g}",
+            _without_test(level),
+            {"same": level.of_split("test"), "full": full},
+            settings.seed,
+        )
+        for share, level in series.items()
+    ]
+    scores = run_all(runs, out, settings, report=report, say=say)
+    light_of = dict(zip([run.name for run in runs], series, strict=True))
+    table = _table(scores.assign(light=scores["run"].map(light_of)))
+    return write_study(out, "noise", table, _words(table), noise_curve(table))
+
+
+def _own_series(pairs: Pairs) -> dict[float, Pairs]:
+    """The levels of a column `level`, most light first."""
+    if "level" not in pairs.table:
+        return {}
+    level = pd.to_numeric(pairs.table["level"], errors="coerce")
+    if level.isna().any() or level.nunique() < 2:
+        raise DataError(
+            "the column level must hold two numbers or more, one in each row",
+            "write the light of each stain, or leave the column out",
+            file=pairs.name,
+        )
+    found = {}
+    for value in sorted(level.unique(), reverse=True):
+        # levels of one field differ in their stain alone: no row may repeat another's
+        table = pairs.table[level == value].drop(columns="level")
+        found[float(value)] = Pairs(table.reset_index(drop=True), pairs.root, pairs.name)
+    return found
+
+
+def _scales(
+    pairs: Pairs, gain: float | None, offset: float | None, say: Callable[[str], None]
+) -> dict[str, PhotonScale]:
+    scales = {}
+    for marker in pairs.markers:
+        if gain is not None:
+            scales[marker] = PhotonScale(gain, offset or 0.0)
+            continue
+        fields = pairs.of_split("train").of_markers([marker]).fields()
+        every = max(1, len(fields) // _STAINS_MEASURED)
+        try:
+            found = photon_scale([field.read_stain(marker) for field in fields[::every]])
+        except DataError as error:
+            raise DataError(f"{marker}: {error.reason}", error.remedy) from error
+        scales[marker] = found if offset is None else PhotonScale(found.gain, offset)
+        say(
+            f"{marker}: {found.gain:.3g} grey values per photo-electron above "
+            f"{scales[marker].offset:.4g}, estimated from the stains' noise"
+        )
+    return scales
+
+
+def _thinned(
+    pairs: Pairs, out: Path, share: float, scales: Mapping[str, PhotonScale], seed: int
+) -> Pairs:
+    def change(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
+        return fewer_photons(image, share, scales[marker], rng)
+
+    folder = out / "data" / f"light-{share:.4g}"
+    return changed(pairs, folder, column="stain", change=change, seed=seed)
+
+
+def _without_test(pairs: Pairs) -> Pairs:
+    kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
+    return Pairs(kept.reset_index(drop=True), pairs.root, pairs.name)
+
+
+def _table(scores: pd.DataFrame) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for (marker, light, test), part in scores.groupby(["marker", "light", "test"], sort=False):
+        row: dict[str, Any] = {"marker": marker, "light": light, "test": test}
+        for value in _VALUES:
+            span = mean_interval(part[value].to_numpy(np.float64))
+            row |= {value: span.estimate, f"{value}_low": span.low, f"{value}_high": span.high}
+        rows.append({**row, "n": len(part)})
+    table = pd.DataFrame(rows)
+    return table.sort_values(["marker", "test", "light"], ascending=[True, False, False])
+
+
+def _words(table: pd.DataFrame) -> list[str]:
+    words = []
+    same = table[table["test"] == "same"]
+    for marker, part in same.groupby("marker", sort=False):
+        full, least = part.iloc[0], part.iloc[-1]
+        words.append(
+            f"{marker}: from full light to {least['light']:.3g} of it, snr_rms falls from "
+            f"{full['snr_rms']:.1f} to {least['snr_rms']:.1f}, r_s from {full['r_s']:.3f} to "
+            f"{least['r_s']:.3f}, r_lap from {full['r_lap']:.3f} to {least['r_lap']:.3f} "
+            f"(c_max {full['c_max']:.3f} to {least['c_max']:.3f})."
+        )
+        above = part[part["r_s"] > part["c_max"]]
+        if len(above):
+            words.append(
+                f"{marker}: r_s lies above c_max at {len(above)} levels: the stain's noise is "
+                "overestimated there, or not independent from pixel to pixel."
+            )
+        clean = table[(table["marker"] == marker) & (table["test"] == "full")]
+        end = clean[clean["light"] == least["light"]].iloc[0]
+        words.append(
+            f"{marker}: the model of least light scores r_s {end['r_s']:.3f} on stains of full "
+            f"light, {end['r_s'] - least['r_s']:+.3f} against those it was trained on"
+            + (": it denoises." if end["r_s"] > least["r_s"] else ".")
+        )
+    return words

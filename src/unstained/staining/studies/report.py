@@ -1,0 +1,30 @@
+"""Figure, table and sentences of a study, in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from ...figures import save_figure
+from ...images.atomic import atomic_path
+from .runs import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["write_study"]
+
+
+def write_study(
+    out: Path, name: str, table: pd.DataFrame, words: Sequence[str], figure: Figure
+) -> Study:
+    """Leave ``NAME.png``, ``NAME.csv`` and ``NAME.txt``."""
+    picture = save_figure(figure, out / f"{name}.png")
+    with atomic_path(out / f"{name}.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    with atomic_path(out / f"{name}.txt") as temporary:
+        temporary.write_text("\n".join(words) + "\n", encoding="utf-8")
+    return Study(table, tuple(words), (picture, out / f"{name}.csv", out / f"{name}.txt"))

@@ -1,0 +1,186 @@
+"""The trainings of a study: each is run and scored once, and what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from ...errors import InputError
+from ...images.atomic import atomic_path
+from ...images.pairs import Pairs
+from ...learning.devices import choose_device
+from ...learning.memory import tune_allocator
+from ...learning.networks import NetworkSpec, build_network
+from ..card import score_with_panel
+from ..panel import MODEL, Panel
+from ..prediction import PredictOptions
+from ..settings import TrainSettings
+from ..training import Report, enough_steps, train
+
+if TYPE_CHECKING:
+    from ..score_table import ScoreTable
+
+__all__ = ["Run", "Study", "run_all"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a study.
+
+    Attributes
+    ----------
+    name : str
+        Also of its files.
+    pairs : Pairs
+        Splits "train" and "validation".
+    tests : mapping of str to Pairs
+        What its model is scored on, each of split "test".
+    seed : int
+    """
+
+    name: str
+    pairs: Pairs
+    tests: Mapping[str, Pairs]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        What its figure shows, one row a condition and marker.
+    words : tuple of str
+        Its result in sentences.
+    files : tuple of Path
+        Figure, tables and sentences.
+    """
+
+    table: pd.DataFrame
+    words: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def run_all(
+    runs: Sequence[Run],
+    out: Path,
+    settings: TrainSettings,
+    *,
+    report: Report,
+    say: Callable[[str], None],
+) -> pd.DataFrame:
+    """Train and score all runs, going on where an earlier call stopped.
+
+    ``OUT/models/NAME`` holds a run's model, ``OUT/scores/NAME.csv`` its scores.
+
+    Returns
+    -------
+    DataFrame
+        run, test, pair, group, marker, r_s, r_lap, snr_rms, snr_var, c_max: one row a scored pair.
+
+    Raises
+    ------
+    InputError
+        `out` holds a study of other pairs or settings.
+    """
+    _begin(out, runs, settings)
+    left = [run for run in runs if not _scores(out, run).exists()]
+    if left:
+        seconds = sum(_expected_seconds(run, settings) for run in left)
+        say(
+            f"{len(left)} of {len(runs)} trainings left, about {_duration(seconds)} on this machine"
+        )
+    for number, run in enumerate(left, 1):
+        say(f"training {number} of {len(left)}: {run.name}")
+        model = out / "models" / run.name
+        if (model / MODEL).exists():
+            panel = Panel.load(model)
+        else:
+            own = replace(settings, seed=run.seed)
+            panel = train(run.pairs, model, own, resume=True, report=report)
+        options = PredictOptions(device=settings.device)
+        frames = [
+            _rows(score_with_panel(panel, test, split="test", options=options), name)
+            for name, test in run.tests.items()
+        ]
+        _scores(out, run).parent.mkdir(exist_ok=True)
+        with atomic_path(_scores(out, run)) as temporary:
+            pd.concat(frames).assign(run=run.name).to_csv(temporary, index=False)
+    kinds = {"pair": str, "group": str, "marker": str, "run": str, "test": str}
+    return pd.concat([pd.read_csv(_scores(out, run), dtype=kinds) for run in runs])
+
+
+def _begin(out: Path, runs: Sequence[Run], settings: TrainSettings) -> None:
+    """Note what the study is of; on a second call, compare."""
+    said: dict[str, Any] = {
+        "settings": settings.as_dict(),
+        "runs": {run.name: run.pairs.fingerprint() for run in runs},
+    }
+    note = out / "study.json"
+    if note.exists():
+        before = json.loads(note.read_text(encoding="utf-8"))
+        shared = before["runs"].keys() & said["runs"].keys()
+        if before["settings"] != said["settings"] or any(
+            before["runs"][name] != said["runs"][name] for name in shared
+        ):
+            raise InputError(
+                f"{out} holds a study of other pairs or settings",
+                "go on with the same ones, or choose another --out",
+            )
+        said["runs"] = {**before["runs"], **said["runs"]}
+    elif out.is_dir() and any(p.name != "data" for p in out.iterdir()):
+        raise InputError(f"{out} is not empty", "choose a new folder for the study")
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_path(note) as temporary:
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def _scores(out: Path, run: Run) -> Path:
+    return out / "scores" / f"{run.name}.csv"
+
+
+def _rows(table: ScoreTable, test: str) -> pd.DataFrame:
+    kept = ["pair", "group", "marker", "r_s", "r_lap", "snr_rms", "snr_var", "c_max"]
+    return table.pairs[kept].assign(test=test)
+
+
+def _expected_seconds(run: Run, settings: TrainSettings) -> float:
+    """From the time of a step on random pixels; scoring is little beside training."""
+    fields = run.pairs.of_split("train").fields()
+    steps = settings.steps or enough_steps(settings, [field.shape for field in fields])
+    planes = len(fields[0].read_phase())
+    shared = settings.panel == "shared"
+    networks = settings.ensemble * (1 if shared else len(run.pairs.markers))
+    outputs = len(run.pairs.markers) if shared else 1
+    return steps * networks * _step_seconds(settings, planes, outputs)
+
+
+def _step_seconds(settings: TrainSettings, planes: int, outputs: int) -> float:
+    tune_allocator()
+    device = choose_device(settings.device)
+    spec = NetworkSpec(settings.network, planes, outputs, settings.width, settings.depth)
+    network = build_network(spec).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(settings.batch, planes, settings.patch, settings.patch, device=device)
+    taken = []
+    for _ in range(3):  # the first is slower
+        began = time.perf_counter()
+        network(x).square().mean().backward()
+        network.zero_grad()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,139 @@
+"""Studies: nested sizes, less light, dirt; run once, and gone on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unstained.errors import InputError
+from unstained.images import Pairs
+from unstained.images.fields import Region
+from unstained.staining import TrainSettings
+from unstained.staining.studies import impurity_study, noise_study, size_study
+from unstained.staining.studies import size as size_module
+
+
+def silent(*_: object) -> None:
+    """Neither progress nor sentences."""
+
+
+@pytest.fixture
+def brief(tiny: TrainSettings) -> TrainSettings:
+    return replace(tiny, steps=2, width=2)
+
+
+def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    study = size_study(
+        pairs, tmp_path / "s", brief, sizes=(0.25, 0.5, 1), report=silent, say=said.append
+    )
+    assert sorted(study.table["size"].unique()) == [0.25, 0.5, 1.0]
+    assert set(study.table["marker"]) == set(pairs.markers)
+    assert any("3 of 3 trainings left" in text for text in said)
+    assert all(path.stat().st_size > 0 for path in study.files)
+    trained = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("model.json"))]
+    assert len(trained) == 3
+    said.clear()
+    again = size_study(
+        pairs, tmp_path / "s", brief, sizes=(0.25, 0.5, 1), report=silent, say=said.append
+    )
+    pd.testing.assert_frame_equal(again.table, study.table)
+    assert not said  # nothing is left to train
+    assert trained == [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("model.json"))]
+    with pytest.raises(InputError, match="other pairs or settings"):
+        size_study(
+            pairs, tmp_path / "s", replace(brief, width=3), sizes=(1.0,), report=silent, say=silent
+        )
+
+
+def test_larger_training_sets_contain_the_smaller(pairs: Pairs) -> None:
+    def regions(share: float) -> list[Region]:
+        kept = size_module._subset(pairs, share, seed=3).of_split("train")
+        return [f.region for f in kept.fields() if f.region is not None]
+
+    for small, large in zip(regions(0.25), regions(0.5), strict=True):
+        assert small.shape[0] * small.shape[1] * 2 == large.shape[0] * large.shape[1]
+        assert large.y0 <= small.y0 < small.y1 <= large.y1
+        assert large.x0 <= small.x0 < small.x1 <= large.x1
+    ids = [
+        {f.id for f in size_module._subset(pairs, n, seed=3).of_split("train").fields()}
+        for n in (1.5, 2)
+    ]
+    assert len(ids[1]) == 2
+    assert ids[0] < ids[1]
+    # validation is never thinned, the test part never in it
+    table = size_module._subset(pairs, 0.25, seed=3).table
+    assert set(table["split"]) == {"train", "validation"}
+    assert len(table[table["split"] == "validation"]) == len(pairs.of_split("validation"))
+
+
+def test_a_known_curve_is_found_and_extended() -> None:
+    n = np.array([20, 80, 320, 1280])
+    growth = size_module.fit_growth(n, 0.8 - 1.5 * n**-0.5)
+    assert growth is not None
+    assert growth.limit == pytest.approx(0.8, abs=0.005)
+    assert growth.rate == pytest.approx(0.5, rel=0.05)
+    assert growth.at(5000) == pytest.approx(0.8 - 1.5 * 5000**-0.5, abs=0.003)
+    assert size_module.fit_growth(n, 0.8 + 1.5 * n**-0.5) is None  # falls
+    assert size_module.fit_growth(n[:2], [0.1, 0.2]) is None
+
+
+def test_sizes_that_mean_nothing_are_refused(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    for sizes, reason in (((0.0,), "size 0"), ((2.5,), "size 2.5"), ((0.5, 2.0), "mix")):
+        with pytest.raises(InputError, match=reason):
+            size_study(pairs, tmp_path / "s", brief, sizes=sizes, report=silent, say=silent)
+    assert not (tmp_path / "s").exists()
+
+
+def test_with_less_light_the_ceiling_falls(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    study = noise_study(
+        pairs, tmp_path / "n", brief, levels=3, gain=1.0, offset=100.0, report=silent, say=silent
+    )
+    same = study.table[study.table["test"] == "same"]
+    for _, part in same.groupby("marker"):
+        assert part["light"].tolist() == [1.0, 0.5, 0.25]
+        assert part["c_max"].is_monotonic_decreasing
+        assert part["snr_rms"].is_monotonic_decreasing
+    # on stains of full light the ceiling is that of full light
+    full = study.table[study.table["test"] == "full"]
+    for _, part in full.groupby("marker"):
+        assert part["c_max"].nunique() == 1
+    assert any("snr_rms falls" in sentence for sentence in study.words)
+
+
+def test_the_users_own_series_takes_the_place_of_thinning(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    levels = [pairs.table.assign(level=2.0), pairs.table.assign(level=1.0)]
+    # a second series of the same fields: the phase file is named in another way
+    levels[1]["phase"] = [f"{p};{p}" for p in levels[1]["phase"]]
+    levels[0]["phase"] = [f"{p};{p}" for p in levels[0]["phase"]]
+    levels[1]["region"] = "0:128,0:128"
+    own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
+    study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
+    assert sorted(study.table["light"].unique()) == [1.0, 2.0]
+    assert not (tmp_path / "n" / "data").exists()
+
+
+def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_path: Path) -> None:
+    study = impurity_study(pairs, tmp_path / "i", brief, report=silent, say=silent)
+    assert set(zip(study.table["impurity"], study.table["dirty"], strict=True)) == {
+        (kind, where)
+        for kind in ("dust", "speckles")
+        for where in ("none", "training", "test", "both")
+    }
+    assert len(list((tmp_path / "i" / "models").iterdir())) == 3
+    # the label-free images of the speckled set are the clean ones
+    assert {p.name for p in (tmp_path / "i" / "data").iterdir()} == {"dust", "speckles"}
+    assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").iterdir())
+    assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").iterdir())
