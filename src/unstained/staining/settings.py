@@ -51,7 +51,7 @@ class TrainSettings:
     discriminator_rate : float
         The discriminator's learning rate as a share of the generator's; below 1.
     steps, batch, patch : int
-        Steps (0: as many as show the training pixels 36 times over, between 200 and 1000);
+        Steps (0: as many as show the training pixels 80 times over, between 200 and 1000);
         patches a step; side of a patch in pixels. Of smaller images, single cells say,
         a step takes as many more as have the same number of pixels.
     warmup_steps, schedule, ema, validate_every

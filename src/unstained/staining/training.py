@@ -52,7 +52,7 @@ Report = Callable[[str, Progress], None]
 
 # Of a training without a number of steps. Measured on `isl` (0.7 megapixels) and `mlcp` (4.9):
 # validation scores rise no further; see docs/results.md.
-_TIMES_OVER = 36
+_TIMES_OVER = 80
 _FEWEST_STEPS, _MOST_STEPS = 200, 1000
 
 
@@ -305,7 +305,7 @@ def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normaliz
 
 
 def enough_steps(settings: TrainSettings, shapes: Sequence[tuple[int, int]]) -> int:
-    """Steps to see fields of these (Y, X) some 36 times over; validation picks the best weights."""
+    """Steps to see fields of these (Y, X) some 80 times over; validation picks the best weights."""
     pixels = sum(math.prod(shape) for shape in shapes)
     needed = math.ceil(_TIMES_OVER * pixels / (settings.batch * settings.patch**2))
     return min(max(needed, _FEWEST_STEPS), _MOST_STEPS)
