@@ -28,13 +28,19 @@ def test_background_normalization_knows_neither_lamp_nor_number_of_cells() -> No
         brought(fitted, wells(light, cells=share))
         for light, share in ((1000, 0.1), (1000, 0.4), (9000, 0.1))
     )
-    # a cell lies 0.5 of the light below it: over the training SD, 0.5 sqrt(0.25 * 0.75)
-    depth = -0.5 / (0.5 * np.sqrt(0.25 * 0.75))
+    # a cell lies 0.5 of the light below it: five tenths
+    depth = -5.0
     for image, share in ((few, 0.1), (many, 0.4), (bright, 0.1)):
         assert np.median(image[:, : int(64 * share)]) == pytest.approx(depth, rel=0.02)
     # each image's own SD would make the cells of the fuller image flatter
     own = [brought(Normalization(), wells(1000, cells=share))[:, :4].mean() for share in (0.1, 0.4)]
     assert abs(own[0]) > 1.3 * abs(own[1])
+
+
+def test_models_of_bright_images_are_normalized_alike_and_can_be_joined() -> None:
+    # one was trained on sparse cells under a weak lamp, the other on dense ones under a strong one
+    first = fit_normalization("auto", [wells(1000, cells=0.1)])
+    assert first == fit_normalization("auto", [wells(5000, cells=0.3)])
 
 
 def test_a_dark_background_is_not_divided_by() -> None:
@@ -51,6 +57,7 @@ def test_a_dark_background_is_not_divided_by() -> None:
 def test_a_constant_image_is_refused_whatever_the_normalization() -> None:
     flat = np.full((2, 64, 64), 7.0)
     for way in ("image", "background", "dataset"):
-        fitted = Normalization(way, Statistics((1.0, 1.0), (0.1, 0.1)))
+        known = Statistics((1.0, 1.0), (0.1, 0.1)) if way == "dataset" else None
+        fitted = Normalization(way, known)
         with pytest.raises(DataError, match="constant at 7"):
             brought(fitted, flat)

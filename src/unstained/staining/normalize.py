@@ -26,6 +26,7 @@ Pixels = np.ndarray[Any, Any]  # (P, pixels)
 ReadPlanes = Callable[[slice, slice], np.ndarray[Any, Any]]  # (y, x) -> (P, Y, X)
 
 _BLOCK = 256  # side of the blocks that statistics are measured on
+_CONTRAST = 0.1  # of the background: cells in phase contrast differ from it by some 10 %
 _BLOCKS = 8  # at most so many along each axis: 4 megapixels of any image
 
 
@@ -58,12 +59,11 @@ class Normalization:
     ----------
     way : {"image", "background", "dataset"}
         ``image``: median 0 and standard deviation 1 in each image. ``background``: the plane over
-        its own median, the light without cells, less 1; another lamp or exposure
+        its own median, the light without cells, less 1, in tenths; another lamp or exposure
         changes nothing, and how many cells an image shows changes nothing either. ``dataset``:
         the same shift and scale for all images.
     training : Statistics or None
-        Of the training images: what ``dataset`` takes, and the `scale` of ``background`` in
-        parts of the median. None for ``image``.
+        Of the training images, for ``dataset``.
     """
 
     way: str = "image"
@@ -83,11 +83,11 @@ class Normalization:
         DataError
             A plane is constant (for ``dataset``: all are), or has no light to divide by.
         """
-        if self.way == "dataset" and self.training is not None:
+        if self.training is not None:
             _refuse_constant(_blocks(read_planes, shape_yx))
             return self.training
         own = measure_statistics(read_planes, shape_yx)
-        if self.way == "image" or self.training is None:
+        if self.way == "image":
             return own
         for plane, light in enumerate(own.offset):
             if not light > 0:
@@ -97,15 +97,14 @@ class Normalization:
                     "give the image as the camera took it, or train with "
                     "`--set normalization=image`",
                 )
-        scale = (m * s for m, s in zip(own.offset, self.training.scale, strict=True))
-        return Statistics(own.offset, tuple(scale))
+        return Statistics(own.offset, tuple(_CONTRAST * light for light in own.offset))
 
 
 PER_IMAGE = Normalization()
 
 
 def fit_normalization(way: str, images: Sequence[np.ndarray[Any, Any]]) -> Normalization:
-    """Measure (P, Y, X) training images, or thinned-out ones, for one of the ways.
+    """Choose between the ways, or measure for one, on (P, Y, X) training images.
 
     ``auto`` is ``background`` where the background is bright (above 2 standard deviations in each
     plane of each image, as under transmitted light), else ``image``.
@@ -116,11 +115,7 @@ def fit_normalization(way: str, images: Sequence[np.ndarray[Any, Any]]) -> Norma
             (np.median(x, axis=1) > 2 * x.std(axis=1, dtype=np.float64)).all() for x in flat
         )
         way = "background" if bright else "image"
-    if way == "image":
-        return PER_IMAGE
-    if way == "background":
-        flat = [x / np.median(x, axis=1, keepdims=True) for x in flat]
-    return Normalization(way, _statistics(flat))
+    return Normalization(way, _statistics(flat) if way == "dataset" else None)
 
 
 def measure_statistics(read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
