@@ -114,11 +114,7 @@ def test_with_less_light_the_ceiling_falls(
 def test_the_users_own_series_takes_the_place_of_thinning(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
-    levels = [pairs.table.assign(level=2.0), pairs.table.assign(level=1.0)]
-    # a second series of the same fields: the phase file is named in another way
-    levels[1]["phase"] = [f"{p};{p}" for p in levels[1]["phase"]]
-    levels[0]["phase"] = [f"{p};{p}" for p in levels[0]["phase"]]
-    levels[1]["region"] = "0:128,0:128"
+    levels = [pairs.table.assign(level=light) for light in ("2", "1")]
     own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
     study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]

@@ -18,14 +18,14 @@ from .fields import Field, Region, file_of, split_paths
 __all__ = ["COLUMNS", "SPLITS", "Pairs", "write_manifest"]
 
 REQUIRED = ("phase", "stain", "marker", "group")
-_TEXT = ("split", "region", "cell", "labels", "well", "donor", "passage")
+_TEXT = ("split", "region", "cell", "level", "labels", "well", "donor", "passage")
 COLUMNS = (*REQUIRED, *_TEXT, "pixel_size_um")
 SPLITS = ("", "train", "validation", "test", "omit")
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training pairs: one row for each (phase, region, marker).
+    """Training pairs: one row for each (phase, region, marker), or each level of light of it.
 
     Attributes
     ----------
@@ -34,6 +34,7 @@ class Pairs:
         `stain`, `marker`, `group` (what must stay on one side of a split: donor, well ...),
         `split` ("", train, validation, test, or omit for a guard band), `region`
         (``"y0:y1,x0:x1"`` or ""), `cell` (the row is one single-cell image of that id),
+        `level` (the same field stained or lit to another level is another field),
         `labels` (path of a label image), `well`, `donor`, `passage`, `pixel_size_um`; other
         columns are kept as they are. Absent optional columns are added empty.
     root : Path or None
@@ -108,16 +109,17 @@ class Pairs:
         return self._replace(pd.concat(rows) if rows else self.table[:0])
 
     def fields(self) -> list[Field]:
-        """Rows of equal (phase, region, cell) joined, in order of first appearance.
+        """Rows of equal (phase, region, cell, level) joined, in order of first appearance.
 
         Raises
         ------
         DataError
             Rows of one field differ in group or split.
         """
-        joined: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        joined: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for row in self._records():
-            joined.setdefault((row["phase"], row["region"], row["cell"]), []).append(row)
+            key = tuple(row[c] for c in ("phase", "region", "cell", "level"))
+            joined.setdefault(key, []).append(row)
         names: dict[str, int] = {}
         return [self._field(rows, names) for rows in joined.values()]
 
@@ -247,7 +249,7 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     remedy = "micrometers per pixel, a positive number"
     _refuse(table, bad, name, "has pixel_size_um", remedy, "pixel_size_um")
     table["pixel_size_um"] = size.astype(float)
-    twice = table.duplicated(["phase", "region", "cell", "marker"])
+    twice = table.duplicated(["phase", "region", "cell", "level", "marker"])
     _refuse(table, twice, name, "repeats a field for marker", "keep one of the rows", "marker")
     rest = [column for column in table.columns if column not in COLUMNS]
     return table[[*COLUMNS, *rest]]

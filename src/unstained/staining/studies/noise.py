@@ -97,7 +97,7 @@ def noise_study(
 
 def _own_series(pairs: Pairs) -> dict[float, Pairs]:
     """The levels of a column `level`, most light first."""
-    if "level" not in pairs.table:
+    if (pairs.table["level"] == "").all():
         return {}
     level = pd.to_numeric(pairs.table["level"], errors="coerce")
     if level.isna().any() or level.nunique() < 2:
@@ -108,8 +108,8 @@ def _own_series(pairs: Pairs) -> dict[float, Pairs]:
         )
     found = {}
     for value in sorted(level.unique(), reverse=True):
-        # levels of one field differ in their stain alone: no row may repeat another's
-        table = pairs.table[level == value].drop(columns="level")
+        # one field at two levels must be the same pair to the score
+        table = pairs.table[level == value].assign(level="")
         found[float(value)] = Pairs(table.reset_index(drop=True), pairs.root, pairs.name)
     return found
 
