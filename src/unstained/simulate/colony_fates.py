@@ -109,7 +109,7 @@ class Fate(NamedTuple):
 
     def at(self, hour: float) -> str:
         """The state at an hour."""
-        return STATES[self.state[self.episode(hour)]]
+        return STATES[int(self.state[self.episode(hour)])]
 
     def progress(self, hour: float) -> float:
         """How far a mixed colony has become what it becomes, between 0.25 and 0.75.
@@ -135,7 +135,7 @@ def _side(mixture: tuple[str, str], state: int) -> float:
 def shares() -> Floats:
     """Share of each state among the paper's crops, (6,) in the order of `STATES`."""
     counts = np.array([COUNTS[state] for state in STATES], float)
-    return counts / counts.sum()
+    return np.asarray(counts / counts.sum())
 
 
 def default_rates() -> Floats:

@@ -44,7 +44,7 @@ ATTEMPTS = 20
 
 # standard deviation of the radius, relative, and the highest harmonic
 RAGGEDNESS = {
-    "dense": (0.035, 4),
+    "dense": (0.05, 8),
     "spread": (0.085, 16),
     "differentiated": (0.095, 10),
     "debris": (0.085, 7),

@@ -26,12 +26,12 @@ PIXEL_SIZE_UM = 0.8
 
 # distance of neighboring cells, pixels
 SPACING_PX: Mapping[str, float] = {
-    "dense": 12.0,
+    "dense": 11.0,
     "spread": 25.0,
-    "differentiated": 30.0,
+    "differentiated": 28.0,
     "debris": 11.0,
 }
-JITTER = 0.2  # of the spacing, standard deviation
+JITTER = 0.22  # of the spacing, standard deviation
 DRIFT = 0.12  # of the spacing: how far a cell swings to and fro
 PERIOD_H = (5.0, 15.0)  # of that swing
 
@@ -122,28 +122,32 @@ def matter(
     if not inside.any():
         return Matter(np.zeros(region.shape, np.float32), np.zeros(region.shape, np.float32))
     depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5)
+    # the outline without the steps of its pixels
+    depth = np.where(region, cv2.GaussianBlur(depth, (0, 0), 1.2), 0).astype(np.float32)
     return _TEXTURES[class_](depth, yx[inside], cells.traits[inside])
 
 
 def _dense(depth: Array, yx: Floats, traits: Floats) -> Matter:
     """A plateau with a steep, smooth rim; small cells with nucleoli, fine seams between them."""
     distance, owner = _nearest(depth.shape, yx)
-    cell = (0.75 + 0.5 * traits[:, 0]).astype(np.float32)[owner]
-    dome = cell * np.clip(1 - (distance / 8.0) ** 2, 0, None)
-    nucleoli = _dots(depth.shape, yx + 4.0 * (traits[:, 1:3] - 0.5), 0.9)
-    nucleoli += 0.7 * _dots(depth.shape, yx + 6.0 * (traits[:, 3:5] - 0.5), 0.8)
+    height = (0.5 + traits[:, 0]).astype(np.float32)[owner]
+    dome = height * np.clip(1 - (distance / 8.0) ** 2, 0, None)
+    nucleoli = _dots(depth.shape, yx + 5.0 * (traits[:, 1:3] - 0.5), 0.9)
+    nucleoli += _dots(depth.shape, yx + 6.0 * (traits[:, 3:5] - 0.5), 0.8)
     # a seam is as deep as its two cells are high
-    path = 0.85 + 0.16 * dome + 0.28 * nucleoli - 0.15 * cell * _seams(owner, 0.9)
-    return _clear(_rise(depth, 6.0) * path)
+    path = 0.75 + 0.14 * dome + 0.17 * nucleoli - 0.1 * height * _seams(owner, 1.1)
+    return _clear(_rise(depth, 7.0) * path)
 
 
 def _spread(depth: Array, yx: Floats, traits: Floats) -> Matter:
     """Large flat bodies, uneven in size and height, with gaps; each thick about its nucleus."""
     body, middle = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
-    for (y, x), trait in zip(yx, traits, strict=True):
+    for (y, x), trait, room in zip(yx, traits, _at(depth, yx), strict=True):
         if trait[0] < 0.08:
             continue  # a gap, which neighbors fill in part
-        long, short = 17.0 + 14.0 * trait[1], 10.0 + 8.0 * trait[2]
+        # at the border a cell ends where the colony does
+        long = min(17.0 + 14.0 * trait[1], 1.2 * room + 5)
+        short = min(10.0 + 8.0 * trait[2], 0.9 * room + 4)
         window, u, v = _around(depth.shape, y, x, 1.35 * long, np.pi * trait[3])
         theta = np.arctan2(v, u)
         bend = 1 + 0.2 * np.cos(3 * theta + 6.3 * trait[4])
@@ -153,51 +157,52 @@ def _spread(depth: Array, yx: Floats, traits: Floats) -> Matter:
         np.maximum(body[window], height * np.clip(1 - rho2, 0, None) ** 0.45, out=body[window])
         nucleus = (u - 2.0) ** 2 / 7.0**2 + v**2 / 5.0**2
         middle[window] += np.clip(1 - nucleus, 0, None) ** 0.7 * (0.08 + 0.3 * trait[5])
-    thin = np.clip(4 * body, 0, 1)
     nucleoli = _dots(depth.shape, yx + 4.0 * (traits[:, 1:3] - 0.5), 1.0)
-    granules = sum(
-        _dots(depth.shape, yx + 20.0 * (traits[:, pair] - 0.5), 0.8)
-        for pair in ((3, 4), (4, 1), (0, 5), (2, 3), (5, 3))
-    )
-    path = body + middle + (0.3 * nucleoli + 0.22 * np.asarray(granules)) * thin
+    granules = np.zeros(depth.shape, np.float32)
+    for pair in ((3, 4), (4, 1), (0, 5), (2, 3), (5, 3)):
+        granules += _dots(depth.shape, yx + 20.0 * (traits[:, pair] - 0.5), 0.8)
+    path = body + middle + (0.3 * nucleoli + 0.22 * granules) * np.clip(4 * body, 0, 1)
     return _clear(_rise(depth, 3.0) * path)
 
 
 def _differentiated(depth: Array, yx: Floats, traits: Floats) -> Matter:
     """Dark, compact bodies and long thin processes that run from one to another."""
-    bodies = np.zeros(depth.shape, np.float32)
+    bodies: Array = np.zeros(depth.shape, np.float32)
     lines = np.zeros(depth.shape, np.uint8)
-    for (y, x), trait in zip(yx, traits, strict=True):
-        for k in range(1 + int(2.5 * trait[0])):
+    for (y, x), trait, room in zip(yx, traits, _at(depth, yx), strict=True):
+        for k in range(1 + int(1.8 * trait[0])):
             _draw_process(lines, y, x, trait, k)
-        if trait[1] < 0.15:
+        if trait[1] < 0.25:
             continue
-        for part in range(1 + int(3 * trait[5])):  # alone or in a small clump
-            long, short = 7.0 + 6.0 * trait[2], 5.0 + 2.5 * trait[4]
+        for part in range(1 + int(4 * trait[5] ** 3)):  # alone or in a small clump
+            long = min(5.0 + 9.0 * trait[2] ** 2, room + 2)
+            short = min(4.0 + 3.0 * trait[(4 + part) % 6], room + 1)
             angle = np.pi * (trait[3] + 0.31 * part)
-            away = 0.0 if part == 0 else 11.0
+            away = 0.0 if part == 0 else 9.0
             y_part, x_part = y + away * np.sin(5 * angle), x + away * np.cos(5 * angle)
-            window, u, v = _around(depth.shape, y_part, x_part, 1.5 * long, angle)
+            window, u, v = _around(depth.shape, y_part, x_part, 1.6 * long, angle)
             # pointed at the ends, where the processes leave
-            rho = np.hypot(np.abs(u / long) ** 0.8, v / short)
-            np.maximum(bodies[window], np.clip(1.15 - rho, 0, 1) ** 0.6, out=bodies[window])
-    threads = cv2.GaussianBlur(lines.astype(np.float32) / 255, (0, 0), 0.6)
-    bodies = cv2.GaussianBlur(bodies, (0, 0), 0.8)
-    path = 0.55 * bodies + 0.38 * threads * np.clip(1 - 1.5 * bodies, 0, 1)
+            rho = np.hypot(np.abs(u / long) ** 0.75, v / short)
+            height = 0.7 + 0.3 * trait[(1 + part) % 6]
+            body = height * np.clip(1.15 - rho, 0, 1) ** 0.7
+            np.maximum(bodies[window], body, out=bodies[window])
+    threads = np.asarray(cv2.GaussianBlur(lines.astype(np.float32) / 255, (0, 0), 0.6))
+    bodies = np.asarray(cv2.GaussianBlur(bodies, (0, 0), 0.8), np.float32)
+    path = 0.55 * bodies + 0.4 * threads * np.clip(1 - 1.5 * bodies, 0, 1)
     edge = _rise(depth, 3.0)
-    return Matter(np.asarray(edge * path, np.float32), np.asarray(0.9 * edge * bodies, np.float32))
+    return Matter(np.asarray(edge * path, np.float32), np.asarray(0.8 * edge * bodies, np.float32))
 
 
 def _draw_process(lines: Array, y: float, x: float, trait: Floats, k: int) -> None:
     """A curved line out of a body, its direction and bends from the cell's traits."""
-    steps = np.arange(16)
-    angle = 2 * np.pi * (trait[3] + (k + 0.4 * trait[(k + 1) % 6]) / 3.3)
-    bends = 0.5 * (trait[(k + 2) % 6] - 0.5) * np.sin(0.4 * steps + 6.3 * trait[(k + 3) % 6])
+    steps = np.arange(18)
+    angle = 2 * np.pi * (trait[3] / 2 + k / 2 + 0.1 * trait[(k + 1) % 6])  # to either end
+    bends = 0.55 * (trait[(k + 2) % 6] - 0.5) * np.sin(0.35 * steps + 6.3 * trait[(k + 3) % 6])
     heading = angle + np.cumsum(bends)
-    length_px = 2.0 + 7.0 * trait[(k + 4) % 6] ** 1.5
+    length_px = 2.5 + 8.0 * trait[(k + 4) % 6] ** 1.5
     xy = np.stack([np.cos(heading), np.sin(heading)], axis=1).cumsum(axis=0) * length_px
-    fixed = np.rint((xy + (x, y)) * 16).astype(np.int32)  # sixteenths of a pixel
-    cv2.polylines(lines, [fixed], False, (140 + int(115 * trait[k % 6]),), 1, cv2.LINE_AA, 4)
+    fixed = np.rint((xy + np.array([x, y])) * 16).astype(np.int32)  # sixteenths of a pixel
+    cv2.polylines(lines, [fixed], False, (110 + int(145 * trait[k % 6]),), 1, cv2.LINE_AA, 4)
 
 
 def _debris(depth: Array, yx: Floats, traits: Floats) -> Matter:
@@ -207,8 +212,7 @@ def _debris(depth: Array, yx: Floats, traits: Floats) -> Matter:
     medium's makes the same bright ring.
     """
     path = np.zeros(depth.shape, np.float32)
-    for (y, x), trait in zip(yx, traits, strict=True):
-        room = float(depth[int(np.rint(y)), int(np.rint(x))])
+    for (y, x), trait, room in zip(yx, traits, _at(depth, yx), strict=True):
         radius = min(2.5 + 8.5 * trait[0] ** 2, room)
         if trait[5] < 0.15 or radius < 2:
             continue
@@ -237,6 +241,12 @@ def _rise(depth: Array, width_px: float) -> Array:
     """From 0 at the edge to 1 at `width_px` inside it, round as a drop's edge."""
     left = np.clip(1 - depth / width_px, 0, 1)
     return np.asarray(np.sqrt(1 - left**2))
+
+
+def _at(values: Array, yx: Floats) -> Floats:
+    """The values at the pixels of cells."""
+    row, column = np.rint(yx).astype(int).T
+    return np.asarray(values[row, column], np.float64)
 
 
 def _nearest(shape: tuple[int, ...], yx: Floats) -> tuple[Array, Array]:

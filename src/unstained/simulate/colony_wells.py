@@ -7,7 +7,6 @@ and by however many workers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from .camera import Camera, dust, expose, uneven_illumination
 from .colony_fates import (
     CLASSES,
     MIXTURES,
-    STATES,
     Fate,
     check_rates,
     default_rates,
