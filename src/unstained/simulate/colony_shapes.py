@@ -40,7 +40,7 @@ ASPECT = 1.7  # of the longest ellipses: 1298 / 771
 ANGLES = 360
 GRID_PX = 16  # positions are tried on a grid this coarse
 CLEARANCE_PX = 40.0  # between colonies, so that their halos stay apart
-ATTEMPTS = 20
+ATTEMPTS = 10
 
 # standard deviation of the radius, relative, and the highest harmonic
 RAGGEDNESS = {
@@ -193,7 +193,8 @@ def place(
 ) -> list[tuple[float, float]]:
     """Centers for colonies that keep `CLEARANCE_PX` from each other, inside the well.
 
-    The largest come first, each anywhere where there is room.
+    The largest come first, each anywhere where there is room. Where that fails `ATTEMPTS` times,
+    they are packed: each goes where it has the most neighbors.
 
     Parameters
     ----------
@@ -211,11 +212,12 @@ def place(
     Raises
     ------
     InputError
-        They do not fit, after `ATTEMPTS`.
+        They do not fit packed either.
     """
     footprints = [_footprint(outlines) for outlines in reaches]
-    for _ in range(ATTEMPTS):
-        centers = _try_to_place(footprints, size // GRID_PX, rng)
+    for attempt in range(ATTEMPTS + 1):
+        packed = attempt == ATTEMPTS
+        centers = _try_to_place(footprints, size // GRID_PX, rng, packed=packed)
         if centers is not None:
             return centers
     raise InputError(
@@ -238,7 +240,7 @@ def _footprint(outlines: Sequence[Floats]) -> Bools:
 
 
 def _try_to_place(
-    footprints: Sequence[Bools], n: int, rng: np.random.Generator
+    footprints: Sequence[Bools], n: int, rng: np.random.Generator, *, packed: bool
 ) -> list[tuple[float, float]] | None:
     """Centers in pixels, or none where a colony finds no room; `n` cells a side."""
     centers: list[tuple[float, float]] = [(0.0, 0.0)] * len(footprints)
@@ -251,7 +253,12 @@ def _try_to_place(
         places = np.argwhere(touched < 0.5)
         if not len(places):
             return None
-        row, column = places[rng.integers(len(places))]
+        choice = int(rng.integers(len(places)))
+        if packed:
+            kernel = np.ones((2 * reach + 7, 2 * reach + 7))
+            neighbors = signal.fftconvolve(occupied, kernel, mode="same")
+            choice = int(np.argmax(neighbors[tuple(places.T)]))
+        row, column = places[choice]
         around = np.s_[row - reach : row + reach + 1, column - reach : column + reach + 1]
         np.maximum(occupied[around], footprint, out=occupied[around])
         y, x = (np.array([row, column]) - border) * GRID_PX + rng.uniform(0, GRID_PX / 2, 2)

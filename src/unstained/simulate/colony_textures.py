@@ -150,8 +150,8 @@ def _spread(depth: Array, yx: Floats, traits: Floats) -> Matter:
         short = min(10.0 + 8.0 * trait[2], 0.9 * room + 4)
         window, u, v = _around(depth.shape, y, x, 1.35 * long, np.pi * trait[3])
         theta = np.arctan2(v, u)
-        bend = 1 + 0.2 * np.cos(3 * theta + 6.3 * trait[4])
-        bend += 0.1 * np.cos(5 * theta + 6.3 * trait[2])
+        bend = 1 + 0.2 * np.cos(3 * theta + np.float32(6.3 * trait[4]))
+        bend += 0.1 * np.cos(5 * theta + np.float32(6.3 * trait[2]))
         rho2 = ((u / long) ** 2 + (v / short) ** 2) / bend**2
         height = 0.15 + 0.3 * trait[5] ** 1.5
         np.maximum(body[window], height * np.clip(1 - rho2, 0, None) ** 0.45, out=body[window])
@@ -281,12 +281,13 @@ def _dots(shape: tuple[int, ...], yx: Floats, sd_px: float) -> Array:
 
 def _around(
     shape: tuple[int, ...], y: float, x: float, reach: float, angle: float
-) -> tuple[tuple[slice, slice], Floats, Floats]:
+) -> tuple[tuple[slice, slice], Array, Array]:
     """The window around a cell, and its pixels' coordinates along the cell's axes."""
     y0, x0 = max(0, int(y - reach)), max(0, int(x - reach))
-    window = np.s_[y0 : min(shape[0], int(y + reach) + 2), x0 : min(shape[1], int(x + reach) + 2)]
-    rows, columns = np.ogrid[window]
+    y1, x1 = min(shape[0], int(y + reach) + 2), min(shape[1], int(x + reach) + 2)
+    rows = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(y)
+    columns = np.arange(x0, x1, dtype=np.float32) - np.float32(x)
     sine, cosine = np.sin(angle), np.cos(angle)
-    u = cosine * (columns - x) + sine * (rows - y)
-    v = cosine * (rows - y) - sine * (columns - x)
-    return window, u, v
+    u = np.float32(cosine) * columns + np.float32(sine) * rows
+    v = np.float32(cosine) * rows - np.float32(sine) * columns
+    return np.s_[y0:y1, x0:x1], u, v
