@@ -264,6 +264,17 @@ def correlation(image: np.ndarray, inside: np.ndarray, shift_px: int) -> float:
     return float(np.corrcoef(image[:, shift_px:][both], image[:, :-shift_px][both])[0, 1])
 
 
+def test_colonies_of_a_class_differ_in_height_packing_and_focus() -> None:
+    well = plan_well(ColonySettings(wells=1, colonies=40, size=3600), 0)
+    looks = np.array([colony.look for colony in well.colonies])
+    looks[:, :2] = np.log(looks[:, :2])
+    # the error of a standard deviation from 40 values is 1 / sqrt(80) = 11 % of it
+    assert looks.std(axis=0) == pytest.approx([0.15, 0.1, 4.0], rel=0.35)
+    tight, loose = (draw_cells("dense", 200, generator(11, 0), packing=p) for p in (0.8, 1.25))
+    # cells per area go as 1 / spacing^2: (1.25 / 0.8)^2 = 2.44
+    assert len(tight.yx) / len(loose.yx) == pytest.approx(2.44, rel=0.1)
+
+
 def test_cells_swing_about_their_places_and_do_not_jump() -> None:
     cells: Cells = draw_cells("spread", 200, generator(10, 0))
     steps = np.array([np.hypot(*(cells.at(h + 1) - cells.at(h)).T) for h in range(10)])

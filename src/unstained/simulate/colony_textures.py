@@ -68,7 +68,9 @@ class Cells(NamedTuple):
         )
 
 
-def draw_cells(class_: str, reach_px: float, rng: np.random.Generator) -> Cells:
+def draw_cells(
+    class_: str, reach_px: float, rng: np.random.Generator, *, packing: float = 1.0
+) -> Cells:
     """Draw cells on a shaken hexagonal lattice that covers a disk.
 
     Parameters
@@ -79,8 +81,10 @@ def draw_cells(class_: str, reach_px: float, rng: np.random.Generator) -> Cells:
         Radius of the disk: as far as the colony will ever reach.
     rng : Generator
         One for each colony and class.
+    packing : float
+        Factor on the class's spacing.
     """
-    spacing = SPACING_PX[class_]
+    spacing = SPACING_PX[class_] * packing
     n = int(np.ceil(reach_px / spacing)) + 2
     row, column = np.mgrid[-n : n + 1, -2 * n : 2 * n + 1].reshape(2, -1).astype(float)
     yx = np.stack([row * np.sqrt(0.75), column + 0.5 * (row % 2)], axis=1) * spacing

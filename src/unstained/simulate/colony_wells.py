@@ -42,6 +42,7 @@ __all__ = [
     "Colony",
     "ColonySettings",
     "ColonyState",
+    "Look",
     "Well",
     "WellFrame",
     "plan_well",
@@ -58,6 +59,9 @@ MULTI_LABEL = "multi-label"
 
 GROWTH, GROWTH_H = 1.3, 36.0  # sides grow towards this factor, with this time constant
 DEBRIS_SHRINKS = 0.65  # of a side
+# how colonies of a class differ, beside their outlines: standard deviations, our choice
+HEIGHT_SD, PACKING_SD = 0.15, 0.1  # of the logarithms of delay and of the cells' spacing
+FOCUS_SD_UM = 4.0  # the depth of field is wavelength / NA^2 = 6 um
 HALO_PX = 40  # around a colony, until its light is that of the empty field
 # 4 condenser points differ from 100 by 6 % of the contrast (root mean square)
 OPTICS = Optics(pixel_size_um=PIXEL_SIZE_UM, source_points=4)
@@ -67,6 +71,7 @@ DUST_PER_MPX = 1.5
 
 # the last counter of each generator: what the numbers are for
 _LAYOUT, _FATE, _SHAPE, _LAMP, _NOISE = range(5)
+_LOOK = 7
 _CELLS = 8  # and one for each class
 
 
@@ -148,6 +153,14 @@ class ColonySettings:
         return treated_rates(rates, self.effect if treated else 1.0)
 
 
+class Look(NamedTuple):
+    """How a colony differs from others of its class: factors on height and spacing, focus."""
+
+    height: float
+    packing: float
+    defocus_um: float
+
+
 class Colony(NamedTuple):
     """One colony over all hours.
 
@@ -159,12 +172,14 @@ class Colony(NamedTuple):
         Of its bounding box, y, x in pixels of the well.
     outline : Outline
     fate : Fate
+    look : Look
     """
 
     number: int
     center: tuple[float, float]
     outline: Outline
     fate: Fate
+    look: Look
 
 
 class Well(NamedTuple):
@@ -255,8 +270,14 @@ def plan_well(settings: ColonySettings, well: int) -> Well:
     fates = [
         simulate_fate(rates, until_h, generator(settings.seed, well, n, _FATE)) for n in numbers
     ]
-    colonies = [Colony(*row) for row in zip(numbers, centers, outlines, fates, strict=True)]
-    return Well(well, treated, colonies)
+    looks = [_draw_look(generator(settings.seed, well, n, _LOOK)) for n in numbers]
+    rows = zip(numbers, centers, outlines, fates, looks, strict=True)
+    return Well(well, treated, [Colony(*row) for row in rows])
+
+
+def _draw_look(rng: np.random.Generator) -> Look:
+    height, packing = np.exp(rng.normal(0, (HEIGHT_SD, PACKING_SD)))
+    return Look(float(height), float(packing), float(rng.normal(0, FOCUS_SD_UM)))
 
 
 def render_frame(settings: ColonySettings, well: Well, frame: int) -> WellFrame:
@@ -332,9 +353,11 @@ def _contrast(
     for kind in np.unique(kinds[kinds > 0]):
         cells = _cells(settings, well.number, colony, CLASSES[kind - 1])
         part = matter(CLASSES[kind - 1], kinds == kind, center, cells, hour)
-        path_rad += part.path_rad
+        path_rad += np.float32(colony.look.height) * part.path_rad
         absorption += part.absorption
-    return image_of(path_rad, OPTICS, absorption=absorption) - np.float32(1)
+    defocus_um = colony.look.defocus_um
+    image = image_of(path_rad, OPTICS, absorption=absorption, defocus_um=defocus_um)
+    return image - np.float32(1)
 
 
 def _cells(settings: ColonySettings, well: int, colony: Colony, class_: str) -> Cells:
@@ -342,7 +365,8 @@ def _cells(settings: ColonySettings, well: int, colony: Colony, class_: str) -> 
     points = colony.outline.points(class_, GROWTH * colony.outline.side_px)
     reach_px = float(np.hypot(*points.T).max())
     purpose = _CELLS + CLASSES.index(class_)
-    return draw_cells(class_, reach_px, generator(settings.seed, well, colony.number, purpose))
+    rng = generator(settings.seed, well, colony.number, purpose)
+    return draw_cells(class_, reach_px, rng, packing=colony.look.packing)
 
 
 def _state(
