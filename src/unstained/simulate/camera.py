@@ -68,9 +68,9 @@ def expose(intensity: Array, camera: Camera, rng: np.random.Generator) -> Array:
     rounded and clipped: the variance follows the photon transfer curve [1]_
     ``gain * (mean - offset) + (gain * read_noise)**2`` (and 1/12 of rounding).
 
-    From 10 electrons on the Poisson number is the Cornish-Fisher expansion
-    ``m + sqrt(m - 1/18) z + (z**2 - 1) / 6`` of a normal z: mean and variance are those of the
-    Poisson distribution, the third moment is smaller by 0.02.
+    From 10 electrons on, with mean m and variance v = m + read_noise**2, the electrons are
+    Cornish-Fisher's expansion ``m + sqrt(v - 2 b**2) z + b (z**2 - 1)``, b = m / (6 v), of a
+    normal z: mean and variance are exact, the third moment is m to within 0.02.
 
     Parameters
     ----------
@@ -97,21 +97,22 @@ def expose(intensity: Array, camera: Camera, rng: np.random.Generator) -> Array:
     mean = np.maximum(np.asarray(intensity, np.float32), 0) * np.float32(camera.photons_per_unit)
     if not np.isfinite(mean).all():
         raise InputError("the intensity is not finite everywhere", "remove NaN and infinity")
+    read = np.float32(camera.read_noise**2)
+    variance = mean + read
+    skew = mean / np.maximum(variance, np.float32(1e-6)) * np.float32(1 / 6)
+    variance -= 2 * skew**2
     z = rng.standard_normal(mean.shape, np.float32)
-    electrons = np.sqrt(np.maximum(mean - np.float32(1 / 18), 0))
+    electrons = np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
     electrons *= z
     electrons += mean
     np.square(z, out=z)
     z -= 1
-    z *= np.float32(1 / 6)
+    z *= skew
     electrons += z
     few = mean < _EXACT_BELOW
     if few.any():
-        electrons[few] = rng.poisson(mean[few])
-    if camera.read_noise > 0:
-        noise = rng.standard_normal(mean.shape, np.float32, out=z)
-        noise *= np.float32(camera.read_noise)
-        electrons += noise
+        noise = rng.normal(0, camera.read_noise, int(few.sum()))
+        electrons[few] = rng.poisson(mean[few]) + noise
     electrons *= np.float32(camera.gain)
     electrons += np.float32(camera.offset)
     np.rint(electrons, out=electrons)

@@ -25,6 +25,7 @@ Modality = Literal["phase", "brightfield", "dic"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _COARSE = 3.0  # how much coarser the pixels are on which halos are computed
+_TABLE = 16384  # samples of the pupil over its squared radius: some 30 across an edge
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def image_of(
         raise InputError("the object has values that are not finite", "remove NaN and infinity")
     margin = _margin(path.shape, optics)
     wave = np.pad(wave, margin, mode="symmetric")
-    spectrum = fft.fft2(wave, workers=workers, overwrite_x=True)
+    spectrum = fft.fftshift(fft.fft2(wave, workers=workers, overwrite_x=True))
     defocus = optics.defocus_um if defocus_um is None else float(defocus_um)
     microscope = replace(optics, defocus_um=defocus)
     image = _abbe(spectrum, wave.shape, microscope, optics.source_points, workers)
@@ -233,28 +234,52 @@ def _abbe(
 ) -> Array:
     """Sum over source points of an object's spectrum, over that of the empty field.
 
-    `full` is the shape of the array at the full pixel size; `spectrum` (Y, X) may be its part of
-    low frequencies.
+    `spectrum` (Y, X) has frequency 0 in its middle; it may be the part of low frequencies of an
+    array of shape `full`.
     """
+    steps = [1 / (n * optics.pixel_size_um) for n in full]  # cycles per um
     fy, fx = (
-        (fft.fftfreq(n, 1 / n) / (whole * optics.pixel_size_um)).astype(np.float32)
-        for n, whole in zip(spectrum.shape, full, strict=True)
+        (np.arange(n, dtype=np.float32) - n // 2) * np.float32(step)
+        for n, step in zip(spectrum.shape, steps, strict=True)
     )
     if optics.modality == "dic":
         spectrum = spectrum * _shear(fy, fx, optics)
-    total = np.zeros(spectrum.shape, np.float32)
+    table, per_na2 = _pupil_table(optics, max(steps) * optics.wavelength_um)
+    squares = np.zeros((len(fy), 2 * len(fx)), np.float32)  # of real and imaginary parts in turn
     empty = 0.0
     for sy, sx in _source(optics, points):
-        pupil, direct = _pupil(fy, fx, sy, sx, optics)
-        pupil *= spectrum
-        amplitude = fft.ifft2(pupil, workers=workers, overwrite_x=True)
-        total += amplitude.real**2
-        total += amplitude.imag**2
-        empty += direct
+        # squared radius in the pupil, in units of the table
+        y2, x2 = (
+            ((f + np.float32(s)) * np.float32(optics.wavelength_um)) ** 2 * np.float32(per_na2)
+            for f, s in ((fy, sy), (fx, sx))
+        )
+        rows, columns = (_span(axis < len(table) - 1) for axis in (y2, x2))
+        place = np.add.outer(y2[rows], x2[columns]).astype(np.int32)
+        passed = table.take(place, mode="clip")
+        passed *= spectrum[rows, columns]
+        # the direct light's own sample, whatever the pupil's edges do to it
+        empty += float(abs(table[int(y2[len(fy) // 2] + x2[len(fx) // 2])]) ** 2)
+        # columns without light need no transform along Y; frequency 0 in the middle alternates
+        # signs, which the square does not see
+        half = np.zeros((len(fy), passed.shape[1]), np.complex64)
+        half[rows] = passed
+        amplitude = np.zeros(spectrum.shape, np.complex64)
+        amplitude[:, columns] = fft.ifft(half, axis=0, workers=workers, overwrite_x=True)
+        amplitude = fft.ifft(amplitude, axis=1, workers=workers, overwrite_x=True)
+        parts = amplitude.view(np.float32)  # (Y, X) complex -> (Y, 2 X)
+        np.square(parts, out=parts)
+        squares += parts
     if optics.modality == "dic":
         empty *= math.sin(optics.bias_rad / 2) ** 2
-    total /= np.float32(empty)
+    total = squares[:, ::2] + squares[:, 1::2]
+    total *= np.float32(1 / empty)
     return total
+
+
+def _span(chosen: Array) -> slice:
+    """From the first to the last that is chosen."""
+    places = np.flatnonzero(chosen)
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def _finer_source(spectrum: Array, optics: Optics, workers: int) -> Array:
@@ -263,14 +288,16 @@ def _finer_source(spectrum: Array, optics: Optics, workers: int) -> Array:
     if optics.coarse_points <= optics.source_points:
         return np.zeros(full, np.float32)
     small = tuple(fft.next_fast_len(math.ceil(n / _COARSE)) for n in full)
-    kept = np.ix_(*(np.rint(fft.fftfreq(n, 1 / n)).astype(int) for n in small))
+    kept = tuple(
+        slice(n // 2 - m // 2, n // 2 - m // 2 + m) for n, m in zip(full, small, strict=True)
+    )
     share = np.float32(small[0] * small[1] / (full[0] * full[1]))
     coarse = spectrum[kept] * share
     change = _abbe(coarse, full, optics, optics.coarse_points, workers)
     change -= _abbe(coarse, full, optics, optics.source_points, workers)
     spread = np.zeros(full, np.complex64)
-    spread[kept] = fft.fft2(change) / share
-    return np.asarray(fft.ifft2(spread, workers=workers, overwrite_x=True).real)
+    spread[kept] = fft.fftshift(fft.fft2(change)) / share
+    return np.asarray(fft.ifft2(fft.ifftshift(spread), workers=workers, overwrite_x=True).real)
 
 
 def _wave(path: Array, absorption: Array | None) -> Array:
@@ -284,16 +311,17 @@ def _wave(path: Array, absorption: Array | None) -> Array:
 
 
 def _margin(shape: tuple[int, ...], optics: Optics) -> list[tuple[int, int]]:
-    """How far the object is mirrored: the halo's reach, then up to a fast length."""
+    """How far the object is mirrored: the halo's reach, and so far that the ring is resolved."""
     reach_um = 12.0
     if optics.modality == "phase":  # the ring's width is what the halo's length is made of
         reach_um = optics.wavelength_um / (optics.ring_na[1] - optics.ring_na[0])
     reach = math.ceil(reach_um / optics.pixel_size_um)
     margins = []
     for n in shape:
-        whole = fft.next_fast_len(n + min(reach, n))
-        before = min(n, (whole - n) // 2)
-        margins.append((before, min(n, whole - n - before)))
+        # 3 frequency samples over the ring's width
+        whole = fft.next_fast_len(max(n + reach, 3 * reach))
+        before = (whole - n) // 2
+        margins.append((before, whole - n - before))
     return margins
 
 
@@ -316,40 +344,35 @@ def _source(optics: Optics, n: int) -> Iterator[tuple[float, float]]:
         yield radius * math.sin(angle), radius * math.cos(angle)
 
 
-def _pupil(fy: Array, fx: Array, sy: float, sx: float, optics: Optics) -> tuple[Array, float]:
-    """What passes of each frequency for one source point, and the empty field's intensity.
+def _pupil_table(optics: Optics, step: float) -> tuple[Array, float]:
+    """The pupil over the squared radius (as NA), and how many entries there are to 1.
 
-    Edges run linearly over one frequency sample, so that an image hardly depends on the size of
-    its array.
+    Edges run linearly over one frequency sample `step`, so that an image hardly depends on the
+    size of its array. The last entry is 0.
     """
-    scale = np.float32(optics.wavelength_um)
-    # radius in the pupil as numerical aperture, (Y, X)
-    na2 = np.add.outer(((fy + np.float32(sy)) * scale) ** 2, ((fx + np.float32(sx)) * scale) ** 2)
+    limit = (optics.na + step) ** 2
+    na2 = np.linspace(0, limit, _TABLE)
     na = np.sqrt(na2)
-    step = optics.wavelength_um * max(abs(float(fy[1])), abs(float(fx[1])))
-    passed = _within(na, 0.0, optics.na, step)
-    pupil = passed.astype(np.complex64)
+    pupil = _within(na, 0.0, optics.na, step).astype(complex)
     if optics.modality == "phase":
         inner, outer = optics.ring_na
         margin = optics.ring_margin_na
         ring = _within(na, inner - margin, min(outer + margin, optics.na), step)
         plate = math.sqrt(optics.ring_transmission) * np.exp(-1j * optics.ring_phase_rad)
-        pupil *= 1 + np.complex64(plate - 1) * ring
-    # the direct light is the pupil's own sample at frequency 0, whatever the edges do to it
-    direct = float(abs(pupil[0, 0]) ** 2)
+        pupil *= 1 + (plate - 1) * ring
     if optics.defocus_um != 0:
-        index2 = np.float32(optics.medium_index**2)
-        turns = np.sqrt(np.maximum(index2 - na2, 0)) * np.float32(optics.defocus_um / scale)
-        pupil *= np.exp(np.complex64(2j * np.pi) * turns)
-    return pupil, direct
+        height = np.sqrt(np.maximum(optics.medium_index**2 - na2, 0))
+        pupil *= np.exp(2j * np.pi * optics.defocus_um / optics.wavelength_um * height)
+    pupil[-1] = 0
+    return pupil.astype(np.complex64), (_TABLE - 1) / limit
 
 
 def _within(na: Array, inner: float, outer: float, step: float) -> Array:
     """1 from `inner` to `outer`, 0 beyond, linear over one `step`."""
-    passed = np.clip((np.float32(outer) - na) * np.float32(1 / step) + np.float32(0.5), 0, 1)
+    passed = np.clip((outer - na) / step + 0.5, 0, 1)
     if inner > 0:
-        passed *= np.clip((na - np.float32(inner)) * np.float32(1 / step) + np.float32(0.5), 0, 1)
-    return np.asarray(passed)
+        passed = passed * np.clip((na - inner) / step + 0.5, 0, 1)
+    return passed
 
 
 def _shear(fy: Array, fx: Array, optics: Optics) -> Array:
