@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._progress import Bar
+from .simulate_colonies import colonies
 
 if TYPE_CHECKING:
     from ..simulate.optics import Modality, Optics
@@ -18,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command()(colonies)
 
 _MARKERS = "Names, with commas between them; `all` for every preset."
 
