@@ -183,6 +183,18 @@ def test_the_parts_of_a_mosaic_are_one_piece_each_and_touch() -> None:
         assert second.sum() / region.sum() == pytest.approx(share, abs=0.06)
 
 
+@pytest.mark.parametrize("angle_rad", [np.pi / 2, -np.pi / 2])
+def test_a_horseshoe_whose_ends_the_border_cuts_off_has_two_parts_all_the_same(
+    angle_rad: float,
+) -> None:
+    region = np.zeros((120, 120), bool)
+    region[10:110, 10:40] = region[10:100, 80:110] = True  # two legs
+    region[10:40, 10:110] = True  # and what joins them
+    share = 0.3 if angle_rad > 0 else 0.7  # either way the border crosses the legs
+    second = parted(region, share, angle_rad, 0.0)
+    assert ndimage.label(second)[1] == ndimage.label(region & ~second)[1] == 1
+
+
 def test_colonies_keep_their_distance() -> None:
     size = 1400
     outlines = [draw_outline(generator(8, n), 300) for n in range(10)]
