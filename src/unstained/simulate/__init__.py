@@ -6,6 +6,8 @@ They show that a method runs and learns, not that it works on real cells.
 from .camera import Camera, dust, expose, uneven_illumination
 from .cells import SHARES, Cell
 from .field import Dish, SimulatedField, simulate_field
+from .movie import Movie, MovieFrame, MovieSettings
+from .movie_files import write_movie
 from .optics import Optics, image_of
 from .pairs import write_pairs
 from .stains import DEFAULT_MARKERS, MARKERS, Marker
@@ -18,6 +20,9 @@ __all__ = [
     "Cell",
     "Dish",
     "Marker",
+    "Movie",
+    "MovieFrame",
+    "MovieSettings",
     "Optics",
     "SimulatedField",
     "dust",
@@ -25,5 +30,6 @@ __all__ = [
     "image_of",
     "simulate_field",
     "uneven_illumination",
+    "write_movie",
     "write_pairs",
 ]

@@ -27,6 +27,7 @@ Phenotype = Literal["spindle", "star", "flat"]
 SHARES: Mapping[Phenotype, float] = {"spindle": 0.45, "star": 0.3, "flat": 0.25}
 _MOST_COVERED = 0.8  # of the area; at confluence cells still leave gaps of about a fifth
 _CANDIDATES = 16
+_ARM_UM = 20.0  # by which cells reach over the border of the area that their centers lie on
 _REACH_UM = 60.0  # how far beyond the field cells are placed, so that some reach into it
 
 
@@ -309,7 +310,8 @@ def crowd(
     kinds = rng.choice(len(names), n_cells, p=[shares[name] for name in names])
     cells: list[Cell] = []
     anchors = np.empty((0, 3))  # y, x, radius of three discs along each cell
-    covered, room = 0.0, size_um[0] * size_um[1]
+    # centers lie on the area, arms reach over its border
+    covered, room = 0.0, (size_um[0] + 2 * _ARM_UM) * (size_um[1] + 2 * _ARM_UM)
     for i, kind in enumerate(kinds.tolist()):
         cell = build_cell(i + 1, names[kind], 0.0, 0.0, rng)
         covered += polygon_area(_corner_cutting(5 * len(cell.arm_um)) @ _corners(cell))
