@@ -1,92 +1,108 @@
-"""One simulated field: cells as phase objects, their phase contrast, their stains.
-
-A cell has a body, a nucleus and granules; light is delayed by each. The stains follow these
-structures, times a level for each cell that no phase image can tell: so the best possible
-score is known.
-"""
+"""One simulated field: cells, their label-free image, their stains, and the truth about them."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from scipy import fft, ndimage
 
 from ..errors import InputError
+from .camera import Camera, dust, expose, uneven_illumination
+from .cells import SHARES, Cell, Phenotype, place_cells
+from .optics import Optics, image_of
+from .stains import (
+    DEFAULT_MARKERS,
+    MARKERS,
+    Marker,
+    Stain,
+    Wave,
+    chosen_markers,
+    pearson_r,
+    stain_of,
+)
+from .streams import Seed, stream
+from .structures import Structures, render
 
-__all__ = ["MARKERS", "PIXEL_SIZE_UM", "Marker", "SimulatedField", "simulate_field"]
+__all__ = ["Dish", "SimulatedField", "expose_stains", "label_free", "simulate_field"]
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
+Array = np.ndarray[Any, Any]
 
-PIXEL_SIZE_UM = 0.65  # a 10x objective on a camera with pixels of 6.5 um
-CELLS_PER_MPX = 160
-CUTOFF = 0.30  # cycles per pixel that the objective still passes
-RING = 0.018  # cycles per pixel; light below it meets the phase ring: the wider, the more halo
-RING_AMPLITUDE = 0.6  # what the ring lets through
-PHASE_RAD = {"body": 0.5, "nucleus": 0.25, "granules": 0.4}  # delay at a structure's peak
-PHASE_PHOTONS = 4000.0  # per pixel, where there is no cell
-CAMERA_OFFSET, READ_NOISE = 100.0, 3.0  # grey values; gain is 1 per photon
-STAIN_BACKGROUND = 15.0  # photons per pixel
-BLUR_PX = 1.2  # standard deviation of the fluorescence's point spread
+DENSITY_PER_MM2 = 150.0
 
 
 @dataclass(frozen=True)
-class Marker:
-    """A simulated stain.
+class Dish:
+    """What is imaged beside cells, and how unevenly it is lit.
 
     Attributes
     ----------
-    body, nucleus, granules : float
-        Share of each structure in the stain.
-    hidden : float
-        Standard deviation of the logarithm of a cell's level, which the phase does not show.
-    photons : float
-        Per pixel at the peak of a cell of level 1.
+    illumination : float
+        Share by which the darkest corner of the label-free image lies below the brightest point.
+    dust : float
+        Grains per megapixel in the light path.
+    debris_per_mm2 : float
+        Crumbs on the dish, which the label-free image shows.
     """
 
-    body: float = 0.0
-    nucleus: float = 0.0
-    granules: float = 0.0
-    hidden: float = 0.2
-    photons: float = 400.0
+    illumination: float = 0.06
+    dust: float = 6.0
+    debris_per_mm2: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.illumination < 1 or not self.dust >= 0 or not self.debris_per_mm2 >= 0:
+            raise InputError(
+                f"illumination {self.illumination}, dust {self.dust}, debris {self.debris_per_mm2}",
+                "give an illumination from 0 to below 1, the others from 0 on",
+            )
 
 
-MARKERS: Mapping[str, Marker] = {
-    "NUCLEUS": Marker(nucleus=1.0, hidden=0.15, photons=600.0),
-    "BODY": Marker(body=1.0, nucleus=-0.3, hidden=0.35),
-    "GRANULES": Marker(body=0.15, granules=1.0, hidden=0.5, photons=250.0),
-}
-
-
-class SimulatedField(NamedTuple):
+@dataclass(frozen=True)
+class SimulatedField:
     """A field and the truth about it.
 
     Attributes
     ----------
     phase : (Y, X) uint16 array
-        Zernike phase contrast.
+        The label-free image.
     stains : dict of (Y, X) uint16 arrays
         As a camera would see them.
-    expected : dict of (Y, X) float arrays
-        Each stain without noise and with every cell at the mean level: the best prediction
-        that anything can make from the structures alone.
-    labels : (Y, X) int32 array
-        The cell of each pixel, 0 is background.
+    expected : dict of (Y, X) float32 arrays
+        Grey values of each stain without noise and with the mean in place of all that the
+        structures do not tell: the best prediction that anything can make from them.
+    labels, nuclei : (Y, X) int32 arrays
+        The cell of each pixel, of each nuclear pixel; 0 is background.
     ceiling : dict of float
         Pearson r of stain and `expected`: what r_s cannot, on average, surpass.
+    cells : list of Cell
+        All that were placed, some of them beyond the border.
+    pixel_size_um : float
     """
 
-    phase: np.ndarray[Any, Any]
-    stains: dict[str, np.ndarray[Any, Any]]
-    expected: dict[str, Floats]
-    labels: np.ndarray[Any, Any]
+    phase: Array
+    stains: dict[str, Array]
+    expected: dict[str, Array]
+    labels: Array
+    nuclei: Array
     ceiling: dict[str, float]
+    cells: list[Cell]
+    pixel_size_um: float
 
 
 def simulate_field(
-    size: int = 512, *, markers: Sequence[str] = tuple(MARKERS), seed: int | Sequence[int] = 0
+    size: int = 512,
+    *,
+    markers: Sequence[str] | Mapping[str, Marker] = DEFAULT_MARKERS,
+    seed: Seed = 0,
+    density_per_mm2: float = DENSITY_PER_MM2,
+    shares: Mapping[Phenotype, float] = SHARES,
+    optics: Optics | None = None,
+    camera: Camera | None = None,
+    dish: Dish | None = None,
+    workers: int = 1,
 ) -> SimulatedField:
     """Simulate a square field; the same arguments give the same field.
 
@@ -94,122 +110,166 @@ def simulate_field(
     ----------
     size : int
         Side in pixels, at least 64.
-    markers : sequence of str
-        Names out of `MARKERS`.
+    markers : sequence of str, or mapping of str to Marker
+        Names out of `MARKERS`, or markers of your own.
     seed : int or sequence of int
-        For NumPy's generator.
+        Not negative.
+    density_per_mm2 : float
+        Cells per mm2.
+    shares : mapping of phenotype to float
+        Of spindle, star and flat cells; need not sum to 1.
+    optics : Optics, optional
+        With modality, pixel size and defocus; default `Optics()`.
+    camera : Camera, optional
+        Default `Camera()`. The stains are taken with it, too, each photon of a marker being a
+        photo-electron.
+    dish : Dish, optional
+        Default `Dish()`.
+    workers : int
+        Threads; no number of them changes a pixel.
 
     Raises
     ------
     InputError
-        The field is too small or a marker is not known.
+        The field is too small, a marker is not known, the density is negative or more cells than
+        fit, or what the parts refuse.
     """
     if size < 64:
         raise InputError(f"a simulated field of {size} px", "give at least 64")
-    unknown = [name for name in markers if name not in MARKERS]
-    if unknown or not markers:
-        raise InputError(
-            f"no simulated marker {', '.join(unknown) or 'is named'}",
-            f"there are {', '.join(MARKERS)}",
-        )
-    random = np.random.default_rng(seed)
-    structures, labels = _structures(size, random)
-    path_rad = sum(PHASE_RAD[name] * structures[name] for name in PHASE_RAD)
-    phase = _camera(PHASE_PHOTONS * _phase_contrast(np.asarray(path_rad)), random)
-    stains, expected, ceiling = {}, {}, {}
-    for name in markers:
-        marker = MARKERS[name]
-        spread = marker.hidden * random.standard_normal(labels.max() + 1)
-        level = np.exp(spread - marker.hidden**2 / 2)  # log-normal with mean 1
-        stains[name] = _camera(_fluorescence(structures, marker, level[labels]), random)
-        expected[name] = CAMERA_OFFSET + _fluorescence(structures, marker, 1.0)
-        ceiling[name] = float(np.corrcoef(stains[name].ravel(), expected[name].ravel())[0, 1])
-    return SimulatedField(phase, stains, expected, labels, ceiling)
-
-
-def _structures(
-    size: int, random: np.random.Generator
-) -> tuple[dict[str, Floats], np.ndarray[Any, Any]]:
-    """Body, nuclei and granules, each 1 at a cell's peak, and the label image."""
-    body, nucleus, points = (np.zeros((size, size)) for _ in range(3))
-    labels = np.zeros((size, size), np.int32)
-    n_cells = max(3, round(CELLS_PER_MPX * size**2 / 2**20))
-    for label, (y, x) in enumerate(random.uniform(0, size, (n_cells, 2)), start=1):
-        window, u, v = _cell_frame(y, x, size, random)
-        semi_u, semi_v = random.uniform(18, 40), random.uniform(10, 18)
-        outline = _wobble(np.arctan2(v / semi_v, u / semi_u), random)
-        rho = np.hypot(u / semi_u, v / semi_v) / outline
-        thickness = np.clip(1 - rho**2, 0, None) ** 0.75
-        shift = random.uniform(-0.2, 0.2) * semi_u
-        rho_nucleus = np.hypot((u - shift) / (0.35 * semi_u), v / (0.55 * semi_v))
-        body[window] += thickness
-        nucleus[window] += np.sqrt(np.clip(1 - rho_nucleus**2, 0, None))
-        # granules lie where the body is, more of them where it is thick
-        chance = 0.05 * thickness * (rho_nucleus > 1)
-        points[window] += random.random(thickness.shape) < chance
-        labels[window][thickness > 0] = label
-    # a granule of 1.2 px (sd) has the peak 1, wherever it stands alone
-    granules = ndimage.gaussian_filter(points, 1.2) * (2 * np.pi * 1.2**2)
-    return {"body": body, "nucleus": nucleus, "granules": granules}, labels
-
-
-def _cell_frame(
-    y: float, x: float, size: int, random: np.random.Generator
-) -> tuple[tuple[slice, slice], Floats, Floats]:
-    """The window around a cell, and its pixels' coordinates along the cell's axes."""
-    reach = 60
-    y0, x0 = max(0, int(y) - reach), max(0, int(x) - reach)
-    window = np.s_[y0 : min(size, int(y) + reach), x0 : min(size, int(x) + reach)]
-    rows, columns = np.mgrid[window].astype(float)
-    angle = random.uniform(0, np.pi)
-    u = np.cos(angle) * (columns - x) + np.sin(angle) * (rows - y)
-    v = np.cos(angle) * (rows - y) - np.sin(angle) * (columns - x)
-    return window, u, v
-
-
-def _wobble(theta: Floats, random: np.random.Generator) -> Floats:
-    """An outline's radius over its ellipse's: 1 plus three harmonics."""
-    radius = np.ones_like(theta)
-    for harmonic in (2, 3, 5):
-        radius += (
-            0.08
-            * random.standard_normal()
-            * np.cos(harmonic * theta + random.uniform(0, 2 * np.pi))
-        )
-    return np.clip(radius, 0.6, 1.4)
-
-
-def _phase_contrast(path_rad: Floats) -> Floats:
-    """Zernike phase contrast of a thin object, 1 where there is none.
-
-    The object's wave exp(i path) meets, in the Fourier plane, a ring that delays the
-    undiffracted light by a quarter of a wave and lets only a part of it through (positive
-    contrast: cells dark, with a bright halo, since the ring also meets coarse detail), and the
-    objective's aperture.
-    """
-    side = path_rad.shape[0]
-    frequency = np.hypot(fft.fftfreq(side)[:, None], fft.fftfreq(side)[None, :])
-    inside_ring = np.exp(-((frequency / RING) ** 2))
-    passed = 1 + (-1j * RING_AMPLITUDE - 1) * inside_ring
-    aperture = 1 / (1 + (frequency / CUTOFF) ** 16)  # an edge soft enough not to ring
-    wave = fft.ifft2(fft.fft2(np.exp(1j * path_rad)) * passed * aperture)
-    return np.asarray(np.abs(wave) ** 2 / RING_AMPLITUDE**2)
-
-
-def _fluorescence(
-    structures: Mapping[str, Floats], marker: Marker, level: Floats | float
-) -> Floats:
-    """Photons per pixel, blurred by the optics."""
-    dye = (
-        marker.body * structures["body"]
-        + marker.nucleus * structures["nucleus"]
-        + marker.granules * structures["granules"]
+    chosen = chosen_markers(markers)
+    optics, camera, dish = optics or Optics(), camera or Camera(), dish or Dish()
+    pixel = optics.pixel_size_um
+    cells = place_cells((size * pixel, size * pixel), density_per_mm2, seed, shares=shares)
+    parts = _parts(seed)
+    structures = render(
+        cells,
+        (size, size),
+        pixel,
+        wavelength_um=optics.wavelength_um,
+        debris_per_mm2=dish.debris_per_mm2,
+        seed=(*parts, 1),
     )
-    blurred = ndimage.gaussian_filter(np.clip(dye, 0, None) * level, BLUR_PX)
-    return np.asarray(marker.photons * blurred + STAIN_BACKGROUND)
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        phase = pool.submit(
+            label_free, structures, optics, camera, dish, (*parts, 2), workers=workers
+        )
+        levels = {
+            name: _levels(marker, len(cells), stream(seed, 3, _number(name)))
+            for name, marker in chosen.items()
+        }
+        stains = expose_stains(
+            chosen, structures, cells, levels, optics, camera, (*parts, 4), pool=pool
+        )
+        taken = {name: (image, grey) for name, image, grey in stains}
+        phase_image = phase.result()
+    return SimulatedField(
+        phase=phase_image,
+        stains={name: image for name, (image, _) in taken.items()},
+        expected={name: grey for name, (_, grey) in taken.items()},
+        labels=structures.labels,
+        nuclei=structures.nuclei,
+        ceiling={name: pearson_r(image, grey) for name, (image, grey) in taken.items()},
+        cells=cells,
+        pixel_size_um=pixel,
+    )
 
 
-def _camera(photons: Floats, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """What a 16-bit camera of gain 1 makes of it: shot noise, read noise, offset."""
-    grey = random.poisson(photons) + random.normal(CAMERA_OFFSET, READ_NOISE, photons.shape)
-    return np.asarray(np.clip(np.rint(grey), 0, 65535), np.uint16)
+def label_free(
+    structures: Structures,
+    optics: Optics,
+    camera: Camera,
+    dish: Dish,
+    seed: Seed,
+    *,
+    frame: int = 0,
+    workers: int = 1,
+) -> Array:
+    """The label-free image of structures as (Y, X) uint16.
+
+    Lamp and dust depend on `seed` alone, the noise on `frame`, too: a movie has one lamp.
+    """
+    intensity = image_of(structures.path_rad, optics, workers=workers)
+    shape = intensity.shape
+    intensity *= uneven_illumination(shape, dish.illumination, stream(seed, 0))
+    grains = stream(seed, 1)
+    intensity *= dust(shape, int(grains.poisson(dish.dust * shape[0] * shape[1] / 2**20)), grains)
+    return expose(intensity, camera, stream(seed, 2, frame))
+
+
+def expose_stains(
+    markers: Mapping[str, Marker],
+    structures: Structures,
+    cells: Sequence[Cell],
+    levels: Mapping[str, Array],
+    optics: Optics,
+    camera: Camera,
+    seed: Seed,
+    *,
+    frame: int = 0,
+    waves: Mapping[str, Wave] | None = None,
+    pool: ThreadPoolExecutor | None = None,
+) -> list[tuple[str, Array, Array]]:
+    """Every stain as (name, uint16 image, expected grey values), both (Y, X).
+
+    `levels` has (L + 1,) values for each marker, L being the highest label. Dye on the dish and
+    speckles depend on `seed` alone, the noise on `frame`, too.
+    """
+    elongation = _elongation(cells, len(next(iter(levels.values()))))
+
+    def light(name: str, marker: Marker, bleed: list[tuple[float, Stain]]) -> Stain:
+        return stain_of(
+            marker,
+            structures,
+            levels.get(name, np.ones(len(elongation))),
+            elongation,
+            stream(seed, 0, _number(name)),
+            pixel_size_um=optics.pixel_size_um,
+            na=optics.na,
+            wave=(waves or {}).get(name),
+            bleed=bleed,
+        )
+
+    def take(name: str) -> tuple[str, Array, Array]:
+        marker = markers[name]
+        # what bleeds is another dye's light alone: no background, and no third dye
+        others = [
+            (share, light(other, _alone(markers.get(other, MARKERS.get(other, marker))), []))
+            for other, share in marker.bleed
+        ]
+        stain = light(name, marker, others)
+        per_unit = np.float32(1 / camera.photons_per_unit)
+        image = expose(stain.photons * per_unit, camera, stream(seed, 1, _number(name), frame))
+        expected = stain.expected * np.float32(camera.gain) + np.float32(camera.offset)
+        return name, image, expected
+
+    return list(map(take, markers)) if pool is None else list(pool.map(take, markers))
+
+
+def _number(name: str) -> int:
+    """A number for a marker that does not depend on which others there are."""
+    return zlib.crc32(name.encode())
+
+
+def _alone(marker: Marker) -> Marker:
+    return replace(marker, background=0.0, bleed=())
+
+
+def _parts(seed: Seed) -> tuple[int, ...]:
+    return (seed,) if isinstance(seed, int) else tuple(seed)
+
+
+def _levels(marker: Marker, n_cells: int, rng: np.random.Generator) -> Array:
+    """Log-normal levels of mean 1; entry 0 is background."""
+    z = rng.standard_normal(n_cells + 1)
+    return np.asarray(np.exp(marker.level_sd * z - marker.level_sd**2 / 2))
+
+
+def _elongation(cells: Sequence[Cell], n_labels: int) -> Array:
+    """Long over short axis of each label: the arms' reach along the axis over that across."""
+    ratio = np.ones(n_labels)
+    for cell in cells:
+        along = float(np.abs(cell.arm_um * np.cos(cell.arm_angle_rad)).max())
+        across = float(np.abs(cell.arm_um * np.sin(cell.arm_angle_rad)).max())
+        reach = max(along, cell.soma_um[0]) / max(across, cell.soma_um[1])
+        ratio[cell.label] = 1 + (max(reach, 1 / reach) - 1) * (1 - cell.roundness)
+    return ratio

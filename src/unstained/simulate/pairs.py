@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tifffile
 
 from ..errors import InputError
 from ..images.atomic import atomic_dir
-from .field import MARKERS, PIXEL_SIZE_UM, SimulatedField, simulate_field
+from .cells import SHARES, Phenotype
+from .field import DENSITY_PER_MM2, SimulatedField, simulate_field
+from .optics import Optics
+from .stains import DEFAULT_MARKERS, Marker
 
 __all__ = ["write_pairs"]
 
@@ -21,14 +26,19 @@ def write_pairs(
     *,
     fields: int = 6,
     size: int = 512,
-    markers: Sequence[str] = tuple(MARKERS),
+    markers: Sequence[str] | Mapping[str, Marker] = DEFAULT_MARKERS,
     seed: int = 0,
+    density_per_mm2: float = DENSITY_PER_MM2,
+    shares: Mapping[Phenotype, float] = SHARES,
+    optics: Optics | None = None,
+    workers: int = 1,
+    progress: Callable[[float], None] | None = None,
 ) -> Path:
     """Write simulated fields and ``manifest.csv`` into a new folder.
 
-    Each field is a group of its own; the last is the test part, the one before it validation.
-    The column `ceiling_r_s` has the r_s that no prediction from the phase image can, on
-    average, surpass; `labels` names the image of the cells.
+    Each field is a group of its own; about a sixth of them, at least one, are the test part, as
+    many before them validation. The column `ceiling_r_s` has the r_s that no prediction from the
+    label-free image can, on average, surpass; `labels` names the image of the cells.
 
     Parameters
     ----------
@@ -36,8 +46,10 @@ def write_pairs(
         Must not exist yet.
     fields : int
         At least 3.
-    size, markers, seed
+    size, markers, seed, density_per_mm2, shares, optics, workers
         As for `simulate_field`; field number i has the seed (seed, i).
+    progress : callable, optional
+        Called with the share done after each field.
 
     Returns
     -------
@@ -53,14 +65,26 @@ def write_pairs(
     """
     if fields < 3:
         raise InputError(f"{fields} simulated fields", "train, validation and test need 3")
+    held_out = max(1, fields // 6)
     out_dir = Path(out_dir)
     with atomic_dir(out_dir) as folder:
         rows: list[dict[str, str]] = []
         for i in range(fields):
-            split = {fields - 1: "test", fields - 2: "validation"}.get(i, "train")
-            field = simulate_field(size, markers=markers, seed=(seed, i))
+            left = (fields - 1 - i) // held_out
+            split = {0: "test", 1: "validation"}.get(left, "train")
+            field = simulate_field(
+                size,
+                markers=markers,
+                seed=(seed, i),
+                density_per_mm2=density_per_mm2,
+                shares=shares,
+                optics=optics,
+                workers=workers,
+            )
             name = f"field{i:02}"
             rows += [{**row, "group": name, "split": split} for row in _write(folder, name, field)]
+            if progress is not None:
+                progress((i + 1) / fields)
         with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, list(rows[0]))
             table.writeheader()
@@ -69,8 +93,9 @@ def write_pairs(
 
 
 def _write(folder: Path, name: str, field: SimulatedField) -> Iterator[dict[str, str]]:
-    dots_per_cm = 1e4 / PIXEL_SIZE_UM
-    for kind, image in {"phase": field.phase, "labels": field.labels, **field.stains}.items():
+    dots_per_cm = 1e4 / field.pixel_size_um
+    named: dict[str, np.ndarray[Any, Any]] = {"phase": field.phase, "labels": field.labels}
+    for kind, image in {**named, "nuclei": field.nuclei, **field.stains}.items():
         tifffile.imwrite(
             folder / f"{name}_{kind.lower()}.tif",
             image,
@@ -83,6 +108,6 @@ def _write(folder: Path, name: str, field: SimulatedField) -> Iterator[dict[str,
             "stain": f"{name}_{marker.lower()}.tif",
             "marker": marker,
             "labels": f"{name}_labels.tif",
-            "pixel_size_um": str(PIXEL_SIZE_UM),
+            "pixel_size_um": f"{field.pixel_size_um:g}",
             "ceiling_r_s": f"{ceiling:.4f}",
         }
