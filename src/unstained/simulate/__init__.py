@@ -1,10 +1,12 @@
-"""Simulated experiments with known truth: cells, their optics, their stains, their movies.
+"""Simulated experiments with known truth: cells and colonies, their optics, stains, movies.
 
 They show that a method runs and learns, not that it works on real cells.
 """
 
 from .camera import Camera, dust, expose, uneven_illumination
 from .cells import SHARES, Cell
+from .colony_wells import ColonySettings, plan_well, render_frame
+from .colony_writer import write_colonies
 from .field import Dish, SimulatedField, simulate_field
 from .movie import Movie, MovieFrame, MovieSettings
 from .movie_files import write_movie
@@ -18,6 +20,7 @@ __all__ = [
     "SHARES",
     "Camera",
     "Cell",
+    "ColonySettings",
     "Dish",
     "Marker",
     "Movie",
@@ -28,8 +31,11 @@ __all__ = [
     "dust",
     "expose",
     "image_of",
+    "plan_well",
+    "render_frame",
     "simulate_field",
     "uneven_illumination",
+    "write_colonies",
     "write_movie",
     "write_pairs",
 ]
