@@ -122,3 +122,5 @@ def test_neurons_under_oblique_shading_allow_no_motion(data_set) -> None:  # typ
     planes = np.stack([read_image(folder / f"phase_z{z:02d}.png").plane() for z in (2, 5, 8)])
     ready = np.concatenate([_normalized(plane.astype(float)) for plane in planes])
     assert find_symmetries([ready]) == (Symmetry(),)
+    # a small region beside a large one does not drown its direction
+    assert find_symmetries([ready[:, :, :592], ready[:, :688, 592:768]]) == (Symmetry(),)

@@ -31,6 +31,9 @@ __all__ = [
     "vary_intensity",
 ]
 
+_BLOCKS = 24  # that the look of a few large images is measured on
+_MANY_IMAGES = 16
+
 Floats = NDArray[np.float32]
 ReadWindow = Callable[[slice, slice], tuple[Floats, Floats]]
 
@@ -191,8 +194,7 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     ----------
     .. [1] Mendel (1991), Proc. IEEE 79:278, on cumulants as features blind to symmetric noise.
     """
-    blocks = [b for image in images for b in _blocks(image, 4 if len(images) < 16 else 1)]
-    skews = np.stack([_skew(block) for block in blocks])  # (K, 2 R + 1, 2 R + 1)
+    skews = np.stack([_skew(block) for block in _blocks(images)])  # (K, 2 R + 1, 2 R + 1)
     skew = skews.mean(axis=0)
     norm = np.sqrt(np.mean(skew**2))
     chance = np.sqrt(np.mean(skews.var(axis=0, ddof=1)) / len(skews))
@@ -205,12 +207,22 @@ def find_symmetries(images: Sequence[Floats]) -> tuple[Symmetry, ...]:
     )
 
 
-def _blocks(planes: Floats, n: int) -> Iterator[Floats]:
-    height, width = planes.shape[-2:]
-    for i in range(n):
-        for j in range(n):
-            rows = slice(i * height // n, (i + 1) * height // n)
-            yield planes[:, rows, j * width // n : (j + 1) * width // n]
+def _blocks(images: Sequence[Floats]) -> Iterator[Floats]:
+    """Blocks of about one size, some 24 in all; of many images each is a block.
+
+    Blocks of a small image would be noisier than those of a large one, and pass for chance.
+    """
+    if len(images) >= _MANY_IMAGES:
+        yield from images
+        return
+    side = max(1, int(np.sqrt(sum(image[0].size for image in images) / _BLOCKS)))
+    for image in images:
+        height, width = image.shape[-2:]
+        n_y, n_x = max(1, height // side), max(1, width // side)
+        for i in range(n_y):
+            for j in range(n_x):
+                rows = slice(i * height // n_y, (i + 1) * height // n_y)
+                yield image[:, rows, j * width // n_x : (j + 1) * width // n_x]
 
 
 def _skew(planes: Floats, reach: int = 4) -> Floats:
