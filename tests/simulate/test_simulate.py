@@ -81,7 +81,7 @@ def test_cells_are_brighter_than_background_in_every_stain(field: SimulatedField
 
 def test_an_empty_dish_is_even_but_for_noise() -> None:
     # 10000 photons: the noise is 1 %; no lamp, dust, debris or cell adds to it
-    made = simulate_field(128, seed=0, density_per_mm2=0, dish=Dish(0.0, 0.0, 0.0))
+    made = simulate_field(128, seed=0, density_per_mm2=0, dish=Dish(0.0, 0.0, 0.0, 0.0))
     assert made.labels.max() == 0
     assert made.phase.mean() == pytest.approx(10_100, rel=1e-3)
     assert made.phase.std() == pytest.approx(100, rel=0.03)
@@ -373,12 +373,20 @@ def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
         ({"shares": {"round": 1.0}}, "no phenotype round; there are spindle, star, flat"),
         ({"shares": {"star": -1.0}}, "shares"),
         ({"seed": -1}, "seed -1"),
+        ({"round_share": 1.5}, "round cells of 1.5"),
         ({"markers": {"M": Marker(bleed=(("X", 0.1),))}}, "light of 'X' in the channel of M"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         simulate_field(**{"size": 64, **arguments})
+
+
+def test_a_dish_that_cannot_be_is_refused() -> None:
+    with pytest.raises(InputError, match=r"dust and debris \(-1.0, 900.0\)"):
+        Dish(dust=-1.0)
+    with pytest.raises(InputError, match=r"illumination and haze \(1.5, "):
+        Dish(illumination=1.5)
 
 
 @pytest.mark.parametrize(

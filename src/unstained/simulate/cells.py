@@ -39,7 +39,6 @@ class _Build:
     jitter: float  # of an arm's direction, share of the even angle
     arm: tuple[float, float]  # length from the center
     tip: tuple[float, float]  # half width
-    taper: float  # how much wider an arm is at 0.6 of its length, share of the length
     web: float  # how far the membrane between two arms reaches towards the line of their tips
     soma: tuple[tuple[float, float], tuple[float, float]]  # half axes along and across
     nucleus: tuple[tuple[float, float], tuple[float, float]]
@@ -53,33 +52,30 @@ PHENOTYPES: Mapping[Phenotype, _Build] = {
         jitter=0.08,
         arm=(36, 85),
         tip=(0.8, 2.6),
-        taper=0.01,
         web=0.3,
         soma=((14, 24), (6.0, 10.0)),
         nucleus=((7.5, 10), (4.0, 5.5)),
-        volume_um3=(1600, 3000),
+        volume_um3=(1000, 2100),
     ),
     "star": _Build(
         arms=(3, 5),
-        jitter=0.3,
+        jitter=0.35,
         arm=(18, 48),
         tip=(0.8, 3.0),
-        taper=0.07,
-        web=0.55,
+        web=0.5,
         soma=((9, 13), (8.0, 11)),
         nucleus=((6.5, 8.5), (5.0, 6.5)),
-        volume_um3=(1400, 2600),
+        volume_um3=(1000, 2000),
     ),
     "flat": _Build(
-        arms=(4, 7),
-        jitter=0.28,
+        arms=(4, 6),
+        jitter=0.4,
         arm=(26, 54),
-        tip=(1.5, 7.0),
-        taper=0.16,
-        web=0.88,
+        tip=(1.0, 5.0),
+        web=0.9,
         soma=((19, 27), (16, 22)),
         nucleus=((8.5, 11), (6.5, 8.5)),
-        volume_um3=(2600, 5000),
+        volume_um3=(2000, 4200),
     ),
 }
 
@@ -181,7 +177,7 @@ def outline_um(cell: Cell) -> Floats:
     theta, radius = np.arctan2(corners[:, 1], corners[:, 0]), np.hypot(*corners.T)
     rng = np.random.default_rng(cell.detail)
     harmonics = np.arange(6, 26)
-    size = rng.normal(0, 0.012, harmonics.size)
+    size = rng.normal(0, 0.010, harmonics.size)
     turn = rng.uniform(0, 2 * math.pi, harmonics.size)
     ruffle = (size * np.cos(np.outer(theta, harmonics) + turn)).sum(1)
     radius *= 1 + np.clip(ruffle, -0.2, 0.2) * (1 - cell.roundness)
@@ -212,19 +208,28 @@ def _corners(cell: Cell) -> Floats:
     axis = np.stack([np.cos(cell.arm_angle_rad), np.sin(cell.arm_angle_rad)], 1)
     side = np.stack([-axis[:, 1], axis[:, 0]], 1)
     length, tip = cell.arm_um[:, None], cell.tip_um[:, None]
-    wide = tip + build.taper * length
     middle = cell.arm_angle_rad + gap / 2
     # the line between neighboring tips is this far away in the middle direction
     other = np.roll(cell.arm_um, -1)
     chord = 2 * cell.arm_um * other * np.cos(gap / 2) / (cell.arm_um + other)
     soma = along * across / np.hypot(across * np.cos(middle), along * np.sin(middle))
-    between = np.stack([np.cos(middle), np.sin(middle)], 1)
+    between = np.maximum(soma, build.web * chord)[:, None] * np.stack(
+        [np.cos(middle), np.sin(middle)], 1
+    )
+
+    def flank(tip_corner: Floats, foot: Floats) -> Floats:
+        """Half way down an arm, drawn in towards its axis the more, the less web there is."""
+        half = (tip_corner + foot) / 2
+        on_axis = (half * axis).sum(1, keepdims=True) * axis
+        return np.asarray(on_axis + (half - on_axis) * (0.3 + 0.7 * build.web))
+
+    left, right = length * axis - tip * side, length * axis + tip * side
     corners = [
-        0.6 * length * axis - wide * side,
-        length * axis - tip * side,
-        length * axis + tip * side,
-        0.6 * length * axis + wide * side,
-        np.maximum(soma, build.web * chord)[:, None] * between,
+        flank(left, np.roll(between, 1, axis=0)),
+        left,
+        right,
+        flank(right, between),
+        between,
     ]
     return np.stack(corners, 1).reshape(-1, 2)  # 5 x (A, 2) -> (A, 5, 2) -> (5 A, 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from .stains import (
     Wave,
     chosen_markers,
     pearson_r,
+    smooth_noise,
     stain_of,
 )
 from .streams import Seed, stream
@@ -32,6 +34,8 @@ __all__ = ["Dish", "SimulatedField", "expose_stains", "label_free", "simulate_fi
 Array = np.ndarray[Any, Any]
 
 DENSITY_PER_MM2 = 150.0
+ROUND_SHARE = 0.04  # of cells in a growing culture
+_HAZE_UM = 20.0  # standard deviation of the Gaussian that smooths it
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,23 @@ class Dish:
         Grains per megapixel in the light path.
     debris_per_mm2 : float
         Crumbs on the dish, which the label-free image shows.
+    haze : float
+        Relative standard deviation of smooth, 40 um wide variations of the light, as floating
+        debris far out of focus makes them.
     """
 
-    illumination: float = 0.06
+    illumination: float = 0.08
     dust: float = 6.0
-    debris_per_mm2: float = 120.0
+    debris_per_mm2: float = 900.0
+    haze: float = 0.025
 
     def __post_init__(self) -> None:
-        if not 0 <= self.illumination < 1 or not self.dust >= 0 or not self.debris_per_mm2 >= 0:
+        shares = (self.illumination, self.haze)
+        amounts = (self.dust, self.debris_per_mm2)
+        if not all(0 <= s < 1 for s in shares) or not all(0 <= a < math.inf for a in amounts):
             raise InputError(
-                f"illumination {self.illumination}, dust {self.dust}, debris {self.debris_per_mm2}",
-                "give an illumination from 0 to below 1, the others from 0 on",
+                f"illumination and haze {shares}, dust and debris {amounts}",
+                "give illumination and haze from 0 to below 1, dust and debris from 0 on",
             )
 
 
@@ -99,6 +109,7 @@ def simulate_field(
     seed: Seed = 0,
     density_per_mm2: float = DENSITY_PER_MM2,
     shares: Mapping[Phenotype, float] = SHARES,
+    round_share: float = ROUND_SHARE,
     optics: Optics | None = None,
     camera: Camera | None = None,
     dish: Dish | None = None,
@@ -118,6 +129,8 @@ def simulate_field(
         Cells per mm2.
     shares : mapping of phenotype to float
         Of spindle, star and flat cells; need not sum to 1.
+    round_share : float
+        Share of cells that are round, as before division: bright in phase contrast.
     optics : Optics, optional
         With modality, pixel size and defocus; default `Optics()`.
     camera : Camera, optional
@@ -140,6 +153,7 @@ def simulate_field(
     optics, camera, dish = optics or Optics(), camera or Camera(), dish or Dish()
     pixel = optics.pixel_size_um
     cells = place_cells((size * pixel, size * pixel), density_per_mm2, seed, shares=shares)
+    cells = _some_round(cells, round_share, stream(seed, 5))
     parts = _parts(seed)
     structures = render(
         cells,
@@ -193,6 +207,9 @@ def label_free(
     intensity *= uneven_illumination(shape, dish.illumination, stream(seed, 0))
     grains = stream(seed, 1)
     intensity *= dust(shape, int(grains.poisson(dish.dust * shape[0] * shape[1] / 2**20)), grains)
+    if dish.haze > 0:
+        size_px = _HAZE_UM / optics.pixel_size_um
+        intensity *= 1 + np.float32(dish.haze) * smooth_noise(shape, size_px, stream(seed, 3))
     return expose(intensity, camera, stream(seed, 2, frame))
 
 
@@ -252,6 +269,16 @@ def _number(name: str) -> int:
 
 def _alone(marker: Marker) -> Marker:
     return replace(marker, background=0.0, bleed=())
+
+
+def _some_round(cells: list[Cell], share: float, rng: np.random.Generator) -> list[Cell]:
+    if not 0 <= share <= 1:
+        raise InputError(f"a share of round cells of {share}", "give 0 to 1")
+    chosen = rng.random(len(cells)) < share
+    return [
+        replace(cell, roundness=0.95) if is_round else cell
+        for cell, is_round in zip(cells, chosen.tolist(), strict=True)
+    ]
 
 
 def _parts(seed: Seed) -> tuple[int, ...]:

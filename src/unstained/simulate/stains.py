@@ -28,6 +28,7 @@ __all__ = [
     "Wave",
     "chosen_markers",
     "pearson_r",
+    "smooth_noise",
     "stain_of",
 ]
 
@@ -298,14 +299,21 @@ def _pattern(localization: Localization, cells: Structures) -> tuple[Array, Arra
     return cells.membrane * np.clip(1 + 3 * (cells.visible - 1), 0, None), cells.membrane
 
 
-def _film(shape: tuple[int, ...], pixel_um: float, rng: np.random.Generator) -> Array:
-    """Patches of mean 1: the exponential of smooth noise; made coarse and stretched."""
-    step = _FILM_UM / pixel_um / 2
+def smooth_noise(shape: tuple[int, ...], sigma_px: float, rng: np.random.Generator) -> Array:
+    """Gaussian noise of variance 1, smoothed by a Gaussian: made coarse and stretched, (Y, X)."""
+    step = sigma_px / 2
     small = [max(4, math.ceil(n / step) + 4) for n in shape]
-    noise = cv2.GaussianBlur(rng.standard_normal(small, np.float32), (0, 0), 2.0)
-    sd = 1 / (2 * math.sqrt(math.pi) * 2.0)  # of white noise after a Gaussian of 2 px
-    patches = np.exp(noise * np.float32(0.8 / sd) - np.float32(0.8**2 / 2))
-    return np.asarray(cv2.resize(patches, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR))
+    noise = np.asarray(cv2.GaussianBlur(rng.standard_normal(small, np.float32), (0, 0), 2.0))
+    # over what a Gaussian of 2 px leaves of white noise
+    noise = noise * np.float32(2 * math.sqrt(math.pi) * 2.0)
+    size = (shape[1], shape[0])
+    return np.asarray(cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC))
+
+
+def _film(shape: tuple[int, ...], pixel_um: float, rng: np.random.Generator) -> Array:
+    """Patches of mean 1: the exponential of smooth noise."""
+    noise = smooth_noise(shape, _FILM_UM / pixel_um, rng)
+    return np.asarray(np.exp(noise * np.float32(0.8) - np.float32(0.8**2 / 2)))
 
 
 def _speckles(

@@ -23,11 +23,11 @@ Array = np.ndarray[Any, Any]
 
 # refractive index above the medium's: cytoplasm and nucleus after Schuermann et al. (2016),
 # J Biophotonics 9:1068 (the nucleus is the thinner one)
-_CYTOPLASM = 0.024
-_NUCLEUS = -0.006  # on top of the cytoplasm's
+_CYTOPLASM = 0.018
+_NUCLEUS = -0.005  # on top of the cytoplasm's
 _RIM_UM = 1.6  # over which the lamella rises from the edge
-_TEXTURE = 0.16  # standard deviation of the thickness's relative roughness
-_GRANULES_PER_UM3 = 0.035
+_TEXTURE = 0.14  # standard deviation of the thickness's relative roughness
+_GRANULES_PER_UM3 = 0.025
 _FINE_UM, _COARSE_UM, _TIP_UM = 0.38, 0.75, 1.5  # sizes (standard deviation) of what is splatted
 _TILE = 512  # px of the texture tile
 _TILE_UM = 0.4  # side of its pixels
@@ -133,7 +133,7 @@ def render(
     wave = np.float32(2 * math.pi / wavelength_um)
     path = canvas.rough * np.float32(_CYTOPLASM) + canvas.nucleus * np.float32(_NUCLEUS)
     path *= wave
-    path += 0.45 * granules
+    path += 0.4 * granules
     path += canvas.splat("fine", _FINE_UM)
     path += canvas.splat("coarse", _COARSE_UM)
     path += canvas.splat("tip", _TIP_UM) * np.minimum(canvas.thickness, 1)
@@ -270,7 +270,7 @@ def _scatter(
     n_nucleoli = int(rng.integers(1, 5))
     radial, turn = np.sqrt(rng.uniform(0, 0.4, n_nucleoli)), rng.uniform(0, 2 * math.pi, n_nucleoli)
     y, x = _to_field(cell, along * radial * np.cos(turn), across * radial * np.sin(turn))
-    canvas.spots["coarse"].append(np.stack([y, x, rng.uniform(0.45, 1.0, n_nucleoli)]))
+    canvas.spots["coarse"].append(np.stack([y, x, rng.uniform(0.35, 0.9, n_nucleoli)]))
 
     n_drops = int(rng.poisson(5))
     radial, turn = rng.uniform(1.15, 1.9, n_drops), rng.uniform(0, 2 * math.pi, n_drops)
@@ -295,10 +295,10 @@ def _scatter_debris(canvas: _Canvas, per_mm2: float, rng: np.random.Generator) -
     """Crumbs: short random walks of fine spots."""
     height, width = (n * canvas.pixel_um for n in canvas.shape)
     for _ in range(int(rng.poisson(per_mm2 * height * width * 1e-6))):
-        n = int(rng.integers(1, 18))
+        n = int(rng.geometric(0.2))
         walk = np.cumsum(rng.normal(0, 0.8, (2, n)), axis=1)
         place = np.array([[rng.uniform(0, height)], [rng.uniform(0, width)]]) + walk
-        weight = np.full((1, n), rng.uniform(0.05, 0.3))
+        weight = np.full((1, n), rng.uniform(0.05, 0.3) * (1 if rng.random() < 0.85 else -0.7))
         canvas.spots["fine"].append(np.concatenate([place, weight]))
 
 
