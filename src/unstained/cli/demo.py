@@ -21,7 +21,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for model, pictures and results.")] = Path(
         "demo"
     ),
-    steps: Annotated[int, typer.Option(help="Steps of training.")] = 300,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = 200,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
 ) -> None:
     """Train on a part of a real field of neurons, predict the rest, and score it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
 from .card import record_scores, score_with_panel
 from .panel import MODEL, Panel
+from .predict_plan import halo_of
 from .prediction import PredictOptions, Predictor
 from .score_report import write_score_report
 from .score_table import ScoreTable
@@ -72,8 +74,10 @@ def _leave_pictures(
     field = pairs.of_split("test").fields()[0]
     planes = field.read_phase()
     predictor = Predictor(panel, options)
-    image = as_image(planes, "CYX", pixel_size_um=panel.pixel_size_um)
+    wide, (y, x) = field.with_context(halo_of(panel))  # as for the scores beside the pictures
+    image = as_image(wide.read_phase(), "CYX", pixel_size_um=panel.pixel_size_um)
     predicted = predictor(image)
+    predicted = replace(predicted, data=np.asarray(predicted.data)[..., y, x])
     measured = {m: field.read_stain(m) for m in panel.names if m in field.stains}
     stack = np.stack([measured[m] for m in measured])
     known = as_image(stack, "CYX", channels=list(measured), pixel_size_um=panel.pixel_size_um)
