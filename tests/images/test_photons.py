@@ -50,7 +50,7 @@ def test_half_the_light_has_twice_the_relative_variance() -> None:
 def test_dust_is_dark_and_as_dense_as_asked() -> None:
     rng = np.random.default_rng(2)
     clean = rng.normal(1000, 10, (1000, 1000))
-    # one pixel in 12 of the lattice is inside a grain of 5 px: 100 grains of 78 px each
+    # 100 grains of radius 5 px cover pi 25 px each; their soft edges and chance blur the share
     dusty = add_dust(clean, rng, per_mpx=100, radius_px=(5, 5), contrast=30)
     covered = np.mean(dusty - clean < -75)  # deeper than a quarter of 30 SD
     assert covered == pytest.approx(100 * np.pi * 25 / 1e6, rel=0.35)

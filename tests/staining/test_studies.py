@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from unstained.errors import InputError
 from unstained.images import Pairs
 from unstained.images.fields import Region
+from unstained.images.impurities import add_dust
 from unstained.staining import TrainSettings
 from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
+from unstained.staining.studies.changed import changed
 
 
 def silent(*_: object) -> None:
@@ -46,7 +49,7 @@ def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
     pd.testing.assert_frame_equal(again.table, study.table)
     assert not said  # nothing is left to train
     assert trained == [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("model.json"))]
-    with pytest.raises(InputError, match="other pairs or settings"):
+    with pytest.raises(InputError, match="other settings"):
         size_study(
             pairs, tmp_path / "s", replace(brief, width=3), sizes=(1.0,), report=silent, say=silent
         )
@@ -119,6 +122,35 @@ def test_the_users_own_series_takes_the_place_of_thinning(
     study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]
     assert not (tmp_path / "n" / "data").exists()
+
+
+def test_a_folder_of_another_study_is_refused_before_its_copies_are_used(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    impurity_study(pairs, tmp_path / "i", brief, per_mpx=50, report=silent, say=silent)
+    with pytest.raises(InputError, match="other parameters"):
+        impurity_study(pairs, tmp_path / "i", brief, per_mpx=500, report=silent, say=silent)
+    with pytest.raises(InputError, match="other study"):
+        size_study(pairs, tmp_path / "i", brief, sizes=(1.0,), report=silent, say=silent)
+
+
+def test_dust_lies_over_all_planes_of_a_field(pairs: Pairs, tmp_path: Path) -> None:
+    # two files of two planes each, joined: 4 label-free planes of one field
+    planes = np.full((2, 128, 128), 1000, np.float32) + np.arange(128, dtype=np.float32)
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / f"{name}.ome.tif", planes, metadata={"axes": "CYX"})
+    joined = ";".join(str(tmp_path / f"{name}.ome.tif") for name in ("a", "b"))
+    one = Pairs(pairs.table.iloc[:1].assign(phase=joined))
+
+    def dust(image: np.ndarray, marker: str, rng: np.random.Generator) -> np.ndarray:
+        return add_dust(image, rng, per_mpx=500)
+
+    dusty = changed(one, tmp_path / "dusty", column="phase", change=dust, seed=0)
+    found = dusty.fields()[0].read_phase()
+    assert found.shape == (4, 128, 128)
+    assert np.abs(found[0] - planes[0]).max() > 1
+    for plane in found[1:]:
+        np.testing.assert_array_equal(plane, found[0])
 
 
 def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_path: Path) -> None:

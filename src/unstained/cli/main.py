@@ -23,7 +23,7 @@ GROUPS = {
     "demo": "Train on a real field, predict and score it: ten minutes.",
     "datasets": "List and fetch small, openly licensed data sets.",
     "images": "Check pairs of images before training on them.",
-    "simulate": "Make fields and movies of cells whose truth is known.",
+    "simulate": "Make cells, movies and wells of colonies whose truth is known.",
     "staining": "Train, predict, score: stains that nobody applied.",
 }
 

@@ -153,15 +153,13 @@ def _read_scenes(
 def training_normalization(way: str, fields: Sequence[Field]) -> Normalization:
     """Fit one of the ways to normalize on training fields; see `fit_normalization`.
 
-    On at most 4096 of them; of large ones every so many-th pixel, some 64 megapixels in all.
+    On at most 4096 of them (to choose a way: 64); of large ones every so many-th pixel, some 64
+    megapixels in all.
     """
-    chosen = fields[:: max(1, len(fields) // 4096)]
+    chosen = fields[:: max(1, len(fields) // (64 if way == "auto" else 4096))]
     pixels = sum(int(np.prod(field.shape)) for field in chosen)
     step = math.ceil(math.sqrt(max(1.0, pixels / _POOLED)))
     images = [field.read_phase()[:, ::step, ::step].copy() for field in chosen]
-    if way != "dataset":
-        for field, image in zip(chosen, images, strict=True):
-            _own(image, field, PER_IMAGE)  # refuses a constant plane by name
     return fit_normalization(way, images)
 
 

@@ -33,7 +33,7 @@ from ..learning.networks import (
 )
 from .calibrate import calibrated
 from .card import describe_training, write_card
-from .normalize import PER_IMAGE, MarkerSpec, Normalization, normalize
+from .normalize import MarkerSpec, Normalization, normalize
 from .panel import MODEL, Member, Panel, remove_training
 from .predictor import PredictOptions
 from .samples import (
@@ -301,7 +301,9 @@ def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normaliz
     way = settings.normalization
     if way == "auto" and all(bool(field.row.get("cell")) for field in fields):
         way = "dataset"
-    return PER_IMAGE if way == "image" else training_normalization(way, fields)
+    if way in ("image", "background"):
+        return Normalization(way)  # each image's own: there is nothing to measure
+    return training_normalization(way, fields)
 
 
 def enough_steps(settings: TrainSettings, shapes: Sequence[tuple[int, int]]) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
-from ...images.atomic import atomic_path
-from ...images.fields import file_of, read_planes, split_paths
+from ...images.fields import file_of, open_image, read_planes, split_paths
+from ...images.image import as_image
 from ...images.pairs import Pairs
+from ...images.write import write_ome_tiff
 from ...learning.random import generator
 
 __all__ = ["Change", "changed"]
@@ -25,8 +25,8 @@ def changed(pairs: Pairs, folder: Path, *, column: str, change: Change, seed: in
     """Apply `change` to every image of a column, "phase" or "stain", and write the copies.
 
     An image that several rows name is changed once, whole: regions keep their meaning. What an
-    image becomes depends on the seed and its place in the table alone. Copies that exist are
-    kept.
+    image becomes depends on the seed and its place in the table alone, and the planes of one
+    field draw the same numbers: dust lies over all of them. Copies that exist are kept.
 
     Raises
     ------
@@ -35,20 +35,23 @@ def changed(pairs: Pairs, folder: Path, *, column: str, change: Change, seed: in
     """
     folder.mkdir(parents=True, exist_ok=True)
     copies: dict[str, str] = {}
+    places: dict[str, int] = {}
     joined = []
     for text, marker in zip(pairs.table[column], pairs.table["marker"], strict=True):
         parts = []
+        place = places.setdefault(text, len(places))
+        which = marker if column == "stain" else ""
         for path in split_paths(text):
             if path not in copies:
                 number = len(copies)
-                target = folder / f"{number:05}_{file_of(path).stem}.tif"
+                target = folder / f"{number:05}_{file_of(path).stem}.ome.tif"
                 if not target.exists():
-                    rng = generator(seed, 0, number)
-                    planes = read_planes(path, None)
-                    which = marker if column == "stain" else ""
-                    new = np.stack([change(plane, which, rng) for plane in planes])
-                    with atomic_path(target) as temporary:
-                        tifffile.imwrite(temporary, new, photometric="minisblack")
+                    planes = [
+                        change(plane, which, generator(seed, 0, place))
+                        for plane in read_planes(path, None)
+                    ]
+                    size = open_image(path).pixel_size_um
+                    write_ome_tiff(as_image(np.stack(planes), "CYX", pixel_size_um=size), target)
                 copies[path] = str(target)
             parts.append(copies[path])
         joined.append(";".join(parts))

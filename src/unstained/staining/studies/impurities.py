@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...errors import InputError
 from ...figures import impurity_bars
 from ...images.impurities import add_dust, add_speckles
 from ...images.pairs import Pairs
@@ -18,7 +19,7 @@ from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, run_all
+from .runs import Run, Study, begin_study, run_all, without_test
 
 __all__ = ["impurity_study"]
 
@@ -59,6 +60,9 @@ def impurity_study(
     """
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
+    if per_mpx < 0:
+        raise InputError(f"{per_mpx:g} grains per megapixel", "give 0 or more")
+    begin_study(out, "impurities", pairs, settings, per_mpx=per_mpx)
 
     def dust(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
         return add_dust(image, rng, per_mpx=per_mpx)
@@ -78,11 +82,11 @@ def impurity_study(
     }
     tests = {"clean": pairs.of_split("test")}
     tests |= {kind: of_kind.of_split("test") for kind, of_kind in dirty.items()}
-    runs = [Run("clean", _without_test(pairs), tests, settings.seed)]
+    runs = [Run("clean", without_test(pairs), tests, settings.seed)]
     runs += [
         Run(
             kind,
-            _without_test(of_kind),
+            without_test(of_kind),
             {name: tests[name] for name in ("clean", kind)},
             settings.seed,
         )
@@ -91,11 +95,6 @@ def impurity_study(
     scores = run_all(runs, out, settings, report=report, say=say)
     table = _table(scores)
     return write_study(out, "impurities", table, _words(table), impurity_bars(table))
-
-
-def _without_test(pairs: Pairs) -> Pairs:
-    kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
-    return Pairs(kept.reset_index(drop=True), pairs.root, pairs.name)
 
 
 def _table(scores: pd.DataFrame) -> pd.DataFrame:

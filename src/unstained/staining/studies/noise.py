@@ -19,7 +19,7 @@ from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, run_all
+from .runs import Run, Study, begin_study, run_all, without_test
 
 __all__ = ["noise_study"]
 
@@ -70,9 +70,10 @@ def noise_study(
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
     series = _own_series(pairs)
+    if not series and levels < 2:
+        raise InputError(f"{levels} levels of light", "give 2 or more")
+    begin_study(out, "noise", pairs, settings, gain=gain, offset=offset)
     if not series:
-        if levels < 2:
-            raise InputError(f"{levels} levels of light", "give 2 or more")
         shares = [2.0**-k for k in range(levels)]
         scales = _scales(pairs, gain, offset, say)
         series = {
@@ -83,7 +84,7 @@ def noise_study(
     runs = [
         Run(
             f"light-{share:.4g}",
-            _without_test(level),
+            without_test(level),
             {"same": level.of_split("test"), "full": full},
             settings.seed,
         )
@@ -144,11 +145,6 @@ def _thinned(
 
     folder = out / "data" / f"light-{share:.4g}"
     return changed(pairs, folder, column="stain", change=change, seed=seed)
-
-
-def _without_test(pairs: Pairs) -> Pairs:
-    kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
-    return Pairs(kept.reset_index(drop=True), pairs.root, pairs.name)
 
 
 def _table(scores: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ from ..training import Report, enough_steps, train
 if TYPE_CHECKING:
     from ..score_table import ScoreTable
 
-__all__ = ["Run", "Study", "run_all"]
+__all__ = ["Run", "Study", "begin_study", "run_all", "without_test"]
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,14 @@ def run_all(
 ) -> pd.DataFrame:
     """Train and score all runs, going on where an earlier call stopped.
 
-    ``OUT/models/NAME`` holds a run's model, ``OUT/scores/NAME.csv`` its scores.
+    `out` has been begun (`begin_study`). ``OUT/models/NAME`` holds a run's model,
+    ``OUT/scores/NAME.csv`` its scores.
 
     Returns
     -------
     DataFrame
         run, test, pair, group, marker, r_s, r_lap, snr_rms, snr_var, c_max: one row a scored pair.
-
-    Raises
-    ------
-    InputError
-        `out` holds a study of other pairs or settings.
     """
-    _begin(out, runs, settings)
     left = [run for run in runs if not _scores(out, run).exists()]
     if left:
         seconds = sum(_expected_seconds(run, settings) for run in left)
@@ -119,29 +114,45 @@ def run_all(
     return pd.concat([pd.read_csv(_scores(out, run), dtype=kinds) for run in runs])
 
 
-def _begin(out: Path, runs: Sequence[Run], settings: TrainSettings) -> None:
-    """Note what the study is of; on a second call, compare."""
+def begin_study(
+    out: Path, kind: str, pairs: Pairs, settings: TrainSettings, **parameters: float | None
+) -> None:
+    """Note what the folder is a study of; on a second call, compare.
+
+    Before anything is written: what lies in the folder is gone on with, and must be of this study.
+
+    Raises
+    ------
+    InputError
+        `out` holds another study, or something else.
+    """
     said: dict[str, Any] = {
+        "study": kind,
+        "pairs": pairs.fingerprint(),
         "settings": settings.as_dict(),
-        "runs": {run.name: run.pairs.fingerprint() for run in runs},
+        "parameters": parameters,
     }
     note = out / "study.json"
     if note.exists():
         before = json.loads(note.read_text(encoding="utf-8"))
-        shared = before["runs"].keys() & said["runs"].keys()
-        if before["settings"] != said["settings"] or any(
-            before["runs"][name] != said["runs"][name] for name in shared
-        ):
+        changed = [name for name in said if before.get(name) != said[name]]
+        if changed:
             raise InputError(
-                f"{out} holds a study of other pairs or settings",
+                f"{out} holds a study of other {' and '.join(changed)}",
                 "go on with the same ones, or choose another --out",
             )
-        said["runs"] = {**before["runs"], **said["runs"]}
-    elif out.is_dir() and any(p.name != "data" for p in out.iterdir()):
+        return
+    if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty", "choose a new folder for the study")
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(note) as temporary:
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def without_test(pairs: Pairs) -> Pairs:
+    """What a run trains and validates on."""
+    kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
+    return Pairs(kept, pairs.root, pairs.name)
 
 
 def _scores(out: Path, run: Run) -> Path:

@@ -18,7 +18,7 @@ from ...statistics import holm, mean_interval, paired_test, stars
 from ..settings import TrainSettings
 from ..training import Report
 from .report import write_study
-from .runs import Run, Study, run_all
+from .runs import Run, Study, begin_study, run_all
 
 __all__ = ["Growth", "fit_growth", "size_study"]
 
@@ -82,6 +82,8 @@ def size_study(
     chosen = _sizes(sizes, fields)
     if repeats < 1:
         raise InputError(f"{repeats} repeats", "give 1 or more")
+    out = Path(out)
+    begin_study(out, "size", pairs, settings)
     test = {"test": pairs.of_split("test")}
     runs = {
         (size, repeat): Run(
@@ -93,7 +95,7 @@ def size_study(
         for size in chosen
         for repeat in range(repeats)
     }
-    scores = run_all(list(runs.values()), Path(out), settings, report=report, say=say)
+    scores = run_all(list(runs.values()), out, settings, report=report, say=say)
     sizes_of = {run.name: size for (size, _), run in runs.items()}
     scores = scores.assign(size=scores["run"].map(sizes_of))
     table = _table(scores, chosen)
@@ -102,7 +104,7 @@ def size_study(
     growth = {s: _growth(table, s) for s in _SCORES}
     curves = {s: None if g is None else g.at for s, g in growth.items()}
     figure = size_curve(table, curves, unit=unit)
-    return write_study(Path(out), "size", table, words, figure)
+    return write_study(out, "size", table, words, figure)
 
 
 def fit_growth(n: Sequence[float], score: Sequence[float]) -> Growth | None:
