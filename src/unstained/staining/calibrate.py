@@ -22,7 +22,7 @@ __all__ = ["calibrated"]
 _PIXELS = 16_000_000  # more are thinned out evenly, field by field
 
 
-def calibrated(panel: Panel, pairs: Pairs, options: PredictOptions | None = None) -> Panel:
+def calibrated(panel: Panel, pairs: Pairs, device: str = "auto") -> Panel:
     """The panel with its units fitted: least squares of measured on predicted stains.
 
     Correlation is blind to scale, and a network trained on it predicts amounts that are right but
@@ -35,9 +35,10 @@ def calibrated(panel: Panel, pairs: Pairs, options: PredictOptions | None = None
     panel : Panel
     pairs : Pairs
         Of which those of split "validation" are used.
-    options : PredictOptions, optional
-        Of which the device is used.
+    device : str
+        Where to predict; in float32, lest rounding enter the units.
     """
+    options = PredictOptions(device=device, precision="float32")
     predictor = Predictor(panel, options, notify=lambda text: None)
     moments = np.zeros((len(panel.names), 6))
     for field in _thinned(pairs.of_split("validation").fields()):

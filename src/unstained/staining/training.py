@@ -35,7 +35,6 @@ from .calibrate import calibrated
 from .card import describe_training, write_card
 from .normalize import MarkerSpec, Normalization, normalize
 from .panel import MODEL, Member, Panel, remove_training
-from .predictor import PredictOptions
 from .samples import (
     Scene,
     load_scenes,
@@ -134,7 +133,7 @@ def train(
                     _forget_if_unbegun(out)
                     raise
             trained.append(Panel.load(folder / "member"))
-    panel = calibrated(_panel(trained), pairs, PredictOptions(device=settings.device))
+    panel = calibrated(_panel(trained), pairs, settings.device)
     panel = replace(panel, about=describe_training(panel, pairs, settings, init))
     panel.write_into(out, card=write_card(panel))
     remove_training(out / "training")
