@@ -3,6 +3,10 @@
     python benchmarks/accuracy.py isl  --out runs/isl  --seeds 0,1,2
     python benchmarks/accuracy.py mlcp --out runs/mlcp --seeds 0
     python benchmarks/accuracy.py folds --out runs/folds
+    python benchmarks/accuracy.py cuts --out runs/cuts --seeds 0
+
+`cuts` tries recipes on `isl` without its test part: each is trained three times, on the columns
+0-767 but for the validation block and one strip of 176 columns, and scored on that strip.
 
 Each arm leaves its model in OUT/ARM-SEED, and a line in OUT/results.jsonl. The table that
 ends a run is made from that file. The test part of an arm is scored once.
@@ -15,6 +19,7 @@ import json
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +54,38 @@ ISL = (
     Arm("separate-100-cgan", {"steps": 100, "panel": "separate", "adversarial": 0.05}),
 )
 MLCP = (Arm("shared"), Arm("ensemble", {"ensemble": 3}))
+LONGER = {"steps": 1000}
+RECIPES = (
+    Arm("default"),
+    Arm("1000", LONGER),
+    Arm("3000", {"steps": 3000}),
+    Arm("five-networks", {"ensemble": 5}),
+    Arm("batch-16", {"batch": 16}),
+    Arm("patch-256-1000", {**LONGER, "patch": 256, "batch": 2}),
+    Arm("width-64-1000", {**LONGER, "width": 64}),
+    Arm("U-Net-1000", {**LONGER, "network": "unet"}),
+    Arm("3-components", {"components": 3}),
+    Arm("13-components-1000", {**LONGER, "components": 13}),
+    Arm("focus-shift-1", {"focus_shift": 1}),
+    Arm("focus-shift-2-1000", {**LONGER, "focus_shift": 2}),
+    Arm("dropout-0.4-1000", {**LONGER, "dropout": 0.4}),
+    Arm("all-warped-1000", {**LONGER, "warped": 1.0}),
+    Arm("any-rotation-1000", {**LONGER, "warped": 1.0, "rotation_deg": 180.0}),
+    Arm("all-symmetries", {"symmetries": "all"}),
+    Arm("no-symmetries", {"symmetries": "none"}),
+    Arm("contrast-0.3", {"contrast": 0.3}),
+    Arm("normalized-by-each-image-SD", {"normalization": "image"}),
+    Arm("absolute-error-alone", {"correlation": 0.0}),
+    Arm("discriminator", {"adversarial": 0.05}),
+    Arm("rate-0.004", {"learning_rate": 4e-3}),
+    Arm("rate-0.001-1000", {**LONGER, "learning_rate": 1e-3}),
+)
+CUTS = {"0": (0, 176), "1": (200, 376), "2": (400, 576)}  # columns scored
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("isl", "mlcp", "folds"))
+    parser.add_argument("what", choices=("isl", "mlcp", "folds", "cuts"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--arms", default="", help="only these, as a,b")
@@ -71,8 +103,14 @@ def main() -> None:
 def _runs(
     what: str, seeds: list[int], steps: int | None, wanted: list[str]
 ) -> Iterator[tuple[str, Pairs, TrainSettings]]:
-    pairs = load_pairs("isl" if what == "isl" else "mlcp")
+    pairs = load_pairs("isl" if what in ("isl", "cuts") else "mlcp")
     base = {} if steps is None else {"steps": steps}
+    if what == "cuts":
+        for arm, seed, cut in product(RECIPES, seeds, CUTS):
+            if not wanted or arm.name in wanted:
+                settings = TrainSettings.preset("fast", **{**base, **arm.changes, "seed": seed})
+                yield f"{arm.name}-cut-{cut}-{seed}", _cut(pairs, *CUTS[cut]), settings
+        return
     if what == "folds":
         for fold in range(10):
             yield f"fold-{fold}", _fold(pairs, fold), TrainSettings.preset("fast", **base)
@@ -87,6 +125,22 @@ def _runs(
 def _one_plane(pairs: Pairs) -> Pairs:
     middle = [p.split(";")[len(p.split(";")) // 2] for p in pairs.table["phase"]]
     return Pairs(pairs.table.assign(phase=middle), pairs.root, f"{pairs.name}, one plane")
+
+
+def _cut(pairs: Pairs, start: int, stop: int) -> Pairs:
+    """Columns `start` to `stop` are scored; the validation block is the standard split's."""
+    whole = pairs.table.drop_duplicates("marker")
+    regions = {
+        "test": [f"0:1024,{start}:{stop}"],
+        "validation": ["704:1024,608:768"],
+        "train": [f"0:1024,0:{start - 16}"] * (start > 0)
+        + [f"0:1024,{stop + 16}:592"] * (stop + 16 < 592)
+        + ["0:688,592:768"],
+    }
+    parts = [
+        whole.assign(split=split, region=region) for split, of in regions.items() for region in of
+    ]
+    return Pairs(pd.concat(parts, ignore_index=True), pairs.root, f"{pairs.name}, cut {start}")
 
 
 def _fold(pairs: Pairs, fold: int) -> Pairs:

@@ -18,7 +18,17 @@ from ..images.atomic import atomic_path
 __all__ = ["PALETTE", "house_style", "new_figure", "nice_length", "save_figure", "scale_bar"]
 
 # Okabe, Ito (2008), Color Universal Design: told apart with any color vision
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#999999",
+    "#F0E442",
+    "#000000",
+)
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
