@@ -46,6 +46,7 @@ class Arm:
 ISL = (
     Arm("shared"),
     Arm("ensemble", {"ensemble": 5}),
+    Arm("shared-1-plane", one_plane=True),
     Arm("shared-100", {"steps": 100}),
     Arm("shared-100-1-plane", {"steps": 100}, one_plane=True),
     Arm("shared-100-cgan", {"steps": 100, "adversarial": 0.05}),
@@ -90,13 +91,14 @@ def main() -> None:
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--arms", default="", help="only these, as a,b")
     parser.add_argument("--steps", type=int, help="in place of the preset's")
+    parser.add_argument("--init", type=Path, help="model that every training starts from")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     seeds = [int(s) for s in given.seeds.split(",")]
     wanted = [a for a in given.arms.split(",") if a]
     for name, pairs, settings in _runs(given.what, seeds, given.steps, wanted):
         if name not in _finished(given.out):
-            _run(name, pairs, settings, given.out)
+            _run(name, pairs, settings, given.out, given.init)
     print(table(given.out))
 
 
@@ -154,8 +156,11 @@ def _fold(pairs: Pairs, fold: int) -> Pairs:
     return Pairs(kept.assign(group=kept["cell"]), pairs.root, f"{pairs.name}, fold {fold}")
 
 
-def _run(name: str, pairs: Pairs, settings: TrainSettings, out: Path) -> None:
-    panel = train(pairs, out / name, settings, resume=True, report=TrainingReport(name))
+def _run(
+    name: str, pairs: Pairs, settings: TrainSettings, out: Path, init: Path | None = None
+) -> None:
+    report = TrainingReport(name)
+    panel = train(pairs, out / name, settings, init=init, resume=True, report=report)
     scored = score_with_panel(panel, pairs, split="test")
     line: dict[str, Any] = {
         "run": name,

@@ -53,7 +53,8 @@ def run_demo(
     test part, ``pictures/`` the figures, ``scores/`` tables. A demo that was broken off goes on.
     """
     folder = Path(folder)
-    say(f"{pairs.name}: {len(pairs)} pairs of {', '.join(pairs.markers)}")
+    counts = [f"{len(pairs.of_split(s).fields())} {s}" for s in ("train", "validation", "test")]
+    say(f"{pairs.name}: {', '.join(pairs.markers)}; parts of the images: {', '.join(counts)}")
     for note in pairs.notes:
         say(f"note: {note}")
     if (folder / "model" / MODEL).exists():  # broken off after the training

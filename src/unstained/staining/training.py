@@ -53,6 +53,7 @@ Report = Callable[[str, Progress], None]
 # validation scores rise no further; see docs/results.md.
 _TIMES_OVER = 80
 _FEWEST_STEPS, _MOST_STEPS = 200, 1000
+_LOOKED_AT = 2048  # single cells whose look tells the symmetries; with 256, chance had a say
 
 
 @dataclass(frozen=True)
@@ -381,7 +382,7 @@ def _symmetries(settings: TrainSettings, scenes: Sequence[Scene]) -> tuple[Symme
         return (IDENTITY,)
     if settings.symmetries == "all":
         return ALL_MOTIONS
-    every = max(1, len(scenes) // 256)  # many single cells, or some large fields
+    every = max(1, len(scenes) // _LOOKED_AT)  # many single cells, or some large fields
     chosen = scenes[::every] if scenes[0].planes[0].size < 128**2 else scenes[:4]
     return find_symmetries([normalize(s.planes, s.statistics) for s in chosen])
 
