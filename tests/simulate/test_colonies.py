@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from unstained.cli.simulate_colonies import colonies as colonies_command
 from unstained.errors import FileError, InputError
 from unstained.images import read_image, read_labels
-from unstained.learning.random import generator
 from unstained.simulate.colony_fates import (
     CLASSES,
     COUNTS,
@@ -50,19 +49,20 @@ from unstained.simulate.colony_wells import (
 )
 from unstained.simulate.colony_writer import write_colonies
 from unstained.simulate.optics import image_of
+from unstained.simulate.streams import stream
 
 HOURS = 200.0
 
 
 @pytest.fixture(scope="module")
 def fates() -> list[Fate]:
-    return [simulate_fate(default_rates(), HOURS, generator(1, n)) for n in range(3000)]
+    return [simulate_fate(default_rates(), HOURS, stream(1, n)) for n in range(3000)]
 
 
 @pytest.fixture(scope="module")
 def treated_fates() -> list[Fate]:
     rates = treated_rates(default_rates(), 2.0)
-    return [simulate_fate(rates, HOURS, generator(2, n)) for n in range(3000)]
+    return [simulate_fate(rates, HOURS, stream(2, n)) for n in range(3000)]
 
 
 def jumps_and_hours(fates: list[Fate]) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +107,7 @@ def test_states_a_day_later_follow_the_matrix_exponential() -> None:
     rates = default_rates()
     generator_matrix = rates - np.diag(rates.sum(axis=1))
     expected = 2000 * linalg.expm(24 * generator_matrix)[STATES.index("dense")]
-    fates = [simulate_fate(rates, 24, generator(3, n), first="dense") for n in range(2000)]
+    fates = [simulate_fate(rates, 24, stream(3, n), first="dense") for n in range(2000)]
     found = np.array([sum(fate.at(24) == state for fate in fates) for state in STATES])
     z = (found - expected) / np.sqrt(expected * (1 - expected / 2000))
     assert np.abs(z).max() < 3.5
@@ -127,7 +127,7 @@ def test_the_treatment_doubles_the_rates_it_acts_on_and_no_other(
 
 
 def test_a_longer_life_begins_like_a_shorter_one() -> None:
-    short, long = (simulate_fate(default_rates(), h, generator(4, 0)) for h in (10, 2000))
+    short, long = (simulate_fate(default_rates(), h, stream(4, 0)) for h in (10, 2000))
     n = short.state.size
     assert long.state.size > n
     assert np.array_equal(long.state[:n], short.state)
@@ -154,7 +154,7 @@ def boxes(region: np.ndarray) -> tuple[int, int]:
 @pytest.mark.parametrize("class_", CLASSES)
 def test_sizes_stay_in_the_papers_range_however_small_or_large(class_: str) -> None:
     for n in range(12):
-        outline = draw_outline(generator(5, n), 700)
+        outline = draw_outline(stream(5, n), 700)
         for side_px in (1.0, outline.side_px, 5000.0):
             points = outline.points(class_, side_px)
             short, long = boxes(outline_region(points, (660, 660), (1321, 1321)))
@@ -163,7 +163,7 @@ def test_sizes_stay_in_the_papers_range_however_small_or_large(class_: str) -> N
 
 
 def test_sizes_are_drawn_around_200_px() -> None:
-    sides = [draw_outline(generator(6, n), 770).side_px for n in range(600)]
+    sides = [draw_outline(stream(6, n), 770).side_px for n in range(600)]
     # log-normal of median 200 and sd 0.5; cut at 68 and 770, 2.2 and 2.7 sd away, which moves
     # the median by less than 2 %; its error is 1.25 * 0.5 / sqrt(600) = 0.026 of 200
     assert np.median(sides) == pytest.approx(200, rel=0.1)
@@ -172,7 +172,7 @@ def test_sizes_are_drawn_around_200_px() -> None:
 
 def test_the_parts_of_a_mosaic_are_one_piece_each_and_touch() -> None:
     for n in range(24):
-        outline = draw_outline(generator(7, n), 400)
+        outline = draw_outline(stream(7, n), 400)
         region = outline_region(outline.points("spread", 150 + 10 * n), (300, 300), (600, 600))
         share = 0.25 + 0.5 * n / 23
         second = parted(region, share, 0.7 * n, 0.3 * n)
@@ -197,9 +197,9 @@ def test_a_horseshoe_whose_ends_the_border_cuts_off_has_two_parts_all_the_same(
 
 def test_colonies_keep_their_distance() -> None:
     size = 1400
-    outlines = [draw_outline(generator(8, n), 300) for n in range(10)]
+    outlines = [draw_outline(stream(8, n), 300) for n in range(10)]
     reaches = [[o.points(c, o.side_px) for c in CLASSES] for o in outlines]
-    centers = place(reaches, size, generator(8, 99))
+    centers = place(reaches, size, stream(8, 99))
     regions = [
         np.any([outline_region(points, center, (size, size)) for points in reach], axis=0)
         for reach, center in zip(reaches, centers, strict=True)
@@ -212,10 +212,10 @@ def test_colonies_keep_their_distance() -> None:
 
 def contrast_of(class_: str, n: int, side_px: float = 170.0) -> tuple[np.ndarray, ...]:
     """Region, delay and image of a colony of one class."""
-    outline = draw_outline(generator(9, n), 400)
+    outline = draw_outline(stream(9, n), 400)
     shape = (360, 360)
     region = outline_region(outline.points(class_, side_px), (180, 180), shape)
-    cells = draw_cells(class_, 180, generator(9, n, 1, CLASSES.index(class_)))
+    cells = draw_cells(class_, 180, stream(9, n, 1, CLASSES.index(class_)))
     object_ = matter(class_, region, (180, 180), cells, 0.0)
     image = image_of(object_.path_rad, OPTICS, absorption=object_.absorption)
     return region, object_.path_rad, image
@@ -282,13 +282,13 @@ def test_colonies_of_a_class_differ_in_height_packing_and_focus() -> None:
     looks[:, :2] = np.log(looks[:, :2])
     # the error of a standard deviation from 40 values is 1 / sqrt(80) = 11 % of it
     assert looks.std(axis=0) == pytest.approx([0.15, 0.1, 4.0], rel=0.35)
-    tight, loose = (draw_cells("dense", 200, generator(11, 0), packing=p) for p in (0.8, 1.25))
+    tight, loose = (draw_cells("dense", 200, stream(11, 0), packing=p) for p in (0.8, 1.25))
     # cells per area go as 1 / spacing^2: (1.25 / 0.8)^2 = 2.44
     assert len(tight.yx) / len(loose.yx) == pytest.approx(2.44, rel=0.1)
 
 
 def test_cells_swing_about_their_places_and_do_not_jump() -> None:
-    cells: Cells = draw_cells("spread", 200, generator(10, 0))
+    cells: Cells = draw_cells("spread", 200, stream(10, 0))
     steps = np.array([np.hypot(*(cells.at(h + 1) - cells.at(h)).T) for h in range(10)])
     assert 0.1 < steps.mean() < 3  # pixels in an hour; a cell is 25 px wide
     assert np.abs(cells.at(500.0) - cells.yx).max() <= 0.12 * 25 + 1e-9

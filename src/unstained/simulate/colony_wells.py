@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..learning.random import generator
 from .camera import Camera, dust, expose, uneven_illumination
 from .colony_fates import (
     CLASSES,
@@ -35,6 +34,7 @@ from .colony_shapes import (
 )
 from .colony_textures import PIXEL_SIZE_UM, Cells, draw_cells, matter
 from .optics import Optics, image_of
+from .streams import stream
 
 __all__ = [
     "MULTI_LABEL",
@@ -259,18 +259,14 @@ def plan_well(settings: ColonySettings, well: int) -> Well:
     numbers = range(1, settings.n_colonies() + 1)
     # what the paper's largest box allows, and what a small well can hold
     largest_px = min(math.sqrt(SHORT_SIDE_PX[1] * LONG_SIDE_PX[1]), 0.4 * settings.size) / GROWTH
-    outlines = [
-        draw_outline(generator(settings.seed, well, n, _SHAPE), largest_px) for n in numbers
-    ]
+    outlines = [draw_outline(stream(settings.seed, well, n, _SHAPE), largest_px) for n in numbers]
     reaches = [
         [outline.points(class_, GROWTH * outline.side_px) for class_ in CLASSES]
         for outline in outlines
     ]
-    centers = place(reaches, settings.size, generator(settings.seed, well, 0, _LAYOUT))
-    fates = [
-        simulate_fate(rates, until_h, generator(settings.seed, well, n, _FATE)) for n in numbers
-    ]
-    looks = [_draw_look(generator(settings.seed, well, n, _LOOK)) for n in numbers]
+    centers = place(reaches, settings.size, stream(settings.seed, well, 0, _LAYOUT))
+    fates = [simulate_fate(rates, until_h, stream(settings.seed, well, n, _FATE)) for n in numbers]
+    looks = [_draw_look(stream(settings.seed, well, n, _LOOK)) for n in numbers]
     rows = zip(numbers, centers, outlines, fates, looks, strict=True)
     return Well(well, treated, [Colony(*row) for row in rows])
 
@@ -313,10 +309,10 @@ def render_frame(settings: ColonySettings, well: Well, frame: int) -> WellFrame:
         labels[window][inside] = colony.number
         classes[window][inside] = kinds[inside]
         states.append(_state(well, frame, hour, colony, inside, window))
-    lamp_rng = generator(settings.seed, well.number, 0, _LAMP)
+    lamp_rng = stream(settings.seed, well.number, 0, _LAMP)
     light *= uneven_illumination(shape, UNEVEN, lamp_rng)
     light *= dust(shape, round(DUST_PER_MPX * settings.size**2 / 1e6), lamp_rng)
-    image = expose(light, CAMERA, generator(settings.seed, well.number, frame, _NOISE))
+    image = expose(light, CAMERA, stream(settings.seed, well.number, frame, _NOISE))
     return WellFrame(image, labels, classes, states)
 
 
@@ -365,7 +361,7 @@ def _cells(settings: ColonySettings, well: int, colony: Colony, class_: str) -> 
     points = colony.outline.points(class_, GROWTH * colony.outline.side_px)
     reach_px = float(np.hypot(*points.T).max())
     purpose = _CELLS + CLASSES.index(class_)
-    rng = generator(settings.seed, well, colony.number, purpose)
+    rng = stream(settings.seed, well, colony.number, purpose)
     return draw_cells(class_, reach_px, rng, packing=colony.look.packing)
 
 

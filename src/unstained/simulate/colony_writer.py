@@ -17,7 +17,6 @@ import tifffile
 from ..errors import InputError
 from ..images.atomic import atomic_dir
 from ..images.write import write_png
-from ..learning.random import generator
 from .colony_fates import CLASSES, EFFECT_ON, STATES, shares
 from .colony_textures import PIXEL_SIZE_UM
 from .colony_wells import (
@@ -28,6 +27,7 @@ from .colony_wells import (
     plan_well,
     render_frame,
 )
+from .streams import stream
 
 __all__ = ["write_colonies"]
 
@@ -283,7 +283,7 @@ def _manifest(
 
 def _splits(settings: ColonySettings) -> dict[int, str]:
     """The part that each well belongs to: a tenth to test, a tenth to validation, at least one."""
-    order = generator(settings.seed, 0, 0, _SPLIT).permutation(settings.wells)
+    order = stream(settings.seed, 0, 0, _SPLIT).permutation(settings.wells)
     n = max(1, round(0.1 * settings.wells))
     return {int(well): _PARTS[min(place // n, len(_PARTS) - 1)] for place, well in enumerate(order)}
 
@@ -293,7 +293,7 @@ def _shown(
 ) -> set[tuple[int, int]]:
     """(well, colony) of training whose labels are shown; none at a share of 0."""
     colonies = sorted({(state.well, state.colony) for state in states})
-    order = generator(settings.seed, 0, 0, _LABELLED).permutation(len(colonies))
+    order = stream(settings.seed, 0, 0, _LABELLED).permutation(len(colonies))
     drawn = [colonies[i] for i in order]
     shown = set(drawn[: round(labelled * len(drawn))])
     if labelled == 0:

@@ -1,6 +1,6 @@
 """Pictures of simulated colonies: one of each state, and a whole well with its class mask.
 
-python docs/figures/colonies.py FOLDER
+python benchmarks/colony_pictures.py FOLDER
 """
 
 from __future__ import annotations
