@@ -237,7 +237,8 @@ class _Run:
                 mean.copy_(now[name])
 
     def _validate(self, losses: Mapping[str, float]) -> Mapping[str, float]:
-        scores = self.task.validate(self.averaged)
+        with devices.autocast(self.settings.precision, self.device):
+            scores = self.task.validate(self.averaged)
         score = scores[self.settings.score]
         if score > self.best_score or not self.best.exists():
             self.best_score = score

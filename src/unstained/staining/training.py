@@ -229,7 +229,10 @@ def _train_member(job: _Job, report: Report) -> None:
         seed=settings.seed,
         score="r_s",
     )
-    parent_score = task.validate(task.network.eval())["r_s"] if whole else None
+    parent_score = None
+    if whole:
+        with devices.autocast(loop.precision, device):  # as the training's own scores
+            parent_score = task.validate(task.network.eval())["r_s"]
     outcome = run_loop(task, loop, job.folder, resume=job.resume, report=tell)
     if devices.rank() > 0:
         return
