@@ -98,11 +98,17 @@ def real_fields() -> list[tuple[str, Array, Array]]:
 
 
 def simulated_fields(n: int) -> list[SimulatedField]:
-    """Fields of the density and sharpness of the real ones."""
-    densities = np.linspace(90, 190, n)
+    """As many cells, and as many of them round, as were outlined in the real ones."""
+    densities = np.linspace(95, 240, n)  # per mm2 where a pixel is 0.65 um wide
     return [
-        simulate_field(1024, markers=("BODY",), seed=(2024, i), density_per_mm2=float(d))
-        for i, d in enumerate(densities)
+        simulate_field(
+            1024,
+            markers=("BODY",),
+            seed=(2024, i),
+            density_per_mm2=float(density),
+            round_share=0.06,
+        )
+        for i, density in enumerate(densities)
     ]
 
 

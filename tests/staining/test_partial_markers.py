@@ -54,6 +54,15 @@ def test_a_parent_of_other_markers_gives_all_but_its_heads_and_is_not_scored() -
     assert torch.equal(network.state_dict()["encoders.0.0.weight"], theirs)
 
 
+def test_a_deeper_parent_is_refused_though_the_childs_layers_are_all_in_it() -> None:
+    network, specs = _fresh("A")
+    deeper = _panel("A", spec=NetworkSpec("compact", 1, 1, 4, 3))
+    own, theirs = network.state_dict(), deeper.members[0].network.state_dict()
+    assert sum(k in theirs and theirs[k].shape == v.shape for k, v in own.items()) > len(own) // 2
+    with pytest.raises(ModelError, match="depth"):
+        training._inherit(network, specs, deeper, 0, "parent")
+
+
 def test_a_parent_of_other_planes_is_refused() -> None:
     network, specs = _fresh("A", planes=3)
     with pytest.raises(ModelError, match=r"takes 1 label-free planes, the pairs have 3"):

@@ -18,6 +18,7 @@ from unstained.images.image import Channel, Image, as_image
 from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.read import read_image
 from unstained.images.tiles import round_up
+from unstained.images.write import write_png
 from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, apply_whole, build_network
 from unstained.staining import predictor as predictor_module
@@ -501,3 +502,16 @@ def test_an_image_is_not_replaced_by_its_prediction(tmp_path: Path) -> None:
     write_ome_zarr(as_image(picture(40, 40)[0], "YX"), tmp_path / "x.ome.zarr")
     with pytest.raises(InputError, match="replace the image"):
         predict_files(panel(), [tmp_path / "x.ome.zarr"], tmp_path)
+
+
+@pytest.mark.parametrize("source", ["a.png", "a.png;b.png", "b.png;a.png"])
+def test_a_prediction_never_replaces_an_image_that_it_is_made_from(
+    tmp_path: Path, source: str
+) -> None:
+    for name in ("a", "b"):
+        write_png(picture(64, 64)[0], tmp_path / f"{name}.png")
+    before = [(tmp_path / f"{name}.png").read_bytes() for name in ("a", "b")]
+    joined = ";".join(str(tmp_path / part) for part in source.split(";"))
+    with pytest.raises(InputError, match="would replace the image"):
+        predict_files(panel(planes=source.count(";") + 1), [joined], tmp_path)
+    assert [(tmp_path / f"{name}.png").read_bytes() for name in ("a", "b")] == before

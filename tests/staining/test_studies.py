@@ -18,6 +18,8 @@ from unstained.staining import TrainSettings
 from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
+from unstained.staining.studies.noise import _scales
+from unstained.staining.studies.runs import _step_seconds, groups_of
 
 
 def silent(*_: object) -> None:
@@ -165,3 +167,43 @@ def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_pa
     assert {p.name for p in (tmp_path / "i" / "data").iterdir()} == {"dust", "speckles"}
     assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").iterdir())
     assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").iterdir())
+
+
+def test_a_size_counts_the_images_of_the_rarest_marker(pairs: Pairs) -> None:
+    training = pairs.of_split("train").fields()
+    assert size_module._sizes((2, 3, 80), training, most=3) == (2.0, 3.0)
+
+
+def test_five_groups_or_more_are_what_intervals_count() -> None:
+    four = pd.DataFrame({"group": list("abcdabcd")})
+    five = pd.DataFrame({"group": list("abcdeabcde")})
+    assert groups_of(four) is None
+    assert groups_of(five) is five["group"] or groups_of(five).equals(five["group"])
+
+
+def test_a_patch_that_no_stride_divides_is_timed_as_it_is_trained(brief: TrainSettings) -> None:
+    odd = replace(brief, patch=33)  # strides are even
+    assert _step_seconds(odd, planes=1, outputs=1) > 0
+
+
+def test_a_given_gain_leaves_the_offset_to_be_estimated() -> None:
+    rng = np.random.default_rng(0)
+    photons = rng.poisson(np.linspace(5, 200, 256)[None].repeat(256, axis=0))
+    stain = 100 + 2.0 * photons
+
+    class One:
+        def of_split(self, _: str) -> One:
+            return self
+
+        of_markers = of_split
+        markers = ("A",)
+
+        def fields(self) -> list[One]:
+            return [self]
+
+        def read_stain(self, _: str) -> np.ndarray:
+            return stain
+
+    scale = _scales(One(), 2.0, None, silent)["A"]  # type: ignore[arg-type]
+    assert scale.gain == 2.0
+    assert scale.offset == pytest.approx(100, abs=10)

@@ -210,7 +210,7 @@ def test_a_parent_of_another_layout_is_refused(
     pairs: Pairs, tiny: TrainSettings, tmp_path: Path
 ) -> None:
     train(pairs, tmp_path / "parent", replace(tiny, steps=1))
-    with pytest.raises(ModelError, match="another layout"):
+    with pytest.raises(ModelError, match="width"):
         train(pairs, tmp_path / "child", replace(tiny, width=6), init=tmp_path / "parent")
 
 
@@ -295,6 +295,16 @@ def test_presets_and_settings_are_checked() -> None:
         TrainSettings.preset("fast", wdth=3)
     with pytest.raises(InputError, match="slower than the generator"):
         TrainSettings.preset("fast", discriminator_rate=1.5)
+    for change in (
+        {"dropout": 1.5},
+        {"seed": -1},
+        {"learning_rate": -1.0},
+        {"rotation_deg": float("nan")},
+        {"ema": 2.0},
+        {"steps": -1},
+    ):
+        with pytest.raises(InputError, match=next(iter(change))):
+            TrainSettings.preset("fast", **change)
     assert TrainSettings.preset("fast", width="12").width == 12  # as from the command line
 
 

@@ -251,13 +251,11 @@ def _model_names(models: list[str]) -> list[str]:
 def _scored(
     panel: Panel, pairs: Pairs, split: str, ksize: int, options: PredictOptions
 ) -> ScoreTable:
-    from ..images.splits import split_pairs
-    from ..staining.card import score_with_panel
+    from ..staining.card import score_with_panel, split_as_trained
     from ..staining.score_table import ScoreSettings
 
-    if split != "all" and not (pairs.table["split"] != "").all():
-        seed = int(panel.about.get("settings", {}).get("seed", 0))
-        pairs = split_pairs(pairs, seed=seed)  # the split of the training, if it was on these pairs
+    if split != "all":
+        pairs = split_as_trained(panel, pairs)
     with Bar("score") as bar:
         return score_with_panel(
             panel,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from .style import PALETTE, house_style, new_figure
 
@@ -94,6 +95,9 @@ def noise_curve(table: pd.DataFrame) -> Figure:
         for ax in (left, right):
             ax.set_xscale("log")
             ax.set_ylim(0, 1)
+        right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.xaxis.set_major_formatter("{x:g}")
+        right.minorticks_off()
         left.legend(loc="lower right")
     return figure
 

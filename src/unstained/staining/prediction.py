@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,7 +182,7 @@ def predict_files(
                 progress((i + part) / len(sources))
 
         notices[:] = said_of_all
-        picture = target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
+        picture = _picture(target)
         with create_ome_zarr(
             target,
             predictor.shape_of(image),
@@ -311,13 +310,19 @@ def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
             "predict them into different folders, one call each",
         )
     targets = [out_dir / f"{name}.ome.zarr" for name in names]
-    for source, target in zip(sources, targets, strict=True):
-        with suppress(OSError):
-            if target.resolve() == Path(source).resolve():
+    written = {path.resolve() for target in targets for path in (target, _picture(target))}
+    for source in sources:
+        for part in source.split(";"):
+            if split_selector(part.strip()).path.resolve() in written:
                 raise InputError(
-                    f"the prediction would replace the image {source}", "choose another --out"
+                    f"the prediction would replace the image {part.strip()}",
+                    "choose another --out",
                 )
     return targets
+
+
+def _picture(target: Path) -> Path:
+    return target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
 
 
 def _name(source: str) -> str:

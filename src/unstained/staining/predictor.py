@@ -321,10 +321,13 @@ class Predictor:
         # a whole tile where there are many, so that its time is little beside theirs
         middle = work.tiles[len(work.tiles) // 2]
         probe = self._piece(work, middle, statistics, whole=n_tiles >= _MANY_TILES)
-        auto = self.options.engine == "auto"
+        wanted = self.options.engine
+        if wanted == "auto" and self.options.precision == "int8":
+            wanted = "openvino-int8"  # the only one, and nothing to compare
+        auto = wanted == "auto"
         if not self._engines:
             samples = self._calibration(work, statistics)
-            self._make("torch" if auto and not samples else self.options.engine, samples)
+            self._make("torch" if auto and not samples else wanted, samples)
         pixels = n_tiles * math.prod(work.tiles[0].outer_shape)
         # nobody asks how long one tile takes, and the probe would be most of the work
         seconds = self._seconds(probe, pixels) if n_tiles > 1 or self._says_time else 0.0

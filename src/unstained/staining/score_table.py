@@ -17,7 +17,7 @@ from ..statistics import (
     moments_correlation,
 )
 
-__all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
+__all__ = ["MIN_GROUPS", "MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,7 @@ MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
 
 # Groups are the unit of an interval from this many on: a bootstrap over fewer is too narrow [1].
 # [1] Cameron, Gelbach, Miller (2008), Rev. Econ. Stat. 90:414: even 5 clusters are few.
-_MIN_GROUPS = 5
+MIN_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ScoreTable:
         """
         return {
             str(marker): "groups"
-            if rows["group"].nunique() >= _MIN_GROUPS
+            if rows["group"].nunique() >= MIN_GROUPS
             else "pairs"
             if len(rows) > 1
             else "parts of the only field"
@@ -188,7 +188,7 @@ class ScoreTable:
     def _within_field(self, marker: str) -> dict[str, Any]:
         """Interval of the r_s of an only field, over its parts; {} where it has too few."""
         moments = self.parts.loc[self.parts["marker"] == marker, list(MOMENTS)].to_numpy(np.float64)
-        if len(moments) < _MIN_GROUPS:
+        if len(moments) < MIN_GROUPS:
             return {}
         found = _entry(self._bootstrap(moments, moments_correlation, None))
         return {"low": found["low"], "high": found["high"]}
@@ -213,9 +213,9 @@ class ScoreTable:
 
     def clusters(self, rows: pd.DataFrame) -> Array | None:
         """What to resample: groups; fewer than five: pairs; fewer than five: rows (None)."""
-        if rows["group"].nunique() >= _MIN_GROUPS:
+        if rows["group"].nunique() >= MIN_GROUPS:
             return np.asarray(rows["group"])
-        return np.asarray(rows["pair"]) if rows["pair"].nunique() >= _MIN_GROUPS else None
+        return np.asarray(rows["pair"]) if rows["pair"].nunique() >= MIN_GROUPS else None
 
 
 def _entry(interval: Interval) -> dict[str, Any]:

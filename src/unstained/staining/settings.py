@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -121,8 +122,14 @@ class TrainSettings:
         ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
-        if self.steps < 0:
-            raise InputError(f"steps is {self.steps}", "give 0 for as many as needed, or more")
+        for name, value in self.as_dict().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{name} is {value}", "give a finite number")
+            if isinstance(value, int | float) and value < 0:
+                raise InputError(f"{name} is {value}", "give 0 or more")
+        for name in ("dropout", "warped", "ema", "beta1", "beta2"):
+            if getattr(self, name) > 1:
+                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
         if self.l1 + self.mse + self.correlation <= 0:
             raise InputError("no pixel term of the loss has a weight", "set l1, mse or correlation")
         if not 0 < self.discriminator_rate < 1:

@@ -366,9 +366,12 @@ def _inherit(
         for k, v in nearest.network.state_dict().items()
         if k in own and v.shape == own[k].shape and (same or not k.startswith("heads."))
     }
-    if len(fitting) < len(own) // 2:
+    mine, theirs = (
+        (n.spec.name, n.spec.width, n.spec.depth, n.spec.planes) for n in (network, nearest.network)
+    )
+    if mine != theirs or len(fitting) < len(own) // 2:
         raise ModelError(
-            "the parent's network has another layout than the settings ask for",
+            f"the parent's network (name, width, depth, planes) is {theirs}, not {mine}",
             "train with the parent's network, width, depth and number of planes",
             file=where,
         )

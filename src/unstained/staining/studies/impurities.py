@@ -19,7 +19,7 @@ from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, begin_study, run_all, without_test
+from .runs import Run, Study, begin_study, groups_of, run_all, without_test
 
 __all__ = ["impurity_study"]
 
@@ -109,7 +109,8 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
                 for marker, of_marker in part.groupby("marker", sort=False):
                     row: dict[str, Any] = {"impurity": kind, "dirty": dirty, "marker": marker}
                     for score in _SCORES:
-                        span = mean_interval(of_marker[score].to_numpy(np.float64))
+                        values = of_marker[score].to_numpy(np.float64)
+                        span = mean_interval(values, groups=groups_of(of_marker))
                         row |= {
                             score: span.estimate,
                             f"{score}_low": span.low,

@@ -19,7 +19,7 @@ from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, begin_study, run_all, without_test
+from .runs import Run, Study, begin_study, groups_of, run_all, without_test
 
 __all__ = ["noise_study"]
 
@@ -120,8 +120,8 @@ def _scales(
 ) -> dict[str, PhotonScale]:
     scales = {}
     for marker in pairs.markers:
-        if gain is not None:
-            scales[marker] = PhotonScale(gain, offset or 0.0)
+        if gain is not None and offset is not None:
+            scales[marker] = PhotonScale(gain, offset)
             continue
         fields = pairs.of_split("train").of_markers([marker]).fields()
         every = max(1, len(fields) // _STAINS_MEASURED)
@@ -129,10 +129,12 @@ def _scales(
             found = photon_scale([field.read_stain(marker) for field in fields[::every]])
         except DataError as error:
             raise DataError(f"{marker}: {error.reason}", error.remedy) from error
-        scales[marker] = found if offset is None else PhotonScale(found.gain, offset)
+        scales[marker] = PhotonScale(
+            found.gain if gain is None else gain, found.offset if offset is None else offset
+        )
         say(
-            f"{marker}: {found.gain:.3g} grey values per photo-electron above "
-            f"{scales[marker].offset:.4g}, estimated from the stains' noise"
+            f"{marker}: {scales[marker].gain:.3g} grey values per photo-electron above "
+            f"{scales[marker].offset:.4g}; what was not given is estimated from the stains' noise"
         )
     return scales
 
@@ -152,11 +154,15 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     for (marker, light, test), part in scores.groupby(["marker", "light", "test"], sort=False):
         row: dict[str, Any] = {"marker": marker, "light": light, "test": test}
         for value in _VALUES:
-            span = mean_interval(part[value].to_numpy(np.float64))
+            span = mean_interval(part[value].to_numpy(np.float64), groups=groups_of(part))
             row |= {value: span.estimate, f"{value}_low": span.low, f"{value}_high": span.high}
         rows.append({**row, "n": len(part)})
     table = pd.DataFrame(rows)
     return table.sort_values(["marker", "test", "light"], ascending=[True, False, False])
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.1f}" if np.isfinite(value) else "what cannot be measured"
 
 
 def _words(table: pd.DataFrame) -> list[str]:
@@ -166,9 +172,9 @@ def _words(table: pd.DataFrame) -> list[str]:
         full, least = part.iloc[0], part.iloc[-1]
         words.append(
             f"{marker}: from full light to {least['light']:.3g} of it, snr_rms falls from "
-            f"{full['snr_rms']:.1f} to {least['snr_rms']:.1f}, r_s from {full['r_s']:.3f} to "
-            f"{least['r_s']:.3f}, r_lap from {full['r_lap']:.3f} to {least['r_lap']:.3f} "
-            f"(c_max {full['c_max']:.3f} to {least['c_max']:.3f})."
+            f"{_ratio(full['snr_rms'])} to {_ratio(least['snr_rms'])}, r_s from "
+            f"{full['r_s']:.3f} to {least['r_s']:.3f}, r_lap from {full['r_lap']:.3f} to "
+            f"{least['r_lap']:.3f} (c_max {full['c_max']:.3f} to {least['c_max']:.3f})."
         )
         above = part[part["r_s"] > part["c_max"]]
         if len(above):

@@ -15,19 +15,23 @@ import torch
 from ...errors import InputError
 from ...images.atomic import atomic_path
 from ...images.pairs import Pairs
-from ...learning.devices import choose_device
+from ...images.tiles import round_up
+from ...learning.devices import autocast, choose_device, resolve_precision
 from ...learning.memory import tune_allocator
 from ...learning.networks import NetworkSpec, build_network
 from ..card import score_with_panel
 from ..panel import MODEL, Panel
 from ..prediction import PredictOptions
+from ..score_table import MIN_GROUPS
 from ..settings import TrainSettings
 from ..training import Report, enough_steps, train
 
 if TYPE_CHECKING:
     from ..score_table import ScoreTable
 
-__all__ = ["Run", "Study", "begin_study", "run_all", "without_test"]
+__all__ = ["Run", "Study", "begin_study", "groups_of", "run_all", "without_test"]
+
+_JUDGE = 4  # by which a discriminator makes a step longer, about
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,12 @@ def begin_study(
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
 
+def groups_of(rows: pd.DataFrame) -> pd.Series[str] | None:
+    """What intervals are taken over: groups where there are five or more, else pairs (None)."""
+    groups = rows["group"]
+    return groups if groups.nunique() >= MIN_GROUPS else None
+
+
 def without_test(pairs: Pairs) -> Pairs:
     """What a run trains and validates on."""
     kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
@@ -176,20 +186,25 @@ def _expected_seconds(run: Run, settings: TrainSettings) -> float:
 
 
 def _step_seconds(settings: TrainSettings, planes: int, outputs: int) -> float:
+    """Of forward and backward in the training's precision, and what a discriminator adds."""
     tune_allocator()
     device = choose_device(settings.device)
+    precision = resolve_precision(settings.precision, device)
     spec = NetworkSpec(settings.network, planes, outputs, settings.width, settings.depth)
     network = build_network(spec).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    x = torch.randn(settings.batch, planes, settings.patch, settings.patch, device=device)
+    side = round_up(settings.patch, network.stride)
+    x = torch.randn(settings.batch, planes, side, side, device=device)
     taken = []
     for _ in range(3):  # the first is slower
         began = time.perf_counter()
-        network(x).square().mean().backward()
+        with autocast(precision, device):
+            loss = network(x).square().mean()
+        loss.backward()
         network.zero_grad()
         if device.type == "cuda":
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - began)
-    return min(taken)
+    return min(taken) * (_JUDGE if settings.adversarial > 0 else 1)
 
 
 def _duration(seconds: float) -> str:

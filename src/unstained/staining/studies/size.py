@@ -18,7 +18,7 @@ from ...statistics import holm, mean_interval, paired_test, stars
 from ..settings import TrainSettings
 from ..training import Report
 from .report import write_study
-from .runs import Run, Study, begin_study, run_all
+from .runs import Run, Study, begin_study, groups_of, run_all
 
 __all__ = ["Growth", "fit_growth", "size_study"]
 
@@ -79,7 +79,8 @@ def size_study(
     """
     pairs = split_pairs(pairs, seed=settings.seed)
     fields = pairs.of_split("train").fields()
-    chosen = _sizes(sizes, fields)
+    rarest = int(pairs.of_split("train").table["marker"].value_counts().min())
+    chosen = _sizes(sizes, fields, rarest)
     if repeats < 1:
         raise InputError(f"{repeats} repeats", "give 1 or more")
     out = Path(out)
@@ -126,10 +127,10 @@ def fit_growth(n: Sequence[float], score: Sequence[float]) -> Growth | None:
     return None if best is None else best[1]
 
 
-def _sizes(given: Sequence[float], fields: Sequence[Field]) -> tuple[float, ...]:
-    most = len(fields)
+def _sizes(given: Sequence[float], fields: Sequence[Field], most: int) -> tuple[float, ...]:
+    """Sizes that can be trained; `most` is the number of images of the rarest marker."""
     if not given:
-        if most < _FEW_FIELDS:
+        if len(fields) < _FEW_FIELDS:
             return DEFAULT_SHARES
         return (*[float(n) for n in DEFAULT_SIZES if n < most], float(most))
     for size in given:
@@ -198,7 +199,7 @@ def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
     for (marker, score), of_marker in _by_score(scores):
         before = None
         for size in sizes:
-            per_pair = of_marker[of_marker["size"] == size].groupby("pair")["value"].mean()
+            per_pair = of_marker[of_marker["size"] == size].groupby("unit")["value"].mean()
             span = mean_interval(per_pair.to_numpy())
             p = float("nan")
             if before is not None:
@@ -223,8 +224,11 @@ def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
 
 
 def _by_score(scores: pd.DataFrame) -> Any:
+    # groups where there are some, else pairs: what the intervals and tests count
+    unit = groups_of(scores)
+    scores = scores.assign(unit=scores["pair"] if unit is None else unit)
     long = scores.melt(
-        ["marker", "pair", "size"], list(_SCORES), var_name="score", value_name="value"
+        ["marker", "unit", "size"], list(_SCORES), var_name="score", value_name="value"
     )
     return long.groupby(["marker", "score"], sort=False)
 
@@ -265,7 +269,9 @@ def _gain_interval(
     scores: pd.DataFrame, score: str, most: float, more: float, draws: int = 300
 ) -> tuple[float, float]:
     """95 % of the gains over resampled test pairs; NaN for fewer than five."""
-    wide = scores.pivot_table(index="pair", columns="size", values=score)  # mean over markers
+    unit = groups_of(scores)
+    index = "pair" if unit is None else "group"
+    wide = scores.pivot_table(index=index, columns="size", values=score)  # mean over markers
     if len(wide) < 5:
         return float("nan"), float("nan")
     random = np.random.default_rng(0)
