@@ -61,7 +61,8 @@ def size_curve(
             ax.minorticks_off()
             ax.set_xlabel(unit)
             ax.set_ylabel(_LABELS[score])
-        axes[0].legend(loc="lower right")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 

@@ -19,7 +19,6 @@ __all__ = [
     "Field",
     "Region",
     "file_of",
-    "forget_files",
     "full_shape",
     "join_paths",
     "open_image",
@@ -237,13 +236,6 @@ def file_of(path: str) -> Path:
     from .read import split_selector
 
     return split_selector(path).path
-
-
-def forget_files() -> None:
-    """Close and forget all images that were kept open."""
-    with _cache.lock:
-        _cache.images.clear()
-        _cache.pixels.clear()
 
 
 class _Cache:
