@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from unstained.errors import ModelError
+from unstained.errors import DataError, ModelError
 from unstained.images import Pairs
+from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, build_network
 from unstained.staining import samples, task, training
 from unstained.staining.normalize import MarkerSpec, Statistics
@@ -52,6 +53,21 @@ def test_a_parent_of_other_markers_gives_all_but_its_heads_and_is_not_scored() -
     assert torch.equal(network.heads.weight, heads)
     theirs = parent.members[0].network.state_dict()["encoders.0.0.weight"]
     assert torch.equal(network.state_dict()["encoders.0.0.weight"], theirs)
+
+
+def test_members_average_only_over_motions_that_all_allow() -> None:
+    first = replace(_panel("A"), symmetries=ALL_MOTIONS)
+    second = replace(_panel("B"), symmetries=(IDENTITY, Symmetry(flip_y=True)))
+    assert training._panel([first, second]).symmetries == (IDENTITY, Symmetry(flip_y=True))
+
+
+def test_fields_of_two_pixel_sizes_are_refused_wherever_they_stand(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    table = pairs.table.copy()
+    table.loc[table["split"] == "validation", "pixel_size_um"] = 1.3  # the others have 0.65
+    with pytest.raises(DataError, match=r"pixel sizes from 0\.65 to 1\.3"):
+        training.train(Pairs(table), tmp_path / "model", tiny)
 
 
 def test_a_deeper_parent_is_refused_though_the_childs_layers_are_all_in_it() -> None:

@@ -121,7 +121,7 @@ def score_with_panel(
         stains = image.planes()  # (M, Y, X)
         return dict(zip(panel.names, stains, strict=True))
 
-    return score_panel(
+    table = score_panel(
         predict,
         pairs,
         split=split,
@@ -131,6 +131,12 @@ def score_with_panel(
         settings=settings,
         progress=progress,
     )
+    plain = predictor.options.engine in ("auto", "torch")
+    plain = plain and predictor.options.precision in ("auto", "float32")
+    if plain or sizes or (pairs.table["cell"] == "").all():
+        return table
+    note = "single-cell images are predicted by torch in float32, whatever engine is asked for"
+    return replace(table, notes=(*table.notes, note))
 
 
 def record_scores(folder: Path, panel: Panel, split: str, table: ScoreTable) -> None:

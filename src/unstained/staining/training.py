@@ -145,8 +145,10 @@ def _panel(trained: Sequence[Panel]) -> Panel:
     """One panel of all that was trained, in order; an ensemble's have their markers in common."""
     first = trained[0]
     specs = {marker.name: marker for panel in trained for marker in panel.markers}
+    common = set.intersection(*(set(panel.symmetries) for panel in trained))
     return replace(
         first,
+        symmetries=tuple(s for s in first.symmetries if s in common),
         markers=tuple(specs.values()),
         members=tuple(member for panel in trained for member in panel.members),
         about={"members": [dict(panel.about) for panel in trained]},
@@ -295,7 +297,7 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     symmetries = _symmetries(settings, scenes)
     varied = _augmentation(settings, symmetries, absolute=fitted.way == "dataset")
     task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
-    pixel_size = _pixel_size(every_member)
+    pixel_size = _pixel_size([*every_member, *job.pairs.of_split("validation").fields()])
     panel = Panel(specs, (Member(network, job.markers),), fitted, symmetries, pixel_size)
     return task, panel, whole
 
@@ -413,10 +415,10 @@ def _augmentation(
 
 
 def _pixel_size(fields: Sequence[Field]) -> float | None:
-    sizes = {size for f in fields[:64] if (size := f.pixel_size_um) is not None}
+    sizes = {size for f in fields if (size := f.pixel_size_um) is not None}
     if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
         raise DataError(
-            f"training images have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
+            f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
             "resample them to one pixel size",
         )
     return float(min(sizes)) if sizes else None
