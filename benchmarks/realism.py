@@ -2,7 +2,7 @@
 
     python benchmarks/realism.py OUT [--fields N]
 
-The real images are those of `usiigaci` with outlines. Each distance is a root mean square or a
+The real images are those of `usiigaci`, train and movie. Each distance is a root mean square or a
 mean over a curve of an image: the logarithm of the radially averaged power spectrum, the sorted
 grey values over their median, the mean grey value against the distance from the cells' edges.
 """
@@ -24,6 +24,7 @@ from unstained.simulate import SimulatedField, simulate_field
 Array = np.ndarray[Any, Any]
 
 DENSE = ("set13", "set15", "set19")
+MOVIE = ("t01", "t09", "t18")
 SHAPE = (1022, 1022)
 EDGE_PX = 16  # how far from an edge the halo is followed
 
@@ -86,14 +87,14 @@ def by_hand(labels: Array, seed: int) -> Array:
 
 
 def real_fields() -> list[tuple[str, Array, Array]]:
-    folder = datasets.fetch("usiigaci") / "train"
+    """The training sets, outlined by hand, and three frames of the movie, outlined by a program."""
+    folder = datasets.fetch("usiigaci")
+    files = [(p.name, p / "raw.tif", p / "instances.png") for p in (folder / "train").iterdir()]
+    movie = folder / "movie"
+    files += [(t, movie / f"{t}.tif", movie / "tracks" / f"{t}.png") for t in MOVIE]
     return [
-        (
-            path.name,
-            tifffile.imread(path / "raw.tif"),
-            np.asarray(read_labels(path / "instances.png")),
-        )
-        for path in sorted(folder.iterdir())
+        (name, tifffile.imread(image), np.asarray(read_labels(labels)))
+        for name, image, labels in sorted(files)
     ]
 
 
@@ -145,7 +146,7 @@ def _pictures(out: Path, real: list[tuple[str, Array, Array]], made: list[Simula
         return np.asarray(np.clip((part - 0.5) / 1.2 * 255, 0, 255), np.uint8)
 
     named = {name: image for name, image, _ in real}
-    upper = [crop(named[name]) for name in ("set03", "set13", "set24")]
+    upper = [crop(named[name]) for name in ("set03", "set13", "t09")]
     lower = [crop(field.phase) for field in made[-3:]]
     with atomic_path(out / "simulated.png") as path:
         iio.imwrite(path, np.hstack(lower))

@@ -133,7 +133,8 @@ def impurity_bars(table: pd.DataFrame) -> Figure:
                 ax.set_xticks(range(len(_DIRTY)), _DIRTY)
                 ax.set_ylabel(_LABELS[score])
                 ax.set_title(f"{kind} in")
-        axes[0, 0].legend(loc="lower left")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 
