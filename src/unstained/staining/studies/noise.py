@@ -83,7 +83,7 @@ def noise_study(
     full = next(iter(series.values())).of_split("test")
     runs = [
         Run(
-            f"light-{share:.4g}",
+            f"light-{share:.10g}",
             without_test(level),
             {"same": level.of_split("test"), "full": full},
             settings.seed,
@@ -145,7 +145,7 @@ def _thinned(
     def change(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
         return fewer_photons(image, share, scales[marker], rng)
 
-    folder = out / "data" / f"light-{share:.4g}"
+    folder = out / "data" / f"light-{share:.10g}"
     return changed(pairs, folder, column="stain", change=change, seed=seed)
 
 
