@@ -76,7 +76,7 @@ RECIPES = (
     Arm("no-symmetries", {"symmetries": "none"}),
     Arm("contrast-0.3", {"contrast": 0.3}),
     Arm("normalized-by-each-image-SD", {"normalization": "image"}),
-    Arm("absolute-error-alone", {"correlation": 0.0}),
+    Arm("no-correlation", {"correlation": 0.0}),
     Arm("discriminator", {"adversarial": 0.05}),
     Arm("rate-0.004", {"learning_rate": 4e-3}),
     Arm("rate-0.001-1000", {**LONGER, "learning_rate": 1e-3}),

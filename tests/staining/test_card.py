@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 
 from unstained.images import Pairs
@@ -43,8 +41,8 @@ def test_a_split_that_tests_what_was_learned_is_noted() -> None:
     assert split_as_trained(panel, clean) is clean
 
 
-def test_a_field_that_was_cut_is_cut_again() -> None:
+def test_a_group_that_was_cut_in_space_is_not_called_seen() -> None:
     # one group on all sides: the places, not the groups, tell the parts
     panel = _panel({"train": ["a"], "validation": ["a"], "test": ["a"]})
-    given = replace(_pairs("a", split="test"), notes=())
+    given = _pairs("a", split="test")
     assert split_as_trained(panel, given) is given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -502,6 +503,16 @@ def test_an_image_is_not_replaced_by_its_prediction(tmp_path: Path) -> None:
     write_ome_zarr(as_image(picture(40, 40)[0], "YX"), tmp_path / "x.ome.zarr")
     with pytest.raises(InputError, match="replace the image"):
         predict_files(panel(), [tmp_path / "x.ome.zarr"], tmp_path)
+
+
+def test_a_file_of_two_names_is_known_as_one(tmp_path: Path) -> None:
+    # as a.png and A.PNG are one file on Windows and macOS
+    write_png(picture(40, 40)[0], tmp_path / "other.png")
+    (tmp_path / "out").mkdir()
+    os.link(tmp_path / "other.png", tmp_path / "out" / "a.png")
+    os.link(tmp_path / "other.png", tmp_path / "a.png")
+    with pytest.raises(InputError, match="would replace the image"):
+        predict_files(panel(), [tmp_path / "a.png"], tmp_path / "out")
 
 
 @pytest.mark.parametrize("source", ["a.png", "a.png;b.png", "b.png;a.png"])

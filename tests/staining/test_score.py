@@ -163,6 +163,13 @@ def test_all_pairs_can_be_scored(fields):
     assert len(score_panel(oracle(fields[1]), fields[0], split="all", settings=QUICK).pairs) == 8
 
 
+def test_what_is_noted_of_the_pairs_is_noted_of_their_scores(fields):
+    pairs, truth = fields
+    told = replace(pairs, notes=("1 test groups were trained on",))
+    found = score_panel(oracle(truth), told, settings=QUICK)
+    assert "1 test groups were trained on" in found.notes
+
+
 def test_a_marker_without_prediction_is_noted_and_none_is_an_error(fields):
     pairs, truth = fields
     double = pd.concat([pairs.table, pairs.table.assign(marker="CD44")])

@@ -75,26 +75,25 @@ def describe_training(
 def split_as_trained(panel: Panel, pairs: Pairs) -> Pairs:
     """Pairs with the split that the model was trained on, lest what it has seen become a test.
 
-    A split of the pairs' own is kept, with a note where it tests groups that the model learned
-    from. Else each group goes where the card says, and new ones to the test part; a model whose
-    groups were cut, as a single field is, has them cut the same way again.
+    A split of the pairs' own is kept. Else each group goes where the card says, and new ones to
+    the test part; a model whose groups were cut, as a single field is, has them cut the same way
+    again. A note tells where groups are tested that the model learned from.
     """
     known: dict[str, list[str]] = panel.about.get("data", {}).get("groups", {})
-    learned = {g for split in ("train", "validation") for g in known.get(split, ())}
-    table = pairs.table
-    if (table["split"] != "").all():
-        tested = set(table.loc[table["split"] == "test", "group"].astype(str))
-        seen = sorted(tested & learned - set(known.get("test", ())))
-        if not seen:
-            return pairs
-        note = f"{len(seen)} test groups were trained on, as {seen[0]}: scores are too high"
-        return replace(pairs, notes=(*pairs.notes, note))
     placed = [group for groups in known.values() for group in groups]
-    if not placed or len(set(placed)) < len(placed):
-        return split_pairs(pairs, seed=int(panel.about.get("settings", {}).get("seed", 0)))
-    split_of = {group: split for split, groups in known.items() for group in groups}
-    split = [split_of.get(str(group), "test") for group in table["group"]]
-    return replace(pairs, table=table.assign(split=split))
+    if (pairs.table["split"] == "").all() and placed and len(set(placed)) == len(placed):
+        split_of = {group: split for split, groups in known.items() for group in groups}
+        split = [split_of.get(str(group), "test") for group in pairs.table["group"]]
+        return replace(pairs, table=pairs.table.assign(split=split))
+    if (pairs.table["split"] == "").any():
+        pairs = split_pairs(pairs, seed=int(panel.about.get("settings", {}).get("seed", 0)))
+    learned = {g for split in ("train", "validation") for g in known.get(split, ())}
+    tested = set(pairs.table.loc[pairs.table["split"] == "test", "group"].astype(str))
+    seen = sorted(tested & learned - set(known.get("test", ())))
+    if not seen:
+        return pairs
+    note = f"{len(seen)} test groups were trained on, as {seen[0]}: scores are too high"
+    return replace(pairs, notes=(*pairs.notes, note))
 
 
 def score_with_panel(

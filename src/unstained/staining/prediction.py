@@ -310,15 +310,21 @@ def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
             "predict them into different folders, one call each",
         )
     targets = [out_dir / f"{name}.ome.zarr" for name in names]
-    written = {path.resolve() for target in targets for path in (target, _picture(target))}
-    for source in sources:
-        for part in source.split(";"):
-            if split_selector(part.strip()).path.resolve() in written:
-                raise InputError(
-                    f"the prediction would replace the image {part.strip()}",
-                    "choose another --out",
-                )
+    written = [path for target in targets for path in (target, _picture(target))]
+    replaced = {_identity(path) for path in written if path.exists()}
+    for part in (part.strip() for source in sources for part in source.split(";")):
+        path = split_selector(part).path
+        if path.exists() and _identity(path) in replaced:
+            raise InputError(
+                f"the prediction would replace the image {part}", "choose another --out"
+            )
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Equal for two names of one file, as ``a.png`` and ``a.PNG`` are on Windows and macOS."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _picture(target: Path) -> Path:

@@ -109,7 +109,7 @@ def score_panel(
         baselines=pd.DataFrame(without),
         split=split,
         settings=settings,
-        notes=(*_notes(sorted(missing), baselines), *_constant(rows)),
+        notes=(*pairs.notes, *_notes(sorted(missing), baselines), *_constant(rows)),
     )
 
 

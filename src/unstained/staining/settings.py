@@ -127,9 +127,12 @@ class TrainSettings:
                 raise InputError(f"{name} is {value}", "give a finite number")
             if isinstance(value, int | float) and value < 0:
                 raise InputError(f"{name} is {value}", "give 0 or more")
-        for name in ("dropout", "warped", "ema", "beta1", "beta2"):
+        for name in ("dropout", "warped", "ema"):
             if getattr(self, name) > 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
+        for name in ("beta1", "beta2"):
+            if getattr(self, name) >= 1:
+                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to below 1")
         if self.l1 + self.mse + self.correlation <= 0:
             raise InputError("no pixel term of the loss has a weight", "set l1, mse or correlation")
         if not 0 < self.discriminator_rate < 1:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...errors import InputError
 from ...figures import size_curve
-from ...images.fields import Field, Region
+from ...images.fields import Region
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
 from ...statistics import holm, mean_interval, paired_test, stars
@@ -78,9 +78,7 @@ def size_study(
         A size is not usable, or `out` holds another study.
     """
     pairs = split_pairs(pairs, seed=settings.seed)
-    fields = pairs.of_split("train").fields()
-    rarest = int(pairs.of_split("train").table["marker"].value_counts().min())
-    chosen = _sizes(sizes, fields, rarest)
+    chosen = _sizes(sizes, pairs.of_split("train"))
     if repeats < 1:
         raise InputError(f"{repeats} repeats", "give 1 or more")
     out = Path(out)
@@ -127,10 +125,11 @@ def fit_growth(n: Sequence[float], score: Sequence[float]) -> Growth | None:
     return None if best is None else best[1]
 
 
-def _sizes(given: Sequence[float], fields: Sequence[Field], most: int) -> tuple[float, ...]:
-    """Sizes that can be trained; `most` is the number of images of the rarest marker."""
+def _sizes(given: Sequence[float], training: Pairs) -> tuple[float, ...]:
+    """Sizes that can be trained: at most as many as the rarest marker has images."""
+    most = int(training.table["marker"].value_counts().min())
     if not given:
-        if len(fields) < _FEW_FIELDS:
+        if len(training.fields()) < _FEW_FIELDS:
             return DEFAULT_SHARES
         return (*[float(n) for n in DEFAULT_SIZES if n < most], float(most))
     for size in given:
