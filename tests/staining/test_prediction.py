@@ -526,3 +526,10 @@ def test_a_prediction_never_replaces_an_image_that_it_is_made_from(
     with pytest.raises(InputError, match="would replace the image"):
         predict_files(panel(planes=source.count(";") + 1), [joined], tmp_path)
     assert [(tmp_path / f"{name}.png").read_bytes() for name in ("a", "b")] == before
+
+
+def test_int8_holds_for_every_network_of_a_panel() -> None:
+    pytest.importorskip("nncf")
+    predictor = Predictor(panel(shared=False), PredictOptions(precision="int8"))
+    predictor(picture(128, 128))
+    assert [engine.precision for engine in predictor._engines] == ["int8", "int8"]
