@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from unstained.errors import InputError
-from unstained.statistics import holm, paired_test, stars
+from unstained.statistics import corrected_t_test, holm, mcnemar, paired_test, stars
 
 
 def test_wilcoxon_of_six_gains_is_2_over_64():
@@ -59,3 +59,63 @@ def test_holm_does_not_count_tests_that_were_not_made():
 )
 def test_stars(p, drawn):
     assert stars(p) == drawn
+
+
+def test_the_corrected_t_by_hand():
+    # differences 1, 2, 3: mean 2, variance 1, k = 3; n_test / n_train = 10 / 90 = 1/9:
+    # t = 2 / sqrt(1/3 + 1/9) = 3, 2 degrees of freedom
+    found = corrected_t_test([2.0, 4.0, 6.0], [1.0, 2.0, 3.0], n_train=90, n_test=10)
+    assert found.p == pytest.approx(2 * stats.t.sf(3.0, 2))
+    assert found.difference == 2.0
+    assert found.test == "corrected t"
+
+
+def test_folds_that_share_training_rows_need_the_correction():
+    # two classifiers that guess, 10 x 10-fold cross-validation of 100 rows: each repeat permutes
+    # the same 100 right-or-wrong rows, so 100 fold scores carry the evidence of 100 rows
+    rng = np.random.default_rng(0)
+    plain, corrected = 0, 0
+    for _ in range(200):
+        gain = rng.integers(0, 2, 100) - rng.integers(0, 2, 100)
+        folds = [rng.permutation(gain).reshape(10, 10).mean(axis=1) for _ in range(10)]
+        d = np.concatenate(folds)
+        plain += paired_test(d, np.zeros(100), test="t").p < 0.05
+        corrected += corrected_t_test(d, np.zeros(100), n_train=90, n_test=10).p < 0.05
+    # binomial at .05: mean 10, standard deviation 3.1
+    assert corrected < 10 + 4 * 3.1 < plain
+
+
+def test_equal_differences_need_no_variance():
+    assert corrected_t_test([1.0, 1.0], [1.0, 1.0], n_train=9, n_test=1).p == 1.0
+    assert corrected_t_test([2.0, 2.0], [1.0, 1.0], n_train=9, n_test=1).p == 0.0
+
+
+def test_mcnemar_of_few_rows_is_the_binomial():
+    # only a right: 5, only b right: 1; P(X <= 1 of 6) = 7 / 64, two-sided 14 / 64
+    true = np.zeros(10, int)
+    a = np.r_[np.zeros(5, int), 1, np.zeros(4, int)]
+    b = np.r_[np.ones(5, int), 0, np.zeros(4, int)]
+    found = mcnemar(true, a, b)
+    assert (found.only_a, found.only_b) == (5, 1)
+    assert found.p == pytest.approx(14 / 64)
+    assert found.difference == pytest.approx(0.4)
+    assert found.test == "exact"
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(3, 9), (10, 14), (15, 10), (40, 20), (30, 30)])
+def test_mcnemar_is_that_of_statsmodels(only_a, only_b):
+    from statsmodels.stats.contingency_tables import mcnemar as theirs
+
+    right_a = np.repeat([1, 0, 1, 0], [only_a, only_b, 50, 7])
+    right_b = np.repeat([0, 1, 1, 0], [only_a, only_b, 50, 7])
+    found = mcnemar(np.ones(right_a.size), right_a, right_b)
+    exact = only_a + only_b < 25
+    if only_a == only_b and not exact:
+        assert found.p == 1.0  # theirs takes (|0| - 1)^2
+    else:
+        expected = theirs([[50, only_a], [only_b, 7]], exact=exact, correction=True)
+        assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_classifiers_that_never_differ_have_p_1():
+    assert mcnemar(["x", "y"], ["x", "x"], ["x", "x"]).p == 1.0

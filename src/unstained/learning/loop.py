@@ -71,8 +71,9 @@ class LoopSettings:
     ----------
     steps, warmup_steps : int
         Steps in all; those in which the learning rate rises from 0.
-    schedule : {"cosine", "linear-half"}
-        Cosine to zero; or constant for the first half, then linear to zero (pix2pix).
+    schedule : {"cosine", "linear-half", "tenth-half"}
+        Cosine to zero; or constant for the first half, then linear to zero (pix2pix), or
+        then a tenth.
     validate_every : int
         Steps between validations; the last step is always validated.
     checkpoint_every : int
@@ -125,7 +126,11 @@ def learning_rate_factor(step: int, settings: LoopSettings) -> float:
         return 0.5 * (1 + math.cos(math.pi * done))
     if settings.schedule == "linear-half":
         return min(1.0, 2 * (1 - done))
-    raise InputError(f"schedule {settings.schedule!r} is not known", "cosine or linear-half")
+    if settings.schedule == "tenth-half":
+        return 1.0 if done < 0.5 else 0.1
+    raise InputError(
+        f"schedule {settings.schedule!r} is not known", "cosine, linear-half or tenth-half"
+    )
 
 
 def train(

@@ -1,5 +1,22 @@
 """Intervals, tests and straight lines: arrays in, named numbers out."""
 
+from .calibration import (
+    TOP_LABEL,
+    Calibration,
+    Temperature,
+    apply_temperature,
+    calibration_scores,
+    fit_temperature,
+    reliability_table,
+)
+from .classification import (
+    ClassificationScores,
+    ClassScore,
+    class_codes,
+    classification_scores,
+    wilson_interval,
+)
+from .conformal import ClassConformal, not_sure
 from .intervals import (
     Interval,
     bootstrap_interval,
@@ -9,21 +26,44 @@ from .intervals import (
     mean_interval,
     moments_correlation,
 )
+from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .regression import LinearFit, linear_fit
-from .tests import PairedTest, holm, paired_test, stars
+from .tests import McNemar, PairedTest, corrected_t_test, holm, mcnemar, paired_test, stars
 
 __all__ = [
+    "TOP_LABEL",
+    "Calibration",
+    "ClassConformal",
+    "ClassScore",
+    "ClassificationScores",
+    "Effect",
     "Interval",
     "LinearFit",
+    "McNemar",
+    "MixedModel",
     "PairedTest",
+    "Temperature",
+    "UnitComparison",
+    "apply_temperature",
     "bootstrap_interval",
     "bootstrap_sums",
+    "calibration_scores",
+    "class_codes",
+    "classification_scores",
+    "compare_units",
+    "corrected_t_test",
     "correlation_moments",
     "fisher_z_interval",
+    "fit_temperature",
     "holm",
     "linear_fit",
+    "mcnemar",
     "mean_interval",
+    "mixed_model",
     "moments_correlation",
+    "not_sure",
     "paired_test",
+    "reliability_table",
     "stars",
+    "wilson_interval",
 ]

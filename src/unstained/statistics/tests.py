@@ -9,12 +9,25 @@ import numpy.typing as npt
 
 from ..errors import InputError
 
-__all__ = ["PairedTest", "holm", "paired_test", "stars"]
+__all__ = ["McNemar", "PairedTest", "corrected_t_test", "holm", "mcnemar", "paired_test", "stars"]
+
+_EXACT_BELOW = 25  # discordant pairs; from here on chi-square is as good
 
 
 class PairedTest(NamedTuple):
     """`a - b` over `n` pairs: mean difference, two-sided p, and which test gave it."""
 
+    difference: float
+    p: float
+    n: int
+    test: str
+
+
+class McNemar(NamedTuple):
+    """Rows that only `a` or only `b` got right, accuracy of a - b, two-sided p, and the test."""
+
+    only_a: int
+    only_b: int
     difference: float
     p: float
     n: int
@@ -67,6 +80,103 @@ def paired_test(
     else:
         raise InputError(f"test {test!r}", "choose wilcoxon or t")
     return PairedTest(float(delta.mean()), p, delta.size, test)
+
+
+def corrected_t_test(
+    a: npt.ArrayLike, b: npt.ArrayLike, *, n_train: int, n_test: int
+) -> PairedTest:
+    """Is `a` as large as `b` over resampled splits of one data set [1]_?
+
+    t = mean(d) / sqrt((1/k + n_test/n_train) var(d)) with k - 1 degrees of freedom, d = a - b
+    over all k folds of all repeats. Folds share most of their training rows, so their scores
+    are not independent: the plain t (1/k alone) finds differences far too often.
+
+    Parameters
+    ----------
+    a, b : (k,) float arrays
+        Score of each split under either method. Splits with a NaN on a side are left out.
+    n_train, n_test : int
+        Rows (or groups, where groups were split) on the sides of one split.
+
+    Returns
+    -------
+    PairedTest
+        `test` is "corrected t"; p is 1 where all differences are 0, NaN for fewer than two.
+
+    Raises
+    ------
+    InputError
+        `a` and `b` are not of one length, or a side of the splits is empty.
+
+    References
+    ----------
+    .. [1] Nadeau, Bengio (2003), Mach Learn 52:239, doi 10.1023/A:1024068626366.
+    """
+    from scipy.special import stdtr
+
+    if min(n_train, n_test) < 1:
+        raise InputError(f"{n_train} training and {n_test} test rows", "give at least 1 of each")
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise InputError(f"{x.shape} against {y.shape}", "pair the scores split by split")
+    delta = (x - y)[np.isfinite(x) & np.isfinite(y)]
+    k = delta.size
+    if k < 2:
+        mean = float(delta.mean()) if k else float("nan")
+        return PairedTest(mean, float("nan"), k, "corrected t")
+    mean, error = float(delta.mean()), delta.std(ddof=1) * np.sqrt(1 / k + n_test / n_train)
+    if error > 0:
+        p = 2 * float(stdtr(k - 1, -abs(mean) / error))
+    else:  # equal differences: the t statistic is infinite
+        p = 1.0 if mean == 0 else 0.0
+    return PairedTest(mean, p, k, "corrected t")
+
+
+def mcnemar(true: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> McNemar:
+    """Do two classifiers err equally often on the same rows [1]_?
+
+    Only rows that one got right and the other wrong tell: n_a and n_b of them. Below 25 in all
+    the exact two-sided binomial (n_a of n_a + n_b at 1/2), else chi-square with continuity
+    correction, (|n_a - n_b| - 1)^2 / (n_a + n_b), 1 degree of freedom. Rows must be
+    independent: of a colony that is seen for many hours give one, or a vote over them.
+
+    Parameters
+    ----------
+    true, a, b : (N,) arrays
+        True classes and what either classifier predicted, codes or names.
+
+    Returns
+    -------
+    McNemar
+        p is 1 where no row tells.
+
+    Raises
+    ------
+    InputError
+        Columns of different lengths, or no rows.
+
+    References
+    ----------
+    .. [1] McNemar (1947), Psychometrika 12:153, doi 10.1007/BF02295996.
+    """
+    from scipy.special import chdtrc
+    from scipy.stats import binomtest
+
+    y, first, second = np.asarray(true), np.asarray(a), np.asarray(b)
+    if not (y.shape == first.shape == second.shape) or y.ndim != 1 or not y.size:
+        raise InputError(
+            f"{y.shape} true, {first.shape} and {second.shape} predicted", "pair row by row"
+        )
+    right_a, right_b = first == y, second == y
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    told = only_a + only_b
+    if told < _EXACT_BELOW:
+        test, p = "exact", float(binomtest(only_a, told).pvalue) if told else 1.0
+    else:
+        # of equal numbers the corrected statistic would be (0 - 1)^2
+        gap = max(abs(only_a - only_b) - 1, 0)
+        test, p = "chi-square", float(chdtrc(1, gap**2 / told))
+    return McNemar(only_a, only_b, (only_a - only_b) / y.size, p, int(y.size), test)
 
 
 def holm(p: npt.ArrayLike) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -1,0 +1,257 @@
+"""Images of single objects, and patches drawn from inside their masks."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from ..errors import DataError, InputError
+from ..images.image import Array
+from ..learning.random import generator
+
+__all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "prepare"]
+
+_MOST_CENTERS = 4096
+_CACHE_BYTES = 2 * 2**30
+
+
+class Crop(NamedTuple):
+    """One object: `pixels` (P, Y, X) of any type, and its `mask` (Y, X) bool, or None."""
+
+    pixels: Array
+    mask: Array | None
+
+
+class Crops(Protocol):
+    """Many objects that are read one by one."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Crop: ...
+
+    def name(self, index: int) -> str:
+        """What an error calls it."""
+        ...
+
+
+class ArrayCrops:
+    """Crops in memory: (Y, X) or (P, Y, X) arrays, with or without masks.
+
+    Raises
+    ------
+    InputError
+        Masks that do not fit, or images that differ in planes.
+    """
+
+    def __init__(self, images: Sequence[Array], masks: Sequence[Array | None] | None = None):
+        if masks is not None and len(masks) != len(images):
+            raise InputError(
+                f"{len(masks)} masks for {len(images)} images", "give each image a mask, or none"
+            )
+        self._images, self._masks = images, masks
+        planes = {np.shape(image)[0] if np.ndim(image) == 3 else 1 for image in images}
+        if len(planes) > 1:
+            raise InputError(
+                f"images of {' and '.join(map(str, sorted(planes)))} planes",
+                "give all images the same planes, as (Y, X) or (P, Y, X) arrays",
+            )
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, index: int) -> Crop:
+        image = np.asarray(self._images[index])
+        if image.ndim not in (2, 3):
+            raise InputError(
+                f"image {index} has shape {image.shape}", "give (Y, X) or (P, Y, X) arrays"
+            )
+        mask = None if self._masks is None else self._masks[index]
+        pixels = image[None] if image.ndim == 2 else image
+        return Crop(pixels, None if mask is None else np.asarray(mask, bool))
+
+    def name(self, index: int) -> str:
+        return f"image {index}"
+
+
+class Prepared(NamedTuple):
+    """A crop ready to be cut.
+
+    Attributes
+    ----------
+    pixels : (P, Y, X) array
+        Y and X at least a patch, enlarged where they were not.
+    corners : (K, 2) int array
+        Upper left corners (y, x) that patches may have.
+    """
+
+    pixels: Array
+    corners: Array
+
+
+def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> Prepared:
+    """Enlarge a crop that is too small and find where patches may lie.
+
+    A patch is centered on a pixel of the mask (and moved inside the image where it would
+    leave it), and at least the share `inside` of it lies in the mask. An object too small for
+    that is enlarged until it fills so much.
+
+    Parameters
+    ----------
+    crop : Crop
+    patch : int
+        Side of a patch, pixels.
+    inside : float
+        0 to 1.
+    name : str
+        For errors.
+
+    Raises
+    ------
+    DataError
+        The mask is empty, has another shape than the image, or the image has no pixels.
+    """
+    pixels, mask = crop
+    if not pixels.size:
+        raise DataError(f"has shape {pixels.shape}", "remove it from the data", file=name)
+    if mask is not None and mask.shape != pixels.shape[1:]:
+        raise DataError(
+            f"the mask is {mask.shape}, the image {pixels.shape[1:]}", "give one size", file=name
+        )
+    if mask is not None and not mask.any():
+        raise DataError("the mask is empty", "outline the object or remove the image", file=name)
+    zoom = max(1.0, patch / min(pixels.shape[1:]))
+    for _ in range(64):
+        larger, region = _enlarged(pixels, mask, zoom, patch)
+        corners = _corners(region, larger.shape[1:], patch, inside)
+        if len(corners):
+            return Prepared(larger, corners)
+        zoom *= 1.25
+    raise DataError(
+        f"no patch of {patch} px is inside its mask by {inside:.0%}",
+        "the mask may be a thin line: lower --set inside=0.1",
+        file=name,
+    )
+
+
+def _enlarged(
+    pixels: Array, mask: Array | None, zoom: float, patch: int
+) -> tuple[Array, Array | None]:
+    if zoom == 1.0:
+        return pixels, mask
+    height, width = (max(patch, round(zoom * side)) for side in pixels.shape[1:])
+    kind = pixels.dtype if pixels.dtype in (np.uint8, np.uint16, np.float32) else np.float32
+    larger = np.stack(
+        [
+            cv2.resize(plane.astype(kind), (width, height), interpolation=cv2.INTER_LINEAR)
+            for plane in pixels
+        ]
+    )
+    if mask is None:
+        return larger, None
+    region = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return larger, region.astype(bool)
+
+
+def _corners(mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: float) -> Array:
+    """(K, 2) corners of allowed patches, at most some 4096, spread evenly over the mask."""
+    height, width = shape_yx
+    if mask is None:
+        y, x = (np.arange(n - patch + 1) for n in (height, width))
+        step = max(1, int(np.ceil(np.sqrt(y.size * x.size / _MOST_CENTERS))))
+        grid = np.meshgrid(y[::step], x[::step], indexing="ij")
+        return np.stack([g.ravel() for g in grid], axis=1)
+    y, x = np.nonzero(mask)
+    step = max(1, y.size // _MOST_CENTERS)
+    y = np.clip(y[::step] - patch // 2, 0, height - patch)
+    x = np.clip(x[::step] - patch // 2, 0, width - patch)
+    total = cv2.integral(mask.astype(np.uint8))  # (Y + 1, X + 1) sums above and left
+    area = (
+        total[y + patch, x + patch] - total[y, x + patch] - total[y + patch, x] + total[y, x]
+    )
+    enough = area >= inside * patch**2
+    return np.stack([y[enough], x[enough]], axis=1)
+
+
+class Patches:
+    """Patches of crops, drawn by counters: the same counters give the same patch.
+
+    Crops are read once and kept while 2 GB last.
+
+    Parameters
+    ----------
+    crops : Crops
+    patch : int
+        Side in pixels.
+    inside : float
+        See `prepare`.
+    flips : float
+        Chance of a mirror along each axis: the weak view.
+    quarter_turns : bool
+        Whether a weak view is also turned by a multiple of 90 degrees.
+    """
+
+    def __init__(
+        self,
+        crops: Crops,
+        patch: int,
+        inside: float,
+        *,
+        flips: float = 0.0,
+        quarter_turns: bool = False,
+    ) -> None:
+        self.crops, self.patch, self.inside = crops, patch, inside
+        self.flips, self.quarter_turns = flips, quarter_turns
+        self._kept: OrderedDict[int, Prepared] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def prepared(self, index: int) -> Prepared:
+        """Crop `index`, from memory if it was read before."""
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        ready = prepare(
+            self.crops.read(index), self.patch, self.inside, self.crops.name(index)
+        )
+        with self._lock:
+            if index not in self._kept:
+                self._kept[index] = ready
+                self._bytes += ready.pixels.nbytes + ready.corners.nbytes
+            while self._bytes > _CACHE_BYTES and len(self._kept) > 1:
+                _, old = self._kept.popitem(last=False)
+                self._bytes -= old.pixels.nbytes + old.corners.nbytes
+        return ready
+
+    def draw(self, indices: Sequence[int] | Array, seed: int, counters: Array) -> Array:
+        """One weak view of each image.
+
+        Parameters
+        ----------
+        indices : (N,) ints
+        seed : int
+        counters : (N, 2) ints
+            What the patch of each depends on besides the seed and the image.
+
+        Returns
+        -------
+        (N, P, S, S) float32 array
+        """
+        views = []
+        for index, (a, b) in zip(np.asarray(indices).tolist(), counters.tolist(), strict=True):
+            ready = self.prepared(index)
+            rng = generator(seed, index, a, b)
+            y, x = ready.corners[rng.integers(len(ready.corners))]
+            view = ready.pixels[:, y : y + self.patch, x : x + self.patch]
+            flip_y, flip_x = rng.random(2) < self.flips
+            view = view[:, ::-1] if flip_y else view
+            view = view[:, :, ::-1] if flip_x else view
+            if self.quarter_turns:
+                view = np.rot90(view, rng.integers(4), axes=(1, 2))
+            views.append(view)
+        return np.stack(views).astype(np.float32)

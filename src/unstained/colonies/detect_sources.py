@@ -1,0 +1,210 @@
+"""Which images there are, and what well, field and frame each of them shows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, InputError
+from ..images.image import Image
+from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from .links import LinkSettings
+
+__all__ = ["FileOptions", "Source", "find_sources"]
+
+_NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg)$", re.IGNORECASE)
+_BETWEEN = r"(?:^|[_\W])", r"(?=[_\W]|$)"
+_NAMED = {
+    "well": r"(?P<well>well[ _-]?\d+|[A-P](?:0?[1-9]|1\d|2[0-4]))",
+    "field": r"(?:field|site|f|s)[ _-]?(?P<field>\d+)",
+    "frame": r"(?:frame|time|hour|t)[ _-]?(?P<frame>\d+)",
+}
+_COMMON = {
+    name: re.compile(_BETWEEN[0] + text + _BETWEEN[1], re.IGNORECASE)
+    for name, text in _NAMED.items()
+}
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    r"""What files do not say themselves.
+
+    Attributes
+    ----------
+    pixel_size_um : float, optional
+        In place of what the files say.
+    interval_h : float, optional
+        Hours from frame to frame, in place of what the files say.
+    channel : str, optional
+        Name or position of the channel to use, where files have several.
+    pattern : str, optional
+        Regular expression with the named groups ``well`` and, where wanted, ``frame`` and
+        ``field``, found in the file's name without its ending. Not given: ``well07`` or ``B3``,
+        ``frame012`` or ``t012``, ``field2`` or ``f2``, between ``_`` or ``-``.
+    links : LinkSettings
+    """
+
+    pixel_size_um: float | None = None
+    interval_h: float | None = None
+    channel: str | None = None
+    pattern: str | None = None
+    links: LinkSettings = field(default_factory=LinkSettings)
+
+    def __post_init__(self) -> None:
+        if self.interval_h is not None and not 0 < self.interval_h < np.inf:
+            raise InputError(f"{self.interval_h} hours between frames", "give a number above 0")
+        try:
+            groups = re.compile(self.pattern or "(?P<well>)").groupindex
+        except re.error as error:
+            raise InputError(f"pattern {self.pattern!r}: {error}", "mend the expression") from error
+        if "well" not in groups or not set(groups) <= set(_NAMED):
+            raise InputError(
+                f"pattern {self.pattern!r} names {', '.join(groups) or 'no group'}",
+                "name (?P<well>...) and, where wanted, (?P<frame>\\d+) and (?P<field>\\d+)",
+            )
+
+
+class Source(NamedTuple):
+    """One image or movie. `path` is absolute, with field and channel behind ``#``."""
+
+    path: str
+    image: Image
+    well: str
+    field: int
+    first_frame: int
+
+    @property
+    def name(self) -> str:
+        """Of the place in the well, which is one movie."""
+        return self.well if self.field == 0 else f"{self.well}-{self.field}"
+
+    def frame_name(self, t: int) -> str:
+        return f"{self.name}_f{self.first_frame + t:03}"
+
+    @property
+    def mask(self) -> str:
+        return f"masks/{self.name if self.image.shape[0] > 1 else self.frame_name(0)}.zarr"
+
+    def relative_to(self, home: Path) -> str:
+        """The path as seen from a folder, with ``/``; absolute on another drive of Windows."""
+        file = split_selector(self.path).path
+        selector = self.path[len(str(file)) :]
+        real = file.parent.resolve() / file.name  # links among folders break ".."
+        try:
+            return Path(os.path.relpath(real, home.resolve())).as_posix() + selector
+        except ValueError:
+            return real.as_posix() + selector
+
+
+def find_sources(
+    paths: Sequence[str | os.PathLike[str]], options: FileOptions
+) -> tuple[list[Source], list[str]]:
+    """All images in the order of wells and frames, and notes on what was left out."""
+    if not paths:
+        raise InputError("no image is given", "name images, folders or a plate")
+    listed: list[str] = []
+    notes: list[str] = []
+    for path in paths:
+        listed += _images_at(os.fspath(path), notes)
+    sources = [_source(path, options) for path in dict.fromkeys(listed)]
+    sources.sort(key=lambda s: (_natural(s.well), s.field, s.first_frame))
+    taken: dict[str, str] = {}
+    for source in sources:
+        for t in range(source.image.shape[0]):
+            other = taken.setdefault(source.frame_name(t), source.path)
+            if other != source.path:
+                raise DataError(
+                    f"{other} and {source.path} both are frame {source.first_frame + t} of well "
+                    f"{source.name}",
+                    "tell them apart with --pattern '(?P<well>...)_(?P<frame>\\d+)', or detect "
+                    "them into folders of their own",
+                )
+    return sources, notes
+
+
+def _images_at(spec: str, notes: list[str]) -> list[str]:
+    """Absolute paths of the fields of an image or plate, or of all images in a folder."""
+    given = split_selector(spec).path
+    path, selector = given.absolute(), spec[len(str(given)) :]
+    zarr_names = ("zarr.json", ".zgroup", ".zattrs")
+    if not path.is_dir() or any((path / name).exists() for name in zarr_names):
+        fields = [str(path)] if "#field=" in selector else fields_of(path)
+        return [field + selector for field in fields]
+    inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
+    inside = [p for p in inside if not p.name.startswith(".")]
+    images = [p for p in inside if not _NOT_IMAGES.search(p.stem)]
+    if not images:
+        raise DataError("is a folder without images", f"read are {', '.join(SUFFIXES)}", file=path)
+    if len(images) < len(inside):
+        notes.append(
+            f"{len(inside) - len(images)} files of {path} were left out: their names say that "
+            "they hold labels or masks"
+        )
+    return [field + selector for p in images for field in fields_of(p)]
+
+
+def _source(path: str, options: FileOptions) -> Source:
+    if options.channel is not None:
+        path = f"{path}#{options.channel}"
+    image = read_image(path, pixel_size_um=options.pixel_size_um)
+    if image.n_planes != 1:
+        names = ", ".join(channel.name for channel in image.channels)
+        raise DataError(
+            f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; colonies "
+            "are looked for in one",
+            "choose a channel with --channel NAME or PATH#NAME; where the planes are times, save "
+            "them as OME-TIFF with axis T or as a file each",
+            file=path,
+        )
+    well, field, frame = _place(path, options.pattern)
+    return Source(path, image, well, field, 0 if image.shape[0] > 1 else frame)
+
+
+def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
+    """Well, field and frame, as the path names them."""
+    chosen = split_selector(path)
+    file, field = chosen.path, chosen.field or 0
+    parents = [p for p in (file, *file.parents) if p.suffix.lower() == ".zarr"]
+    if parents:  # plate.zarr/B/3/0, or 0 of a collection
+        inner = file.relative_to(parents[-1]).parts
+        file = parents[-1]
+        field = int(inner[-1]) if inner and inner[-1].isdigit() else 0
+        if len(inner) == 3:
+            return inner[0] + inner[1], field, 0
+    stem = re.sub(r"\.ome$", "", file.stem, flags=re.IGNORECASE)
+    if pattern is not None:
+        match = re.search(pattern, stem)
+        if match is None or not match["well"]:
+            raise DataError(
+                f"the name does not fit the pattern {pattern!r}", "correct it", file=path
+            )
+        named = {"field": field, "frame": 0, **match.groupdict()}
+        numbers = [str(named[name] or 0) for name in ("field", "frame")]
+        if not all(text.isdigit() for text in numbers):
+            raise DataError(
+                f"the pattern gives field {numbers[0]!r} and frame {numbers[1]!r}",
+                "let these groups hold digits alone",
+                file=path,
+            )
+        return match["well"], int(numbers[0]), int(numbers[1])
+    found = {name: common.search(stem) for name, common in _COMMON.items()}
+    frame = 0
+    rest = stem
+    if found["frame"] is not None:
+        frame = int(found["frame"]["frame"])
+        rest = stem[: found["frame"].start()] + stem[found["frame"].end() :]
+    if found["well"] is None:
+        return rest.strip("_- ") or "well", field, frame
+    field = int(found["field"]["field"]) if found["field"] is not None else field
+    return found["well"]["well"], field, frame
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """B3 before B10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,197 @@
+"""Colonies followed over the frames of a movie, with their merges and splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+
+__all__ = ["EVENT_COLUMNS", "TRACK_COLUMNS", "LinkSettings", "Linker", "Links", "link_frames"]
+
+Array = np.ndarray[Any, Any]
+
+TRACK_COLUMNS = ("track", "first", "last", "parent")
+EVENT_COLUMNS = ("frame", "kind", "parents", "children")
+
+
+@dataclass(frozen=True)
+class LinkSettings:
+    """When two outlines are the same colony.
+
+    Attributes
+    ----------
+    min_overlap : float
+        Pixels that both cover over the smaller of both areas, above 0 to 1. The smaller one, so
+        that a part of a colony that splits, and a small one that merges, are found. The number
+        is ours: colonies move by less than their size in an hour.
+
+    Raises
+    ------
+    InputError
+        A share out of range.
+    """
+
+    min_overlap: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.min_overlap) and 0 < self.min_overlap <= 1):
+            raise InputError(
+                f"a least overlap of {self.min_overlap}", "give a share above 0, at most 1"
+            )
+
+
+class Links(NamedTuple):
+    """Colonies over time.
+
+    Attributes
+    ----------
+    track_of : list of (K + 1,) int arrays
+        For each frame the track of each label; 0 where the frame has no such label.
+    tracks : table
+        `track` from 1 on, `first` and `last` frame, `parent` (0: none), as in the Cell Tracking
+        Challenge. A track that comes out of a merge has several parents, for which that format
+        has no room: its `parent` is 0, and `events` names them.
+    events : table
+        `frame` (the first one after it), `kind` ("merge" or "split"), `parents` and `children`:
+        tracks, joined by ``;``.
+    """
+
+    track_of: list[Array]
+    tracks: pd.DataFrame
+    events: pd.DataFrame
+
+
+@dataclass
+class _Track:
+    first: int
+    last: int
+    parent: int
+
+
+@dataclass
+class Linker:
+    """Takes the frames of one movie in turn and remembers only the last one.
+
+    A colony goes on where it overlaps with one colony of the frame before, and that one with no
+    other. Where one overlaps with several (split), or several with one (merge), the tracks end
+    and new ones begin. A colony that is missed in a frame comes back as a new track.
+
+    Attributes
+    ----------
+    settings : LinkSettings
+    first_track : int
+        Number of the first track, so that those of several movies differ.
+    """
+
+    settings: LinkSettings = field(default_factory=LinkSettings)
+    first_track: int = 1
+    _tracks: dict[int, _Track] = field(default_factory=dict, init=False)
+    _events: list[tuple[int, str, str, str]] = field(default_factory=list, init=False)
+    _before: tuple[int, Array, Array] | None = field(default=None, init=False)
+
+    def add(self, frame: int, labels_yx: Array) -> Array:
+        """The track of each label of the next frame.
+
+        Parameters
+        ----------
+        frame : int
+            Its number, larger than the last one's; some may be left out.
+        labels_yx : (Y, X) int array
+            0 is background.
+
+        Returns
+        -------
+        (K + 1,) int array
+            K is the largest label; 0 for the background and for labels that are not there.
+
+        Raises
+        ------
+        InputError
+            Frames out of order or of different sizes.
+        """
+        areas = np.bincount(labels_yx.ravel())
+        track_of = np.zeros(areas.size, np.int64)
+        linked = np.zeros((1, areas.size), bool)
+        tracks_before = np.zeros(1, np.int64)
+        if self._before is not None:
+            last, labels_before, tracks_before = self._before
+            _check(last, frame, labels_before, labels_yx)
+            linked = _linked(labels_before, labels_yx, self.settings.min_overlap)
+        children, parents = linked.sum(1), linked.sum(0)  # of each label before, of each now
+        for label in np.flatnonzero(areas[1:]) + 1:
+            before = np.flatnonzero(linked[:, label])
+            if before.size == 1 and children[before[0]] == 1:
+                track_of[label] = tracks_before[before[0]]
+                self._tracks[int(track_of[label])].last = frame
+            else:
+                parent = int(tracks_before[before[0]]) if before.size == 1 else 0
+                track_of[label] = self.first_track + len(self._tracks)
+                self._tracks[int(track_of[label])] = _Track(frame, frame, parent)
+        for label in np.flatnonzero(children > 1):
+            self._event(frame, "split", tracks_before[[label]], track_of[linked[label]])
+        for label in np.flatnonzero(parents > 1):
+            self._event(frame, "merge", tracks_before[linked[:, label]], track_of[[label]])
+        self._before = frame, labels_yx.copy(), track_of
+        return track_of
+
+    def tracks(self) -> pd.DataFrame:
+        """The table of tracks (see `Links`) until now."""
+        rows = [(n, t.first, t.last, t.parent) for n, t in self._tracks.items()]
+        return pd.DataFrame(rows, columns=list(TRACK_COLUMNS))
+
+    def events(self) -> pd.DataFrame:
+        """The table of events (see `Links`) until now."""
+        return pd.DataFrame(self._events, columns=list(EVENT_COLUMNS))
+
+    def _event(self, frame: int, kind: str, parents: Array, children: Array) -> None:
+        names = [";".join(map(str, sorted(tracks.tolist()))) for tracks in (parents, children)]
+        self._events.append((frame, kind, names[0], names[1]))
+
+
+def link_frames(labels_per_frame: Iterable[Array], settings: LinkSettings | None = None) -> Links:
+    """Follow colonies over the frames of a movie; holds two frames at a time.
+
+    Parameters
+    ----------
+    labels_per_frame : iterable of (Y, X) int arrays
+        0 is background; frames are numbered from 0.
+    settings : LinkSettings, optional
+
+    Returns
+    -------
+    Links
+
+    Raises
+    ------
+    InputError
+        Frames of different sizes.
+    """
+    linker = Linker(LinkSettings() if settings is None else settings)
+    track_of = [linker.add(frame, labels) for frame, labels in enumerate(labels_per_frame)]
+    return Links(track_of, linker.tracks(), linker.events())
+
+
+def _check(last: int, frame: int, before: Array, now: Array) -> None:
+    if frame <= last:
+        raise InputError(f"frame {frame} after frame {last}", "give frames in the order of time")
+    if before.shape != now.shape:
+        raise InputError(
+            f"frame {frame} has shape {now.shape}, frame {last} {before.shape}",
+            "frames of a movie must be of one size: crop them",
+        )
+
+
+def _linked(before: Array, now: Array, min_overlap: float) -> Array:
+    """Whether each label before (rows) and each now (columns) are the same colony."""
+    n_before, n_now = int(before.max()) + 1, int(now.max()) + 1
+    both = (before > 0) & (now > 0)
+    pair = before[both].astype(np.int64) * n_now + now[both]
+    overlap = np.bincount(pair, minlength=n_before * n_now).reshape(n_before, n_now)
+    areas = np.minimum.outer(np.bincount(before.ravel()), np.bincount(now.ravel()))
+    return (overlap > 0) & (overlap >= min_overlap * areas)

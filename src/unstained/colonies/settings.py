@@ -1,0 +1,291 @@
+"""Every setting of a classifier's training, in one flat object, and the methods as presets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..errors import InputError
+
+__all__ = ["METHODS", "ClassifierSettings"]
+
+PAPER_EPOCHS = 200
+"""Of the pre-training and of Iterative Pseudo Balancing; CHECKLIST B.7."""
+
+
+@dataclass(frozen=True)
+class ClassifierSettings:
+    """How a classifier of colonies is trained. Saved with the model.
+
+    Attributes
+    ----------
+    method : str
+        One of `METHODS`; the other fields say what it does.
+    network : str
+        ``small``, ``vgg19``, ``hrnet`` or ``zoo:NAME``; see `learning.encoders.EncoderSpec`.
+    scales : {1, 2}
+        One stream, or two: the patch and its concentric half.
+    weights : str
+        File with weights of a ``zoo`` network; empty for none.
+    multi_label : bool
+        Whether images of several classes are among the unlabelled ones.
+    patch : int
+        Side of a patch in pixels. 0: 128 with one scale and 224 with two; of images that are
+        smaller than half of it, single cells say, their median side.
+    inside : float
+        Least share of a patch inside the mask; an object too small for it is enlarged.
+    normalization : {"dataset", "image"}
+        Mean and standard deviation over the training patches, or of each patch.
+    flips, rotation, jitter, blur : float
+        Chance of a mirror (each axis), of a rotation by 0 to 180 degrees, of a change of
+        contrast and of brightness (each), of a Gaussian blur of 3 x 3.
+    contrast, brightness : float
+        Largest change: a factor within 1 +- `contrast`, an offset within +- `brightness`
+        standard deviations of the patch.
+    quarter_turns : bool
+        Whether weak views are also turned by multiples of 90 degrees.
+    cutout : float
+        Side of a square that strong views lose, as a share of the patch's.
+    balanced_labels : bool
+        Whether labelled batches are drawn with equal shares of the classes.
+    batch, unlabelled_batch : int
+        Labelled and unlabelled images of a step.
+    learning_rate, momentum, weight_decay : float
+        Of stochastic gradient descent (Nesterov's if `nesterov`).
+    nesterov : bool
+    pretrain_schedule, schedule : {"cosine", "tenth-half"}
+        Over the steps that are run: to zero along a cosine, or a tenth from the half on.
+    pretrain_steps, steps : int
+        Supervised steps of the teacher, and steps of student and teacher; -1: as many as in
+        the paper, 200 passes over the labelled and over the unlabelled images.
+    epoch_images : int
+        Unlabelled images that the teacher labels anew in an epoch; 0: all of them.
+    warmup_epochs : int
+        Epochs in which the student's learning rate rises from 0; at most a tenth of them all.
+    threshold : float
+        Teacher's confidence from which a pseudo-label teaches the student.
+    adaptive : bool
+        Whether the threshold is lowered for classes with few confident pseudo-labels.
+    sampled : bool
+        Pseudo-labels are drawn from the teacher's probabilities (which the feedback needs);
+        else the most probable class.
+    feedback : float
+        Weight of the Meta Pseudo Labels term in the teacher's loss; 0 for none.
+    uda, uda_ramp, uda_temperature : float
+        Weight of the teacher's consistency term, steps over which it rises, temperature of
+        its target.
+    balance : float
+        Temperature of the balancing: sampling weight of a pseudo-label is its class's share
+        to the power of minus this; 0 draws all alike.
+    balance_floor, balance_cap : float
+        Shares below the floor count as the floor; no weight is above `balance_cap` times the least.
+    redraw : bool
+        Whether an image that is drawn again in an epoch shows another patch.
+    prior : {"none", "ema", "em"}
+        How the class prior of the unlabelled images is estimated; see `balance`.
+    logit_adjustment : float
+        The student's logits get this times the log of the prior it is trained under.
+    align : bool
+        Whether the teacher's probabilities are moved to the labelled classes' shares
+        (distribution alignment).
+    teacher : {"trained", "ema"}
+        A teacher of its own that learns, or the student's averaged weights.
+    student_labels : float
+        Weight of a supervised term in the student's loss; the paper has none.
+    auxiliary : float
+        Weight of the auxiliary balanced classifier, which then gives the predictions.
+    ema : float
+        Decay of the averaged weights that are evaluated; 0 evaluates the last ones.
+    student_init : {"fresh", "teacher"}
+        The student starts from new weights, as in the paper, or from the pre-trained teacher's.
+    validation : float
+        Share of the labelled images that choose the epoch and calibrate; 0 uses all of them to
+        train, keeps the last epoch, and leaves the probabilities uncalibrated.
+    select : {"best", "last"}
+        Which epoch is kept: the best on the validation part, or the last.
+    score : {"recall", "accuracy"}
+        What is best on the validation part: mean recall of the classes, or accuracy.
+    finetune_steps : int
+        Steps of the student on the labelled images after all; learning rate 3e-5.
+    views : int
+        Patches averaged when an image is predicted; each under all mirrors where `flips` > 0.
+    precision, device : str
+        ``auto``, ``float32``, ``bf16``; ``auto``, ``cpu``, ``cuda``, ``mps``.
+    seed : int
+        Of weights, order, patches and pseudo-labels.
+    """
+
+    method: str = "ipb"
+    network: str = "small"
+    scales: int = 1
+    weights: str = ""
+    multi_label: bool = True
+    patch: int = 0
+    inside: float = 0.25
+    normalization: str = "dataset"
+    flips: float = 0.25
+    rotation: float = 0.25
+    jitter: float = 0.25
+    blur: float = 0.25
+    contrast: float = 0.5
+    brightness: float = 0.75
+    quarter_turns: bool = False
+    cutout: float = 0.0
+    balanced_labels: bool = True
+    batch: int = 32
+    unlabelled_batch: int = 32
+    learning_rate: float = 0.005
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 1e-4
+    pretrain_schedule: str = "cosine"
+    schedule: str = "cosine"
+    pretrain_steps: int = -1
+    steps: int = -1
+    epoch_images: int = 0
+    warmup_epochs: int = 10
+    threshold: float = 0.65
+    adaptive: bool = False
+    sampled: bool = True
+    feedback: float = 1.0
+    uda: float = 8.0
+    uda_ramp: float = 5000.0
+    uda_temperature: float = 1.0
+    balance: float = 1.0
+    balance_floor: float = 0.0
+    balance_cap: float = math.inf
+    redraw: bool = False
+    prior: str = "none"
+    logit_adjustment: float = 0.0
+    align: bool = False
+    teacher: str = "trained"
+    student_labels: float = 0.0
+    auxiliary: float = 0.0
+    ema: float = 0.0
+    student_init: str = "fresh"
+    validation: float = 0.2
+    select: str = "best"
+    score: str = "recall"
+    finetune_steps: int = 0
+    views: int = 1
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {
+            "method": tuple(METHODS),
+            "scales": (1, 2),
+            "normalization": ("dataset", "image"),
+            "pretrain_schedule": ("cosine", "tenth-half"),
+            "schedule": ("cosine", "tenth-half"),
+            "prior": ("none", "ema", "em"),
+            "teacher": ("trained", "ema"),
+            "student_init": ("fresh", "teacher"),
+            "select": ("best", "last"),
+            "score": ("recall", "accuracy"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}", f"choose {', '.join(map(str, allowed))}"
+                )
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and name != "balance_cap" and not math.isfinite(value):
+                raise InputError(f"{name} is {value}", "give a finite number")
+            least = -1 if name in ("steps", "pretrain_steps") else 0
+            if isinstance(value, int | float) and value < least:
+                raise InputError(f"{name} is {value}", f"give {least} or more")
+        for name in ("batch", "unlabelled_batch", "views"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
+        for name in _SHARES:
+            if getattr(self, name) > 1:
+                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
+        if self.balance_cap < 1:
+            raise InputError(f"balance_cap is {self.balance_cap}", "give 1 or more")
+        if self.teacher == "ema" and (self.feedback or not self.ema):
+            raise InputError(
+                f"teacher is 'ema' with feedback {self.feedback} and ema {self.ema}",
+                "an averaged teacher learns nothing: set feedback=0, and ema to 0.99, say",
+            )
+
+    @property
+    def learns_unlabelled(self) -> bool:
+        """Whether the method learns from images without labels."""
+        return self.method != "supervised"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings; those of a float that is infinite as text, which JSON can hold."""
+        return {
+            k: "inf" if isinstance(v, float) and math.isinf(v) else v
+            for k, v in asdict(self).items()
+        }
+
+    @classmethod
+    def of_method(cls, method: str, **changes: Any) -> ClassifierSettings:
+        """The settings of a method, with changes; text is converted, as it comes from a command.
+
+        Raises
+        ------
+        InputError
+            No such method or setting, or a value that does not fit.
+        """
+        if method not in METHODS:
+            raise InputError(f"method {method!r} is not known", f"choose {', '.join(METHODS)}")
+        kinds = {f.name: type(getattr(cls, f.name)) for f in fields(cls)}
+        merged: dict[str, Any] = {**METHODS[method], "method": method}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise InputError(f"no setting {name!r}", f"there are {', '.join(kinds)}")
+            merged[name] = _converted(name, value, kinds[name])
+        return cls(**merged)
+
+
+_SHARES = ("inside", "validation", "flips", "rotation", "jitter", "blur", "cutout", "threshold", "ema")
+
+_QUICK: Mapping[str, Any] = {
+    # the same for every method but ipb-paper: what differs between methods is the method
+    "flips": 0.5,
+    "quarter_turns": True,
+    "learning_rate": 0.03,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "batch": 64,
+    "unlabelled_batch": 64,
+    "contrast": 0.3,
+    "brightness": 0.3,
+    "pretrain_steps": 400,
+    "steps": 800,
+    "epoch_images": 4096,
+    "ema": 0.99,
+    "views": 4,
+}
+_MPL: Mapping[str, Any] = {"balance": 0.0, "uda": 1.0, "uda_ramp": 200.0}
+
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "ipb": {**_QUICK, **_MPL, "balance": 1.0, "redraw": True},
+    "ipb-paper": {"pretrain_schedule": "tenth-half", "score": "accuracy"},
+    "mpl": {**_QUICK, **_MPL, "balanced_labels": False},
+    "mpl-balanced": {**_QUICK, **_MPL},
+    "supervised": {**_QUICK, "steps": 1200},
+    "simclr": {**_QUICK},
+    "simtriplet": {**_QUICK},
+    "contrastive-clustering": {**_QUICK},
+    "features": {**_QUICK},
+}
+"""Settings by method, where they differ from the paper's."""
+
+
+def _converted(name: str, value: Any, kind: type) -> Any:
+    if kind is bool and isinstance(value, str):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if value.lower() not in words:
+            raise InputError(f"{name}={value!r}", "write true or false")
+        return words[value.lower()]
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"{name}={value!r} is no {kind.__name__}", "write a number") from None

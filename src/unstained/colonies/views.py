@@ -1,0 +1,116 @@
+"""Weak views become normalized tensors; strong views are varied further, a batch at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..images.image import Array
+from .settings import ClassifierSettings
+
+__all__ = ["Normalizer", "mirrored", "strong"]
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Grey values to mean 0 and standard deviation 1.
+
+    Attributes
+    ----------
+    mean, sd : tuple of float
+        Of each plane over the training patches; empty where each patch has its own.
+    """
+
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
+
+    @classmethod
+    def fit(cls, patches: Array) -> Normalizer:
+        """Of (N, P, S, S) patches."""
+        mean = patches.mean(axis=(0, 2, 3), dtype=np.float64)
+        sd = patches.std(axis=(0, 2, 3), dtype=np.float64)
+        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()))
+
+    def __call__(self, patches: Array) -> Tensor:
+        """(N, P, S, S) grey values to a float32 tensor."""
+        x = torch.from_numpy(patches)
+        if not self.mean:
+            sd, mean = torch.std_mean(x, dim=(2, 3), keepdim=True)
+            return (x - mean) / sd.clamp_min(1e-6)
+        mean, sd = torch.tensor(self.mean), torch.tensor(self.sd)
+        return (x - mean[:, None, None]) / sd[:, None, None]
+
+
+def strong(x: Tensor, settings: ClassifierSettings, rng: np.random.Generator) -> Tensor:
+    """Vary weak views: rotation, contrast, brightness, blur, each for a share of them.
+
+    Rotations are by 0 to 180 degrees, as in the paper, mirrored at the border.
+
+    Parameters
+    ----------
+    x : (N, P, S, S) tensor
+        Normalized.
+    settings : ClassifierSettings
+        Chances and ranges.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (N, P, S, S) tensor
+    """
+    n = len(x)
+    chance = rng.random((4, n))
+    x = _rotated(x, np.flatnonzero(chance[0] < settings.rotation), rng)
+    gain = np.where(
+        chance[1] < settings.jitter, 1 + settings.contrast * rng.uniform(-1, 1, n), 1.0
+    )
+    shift = np.where(chance[2] < settings.jitter, settings.brightness * rng.uniform(-1, 1, n), 0.0)
+    mean = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = (x - mean) * _column(gain) + mean + _column(shift)
+    blurred = torch.from_numpy(np.flatnonzero(chance[3] < settings.blur))
+    if len(blurred):
+        x[blurred] = _blurred(x[blurred])
+    return _cut(x, settings.cutout, rng) if settings.cutout else x
+
+
+def mirrored(x: Tensor) -> list[Tensor]:
+    """The patches as they are and under the three mirrors."""
+    return [x, x.flip(-1), x.flip(-2), x.flip((-1, -2))]
+
+
+def _column(values: Array) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))[:, None, None, None]
+
+
+def _rotated(x: Tensor, which: Array, rng: np.random.Generator) -> Tensor:
+    if not which.size:
+        return x.clone()
+    angle = torch.from_numpy(rng.uniform(0, np.pi, which.size).astype(np.float32))
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    rows = [torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)]
+    at = torch.from_numpy(which)
+    grid = F.affine_grid(torch.stack(rows, 1), list(x[at].shape), align_corners=False)
+    x = x.clone()
+    x[at] = F.grid_sample(x[at], grid, padding_mode="reflection", align_corners=False)
+    return x
+
+
+def _blurred(x: Tensor) -> Tensor:
+    """Gaussian of 3 x 3 (1 2 1 / 4 along each axis)."""
+    line = torch.tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line)[None, None].expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=x.shape[1])
+
+
+def _cut(x: Tensor, share: float, rng: np.random.Generator) -> Tensor:
+    """A square of each patch becomes the patch's mean."""
+    side = max(1, round(share * x.shape[-1]))
+    corners = rng.integers(0, x.shape[-1] - side + 1, (len(x), 2))
+    mean = x.mean(dim=(2, 3))
+    for i, (top, left) in enumerate(corners.tolist()):
+        x[i, :, top : top + side, left : left + side] = mean[i, :, None, None]
+    return x

@@ -1,0 +1,402 @@
+"""Labels given by several people: majority, ties, and how far people agree."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from io import StringIO
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, FileError
+from ..images.atomic import atomic_path
+from ..images.read import SUFFIXES
+from .detect_files import TABLE, read_colonies
+
+__all__ = [
+    "MULTI_LABEL",
+    "LabelledFolder",
+    "VoteResult",
+    "fleiss_kappa",
+    "merge_votes",
+    "read_votes",
+    "votes_into_detection",
+]
+
+Array = np.ndarray[Any, Any]
+
+MULTI_LABEL = "multi-label"
+COLUMNS = ("image", "annotator", "label")
+
+_BANDS = ((0.0, "poor"), (0.2, "slight"), (0.4, "fair"), (0.6, "moderate"), (0.8, "substantial"))
+
+
+class VoteResult(NamedTuple):
+    """What several people say together.
+
+    Attributes
+    ----------
+    labels : table
+        A row for each image, in the order of its first vote: `image`, `label` (that with the
+        most votes; empty on a tie), `votes`, `agreement` (share of the votes for the most
+        frequent label), `tie`.
+    disagreements : table
+        Images on which not all agree: `image`, `label`, and what each annotator said in a column
+        of its own (empty: no vote).
+    annotators : table
+        For each annotator: `votes`, `compared` (images on which the others have a majority),
+        `agreement` (share of these on which the annotator says the same; NaN for none).
+    kappa : float
+        Fleiss' kappa, see `fleiss_kappa`.
+    """
+
+    labels: pd.DataFrame
+    disagreements: pd.DataFrame
+    annotators: pd.DataFrame
+    kappa: float
+
+    def kappa_in_words(self) -> str:
+        """What kappa says, after Landis and Koch (1977), Biometrics 33:159."""
+        if math.isnan(self.kappa):
+            return "cannot be told: it needs images with two votes, and two classes"
+        word = next((word for top, word in _BANDS if self.kappa <= top), "almost perfect")
+        return f"{word} agreement beyond chance"
+
+
+class LabelledFolder(NamedTuple):
+    """Where merged votes went: the table, the list of disagreements, and the votes."""
+
+    table: Path
+    disagreements: Path
+    result: VoteResult
+
+
+def merge_votes(votes: pd.DataFrame, classes: Sequence[str] | None = None) -> VoteResult:
+    """Merge the labels of several people into one per image.
+
+    The label with the most votes wins; where two have as many, it is a tie, and the image has no
+    label. "multi-label" is a label like others; two classes joined by ``+``
+    (``dense+spread``) are a vote for it.
+
+    Parameters
+    ----------
+    votes : table
+        Columns `image`, `annotator`, `label`, text. The same vote twice counts once.
+    classes : sequence of str, optional
+        The only labels there may be, beside "multi-label".
+
+    Returns
+    -------
+    VoteResult
+
+    Raises
+    ------
+    DataError
+        Columns that are missing or unknown, empty cells, labels that are unknown or differ in
+        capitals alone, or an annotator who labels one image in two ways.
+    """
+    table = _checked(votes, classes)
+    images, names = table["image"].unique(), sorted(table["label"].unique())
+    counted = pd.crosstab(table["image"], table["label"]).reindex(index=images, columns=names)
+    counts = counted.to_numpy()  # (images, labels)
+    most, total = counts.max(1), counts.sum(1)
+    tie = (counts == most[:, None]).sum(1) > 1
+    label = np.where(tie, "", np.array(names, object)[counts.argmax(1)])
+    labels = pd.DataFrame(
+        {"image": images, "label": label, "votes": total, "agreement": most / total, "tie": tie}
+    )
+    said = table.pivot(index="image", columns="annotator", values="label").reindex(images)
+    differ = labels.loc[most < total, ["image", "label"]]
+    disagreements = differ.join(said.fillna(""), on="image").reset_index(drop=True)
+    return VoteResult(labels, disagreements, _annotators(table, counted), fleiss_kappa(counts))
+
+
+def fleiss_kappa(counts: Array) -> float:
+    """Agreement of several raters beyond chance [1]_, numbers of raters may differ.
+
+    With n_ij votes for category j on image i, n_i = sum_j n_ij:
+
+    P_i = (sum_j n_ij^2 - n_i) / (n_i (n_i - 1)), the share of pairs that agree;
+    p_j = sum_i n_ij / sum_i n_i; P_e = sum_j p_j^2;
+    kappa = (mean_i P_i - P_e) / (1 - P_e).
+
+    Images with fewer than two votes have no pairs and are left out of all sums. With n_i = n
+    for all images this is Fleiss' formula.
+
+    Parameters
+    ----------
+    counts : (I, J) int array
+        Votes for each image and category.
+
+    Returns
+    -------
+    float
+        1: all agree, 0: as by chance, below 0: less. NaN where no image has two votes, or all
+        votes are for one category.
+
+    References
+    ----------
+    .. [1] Fleiss (1971), Psychol Bull 76:378, doi 10.1037/h0031619.
+    """
+    several = counts[counts.sum(1) >= 2].astype(float)
+    if not len(several):
+        return math.nan
+    n = several.sum(1)
+    agreeing = ((several**2).sum(1) - n) / (n * (n - 1))
+    by_chance = float(((several.sum(0) / n.sum()) ** 2).sum())
+    if np.count_nonzero(several.sum(0)) == 1:
+        return math.nan
+    return float((agreeing.mean() - by_chance) / (1 - by_chance))
+
+
+def read_votes(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a CSV ``image,annotator,label``; commas, semicolons or tabs between.
+
+    Raises
+    ------
+    FileError
+        It is not there.
+    DataError
+        It is no table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError("is not there", "check the path of the CSV", file=path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.lstrip().partition("\n")[0]
+        separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
+        table: pd.DataFrame = pd.read_csv(
+            StringIO(text), sep=separator, dtype=str, keep_default_na=False
+        )
+    except (UnicodeDecodeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
+    return table
+
+
+def votes_into_detection(
+    target: str | PathLike[str],
+    votes_csv: str | PathLike[str],
+    classes: Sequence[str] | None = None,
+) -> LabelledFolder:
+    """Write merged votes as the columns `label`, `votes` and `agreement` of a table.
+
+    Images without votes keep what they have, and are without a label (empty) otherwise. Beside
+    the table ``NAME_disagreements.csv`` lists what to talk about.
+
+    Parameters
+    ----------
+    target : path-like
+        A folder of detected colonies: `image` is the `id` of a colony, or a file named after it
+        (``well00_f003_c012.png``). Or a manifest CSV with a column `image`, or a folder with a
+        ``manifest.csv``: the same path, or its file name where that is unique. Or a folder of
+        images, which gets a ``manifest.csv``.
+    votes_csv : path-like
+        See `read_votes`.
+    classes : sequence of str, optional
+        See `merge_votes`.
+
+    Returns
+    -------
+    LabelledFolder
+
+    Raises
+    ------
+    FileError
+        A table or folder is not there or cannot be written.
+    DataError
+        As for `merge_votes`; votes for images that do not exist; a table with labels that no
+        votes gave. Nothing is written then.
+    """
+    votes_csv = Path(votes_csv)
+    try:
+        votes = read_votes(votes_csv)
+        path, table, names = _target(Path(target))
+        known = _rows_by_name(names)
+        if "image" in votes.columns:
+            votes["image"] = _found(votes["image"], known, names, path)
+        result = merge_votes(votes, classes)
+    except DataError as error:
+        raise DataError(error.reason, error.remedy, file=error.file or votes_csv) from error
+    labelled = _with_labels(table, names, result, path)
+    disagreements = path.with_name(f"{path.stem}_disagreements.csv")
+    with atomic_path(disagreements) as part:
+        result.disagreements.to_csv(part, index=False)
+    with atomic_path(path) as part:
+        if path.name == TABLE:
+            labelled.to_parquet(part, index=False)
+        else:
+            labelled.to_csv(part, index=False)
+    return LabelledFolder(path, disagreements, result)
+
+
+def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame:
+    missing = [name for name in COLUMNS if name not in votes.columns]
+    unknown = [str(name) for name in votes.columns if name not in COLUMNS]
+    if missing or unknown:
+        what = f"lacks {', '.join(missing)}" if missing else f"has unknown {', '.join(unknown)}"
+        raise DataError(f"the table of votes {what}", f"its columns are {','.join(COLUMNS)}")
+    table: pd.DataFrame = (
+        votes[list(COLUMNS)].fillna("").astype(str).apply(lambda column: column.str.strip())
+    )
+    empty = table[(table == "").any(axis=1)]
+    if len(empty):
+        rows = _some([str(n + 1) for n in np.flatnonzero((table == "").any(axis=1))])
+        raise DataError(
+            f"{len(empty)} votes have an empty cell: rows {rows}",
+            "fill image, annotator and label, or remove the rows",
+        )
+    if table.empty:
+        raise DataError("there are no votes", "write a row for each vote")
+    table["label"] = [_outcome(label) for label in table["label"]]
+    _check_labels(sorted(table["label"].unique()), classes)
+    table = table.drop_duplicates(ignore_index=True)
+    twice = table[table.duplicated(["image", "annotator"], keep=False)]
+    if len(twice):
+        listed = [
+            f"{part['annotator'].iloc[0]} on {part['image'].iloc[0]}: {' and '.join(part['label'])}"
+            for _, part in twice.groupby(["annotator", "image"], sort=False)
+        ]
+        raise DataError(
+            f"{len(listed)} images were labelled in two ways by one annotator: {_some(listed)}",
+            f"keep one vote; an image with several classes is {MULTI_LABEL!r} or 'a+b'",
+        )
+    return table
+
+
+def _outcome(label: str) -> str:
+    parts = {part.strip() for part in label.split("+")} - {""}
+    if len(parts) == 1:
+        only = parts.pop()
+        return MULTI_LABEL if only.casefold() in ("multi-label", "multilabel") else only
+    return MULTI_LABEL
+
+
+def _check_labels(labels: Sequence[str], classes: Sequence[str] | None) -> None:
+    if classes is not None:
+        unknown = [label for label in labels if label not in (*classes, MULTI_LABEL)]
+        if unknown:
+            raise DataError(
+                f"unknown labels {_some(unknown)}", f"known are {', '.join(classes)}, {MULTI_LABEL}"
+            )
+    spellings: dict[str, list[str]] = {}
+    for label in labels:
+        spellings.setdefault(label.casefold(), []).append(label)
+    alike = [", ".join(some) for some in spellings.values() if len(some) > 1]
+    if alike:
+        raise DataError(
+            f"labels that differ in capitals alone: {_some(alike)}", "write one of them"
+        )
+
+
+def _annotators(table: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
+    """How often each annotator says what the others' majority says."""
+    counts = counted.loc[table["image"]].to_numpy()  # a row for each vote
+    own = counted.columns.get_indexer(pd.Index(table["label"]))
+    others = counts.copy()
+    others[np.arange(len(own)), own] -= 1
+    most = others.max(1)
+    compared = (most > 0) & ((others == most[:, None]).sum(1) == 1)
+    each = pd.DataFrame(
+        {
+            "annotator": table["annotator"],
+            "compared": compared,
+            "agreement": np.where(compared, others.argmax(1) == own, np.nan),
+        }
+    )
+    groups = each.groupby("annotator")
+    return pd.DataFrame(
+        {
+            "votes": groups.size(),
+            "compared": groups["compared"].sum(),
+            "agreement": groups["agreement"].mean(),
+        }
+    ).reset_index()
+
+
+def _target(target: Path) -> tuple[Path, pd.DataFrame, pd.Series[str]]:
+    """The table to write, its rows, and what votes call each of them."""
+    if (target / TABLE).is_file() or target.name == TABLE:
+        folder = target.parent if target.name == TABLE else target
+        table = read_colonies(folder)
+        return folder / TABLE, table, table["id"]
+    if not target.exists():
+        raise FileError("is not there", "name a folder of colonies or a manifest", file=target)
+    manifest = target / "manifest.csv" if target.is_dir() else target
+    if manifest.is_file():
+        table = read_votes(manifest)
+        if "image" not in table.columns:
+            raise DataError("has no column image", "name the images of each row", file=manifest)
+        return manifest, table, table["image"]
+    images = sorted(p.name for p in target.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not images:
+        raise DataError(
+            "holds neither detected colonies, a manifest.csv, nor images",
+            "make one: unstained colonies detect IMAGE... --out DIR",
+            file=target,
+        )
+    table = pd.DataFrame({"image": images})
+    return manifest, table, table["image"]
+
+
+def _rows_by_name(names: pd.Series[str]) -> dict[str, int]:
+    """Rows by every name that means one of them: as written, as a file's name, without ending."""
+    by_name = {str(name): row for row, name in enumerate(names)}
+    files = [Path(str(name).replace("\\", "/")) for name in names]
+    for short in ([file.name for file in files], [file.stem for file in files]):
+        times = Counter(short)
+        for row, name in enumerate(short):
+            if times[name] == 1:
+                by_name.setdefault(name, row)
+    return by_name
+
+
+def _found(
+    images: pd.Series[str], known: dict[str, int], names: pd.Series[str], path: Path
+) -> list[str]:
+    """What the table calls each image that was voted on."""
+    rows = []
+    for image in images:
+        text = image.strip().replace("\\", "/")
+        tries = (image.strip(), text, Path(text).name, Path(text).stem)
+        rows.append(next((known[name] for name in tries if name in known), -1))
+    absent = list(dict.fromkeys(i for i, row in zip(images, rows, strict=True) if row < 0 and i))
+    if absent:
+        raise DataError(
+            f"{len(absent)} images with votes are not in {path}: {_some(absent)}; nothing was "
+            "written",
+            f"name images as in the table, for example {names.iloc[0] if len(names) else 'none'}",
+        )
+    return [str(names.iloc[row]) if row >= 0 else "" for row in rows]
+
+
+def _with_labels(
+    table: pd.DataFrame, names: pd.Series[str], result: VoteResult, path: Path
+) -> pd.DataFrame:
+    merged = result.labels.set_index("image")
+    voted = names.isin(merged.index)
+    has_labels = "label" in table.columns and bool((table.loc[voted, "label"] != "").any())
+    if has_labels and "votes" not in table.columns:
+        raise DataError(
+            "has labels that no votes gave, which would be lost",
+            "rename its column label, or take these votes out",
+            file=path,
+        )
+    new = merged.reindex(names).set_index(table.index)  # a row for each of the table's
+    labelled = table.copy()
+    for column, nothing in (("label", ""), ("votes", 0), ("agreement", math.nan)):
+        kept = table[column] if column in table.columns else pd.Series(nothing, table.index)
+        kept = kept if column == "label" else pd.to_numeric(kept)
+        labelled[column] = new[column].where(voted, kept).astype(kept.dtype)
+    return labelled
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

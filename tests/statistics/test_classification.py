@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pytest
+
+from unstained.errors import InputError
+from unstained.statistics import class_codes, classification_scores, wilson_interval
+
+NAMES = ("debris", "dense", "spread")
+# rows true, columns predicted; row sums 10, 20, 70, column sums 20, 24, 56
+MATRIX = np.array([[8, 1, 1], [2, 13, 5], [10, 10, 50]])
+
+
+def rows(matrix):
+    """True and predicted codes that make this confusion matrix."""
+    true, predicted = np.indices(matrix.shape).reshape(2, -1)
+    return np.repeat(true, matrix.ravel()), np.repeat(predicted, matrix.ravel())
+
+
+def estimates(scores, name):
+    return [getattr(scores.classes[c], name).estimate for c in scores.names]
+
+
+def test_recall_divides_by_the_true_rows_not_by_the_predicted_ones():
+    # public code calls diagonal / column sum "TPR": that would be 8/20, 13/24, 50/56
+    found = classification_scores(*rows(MATRIX), NAMES)
+    assert estimates(found, "recall") == pytest.approx([8 / 10, 13 / 20, 50 / 70])
+    assert estimates(found, "precision") == pytest.approx([8 / 20, 13 / 24, 50 / 56])
+    assert [found.classes[name].n for name in NAMES] == [10, 20, 70]
+
+
+def test_all_scores_are_those_of_scikit_learn():
+    from sklearn import metrics
+
+    true, predicted = rows(MATRIX)
+    found = classification_scores(true, predicted, NAMES)
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(true, predicted)
+    assert estimates(found, "precision") == pytest.approx(list(precision))
+    assert estimates(found, "recall") == pytest.approx(list(recall))
+    assert estimates(found, "f1") == pytest.approx(list(f1))
+    expected = {
+        "recall": recall.mean(),
+        "precision": precision.mean(),
+        "f1": metrics.f1_score(true, predicted, average="macro"),
+        "balanced_accuracy": metrics.balanced_accuracy_score(true, predicted),
+        "mcc": metrics.matthews_corrcoef(true, predicted),
+        "accuracy": metrics.accuracy_score(true, predicted),
+    }
+    assert {k: v.estimate for k, v in found.macro.items()} == pytest.approx(expected)
+    assert np.array_equal(found.confusion, metrics.confusion_matrix(true, predicted))
+
+
+def test_a_class_without_predictions_has_precision_zero():
+    found = classification_scores([0, 0, 1, 2], [0, 0, 0, 2], NAMES)
+    assert found.classes["dense"].precision.estimate == 0
+    assert found.classes["dense"].recall.estimate == 0
+    assert found.macro["precision"].estimate == pytest.approx((2 / 3 + 0 + 1) / 3)
+
+
+def test_a_class_without_rows_does_not_count():
+    # "spread" is predicted once but never true: recalls 1/2 and 1 of the two others
+    found = classification_scores([0, 0, 1], [0, 2, 1], NAMES)
+    assert np.isnan(found.classes["spread"].recall.estimate)
+    assert np.isnan(found.classes["spread"].f1.estimate)
+    assert found.classes["spread"].n == 0
+    assert found.macro["recall"].estimate == pytest.approx((1 / 2 + 1) / 2)
+    assert found.macro["precision"].estimate == pytest.approx(1.0)
+
+
+def test_one_class_alone_has_mcc_0():
+    assert classification_scores([1, 1], [1, 1], NAMES).macro["mcc"].estimate == 0
+
+
+def test_names_and_codes_give_the_same():
+    true, predicted = rows(MATRIX)
+    by_name = classification_scores(np.array(NAMES)[true], np.array(NAMES)[predicted], NAMES)
+    assert by_name.as_dict() == classification_scores(true, predicted, NAMES).as_dict()
+
+
+def test_the_bootstrap_of_rows_has_the_binomials_width():
+    # recall .5 of 400 rows: standard error sqrt(.25 / 400) = .025, 95 % interval +- .049
+    true = np.repeat([0, 1], 400)
+    predicted = np.concatenate([np.arange(400) % 2, np.ones(400, int)])
+    found = classification_scores(true, predicted, ("a", "b")).classes["a"].recall
+    assert (found.low, found.high) == pytest.approx((0.451, 0.549), abs=0.005)
+
+
+def test_rows_of_one_group_count_as_one():
+    # 100 groups of 10 rows, each wholly right or wholly wrong: se of accuracy sqrt(.25 / 100)
+    true = np.zeros(1000, int)
+    predicted = np.repeat(np.arange(100) % 2, 10)
+    group = np.repeat(np.arange(100), 10)
+    order = np.random.default_rng(0).permutation(1000)
+    predicted, group = predicted[order], group[order]
+    plain = classification_scores(true, predicted, ("a", "b")).macro["accuracy"]
+    grouped = classification_scores(true, predicted, ("a", "b"), group)
+    accuracy = grouped.macro["accuracy"]
+    assert plain.high - plain.low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 1000), rel=0.1)
+    assert accuracy.high - accuracy.low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 100), rel=0.1)
+    assert grouped.groups == 100
+
+
+def test_groups_of_single_rows_are_rows():
+    # another way through the code (draws of groups, not of cells) to the same distribution
+    true, predicted = rows(MATRIX)
+    plain = classification_scores(true, predicted, NAMES, draws=20_000).macro["mcc"]
+    grouped = classification_scores(
+        true, predicted, NAMES, np.arange(true.size), draws=20_000
+    ).macro["mcc"]
+    assert (grouped.low, grouped.high) == pytest.approx((plain.low, plain.high), abs=0.01)
+
+
+def test_one_group_has_no_interval():
+    found = classification_scores([0, 1, 1], [0, 1, 0], NAMES, ["w", "w", "w"])
+    assert found.macro["recall"].estimate == pytest.approx(0.75)
+    assert np.isnan(found.macro["recall"].low)
+
+
+def test_the_dictionary_is_plain_json_with_intervals_beside_the_numbers():
+    found = classification_scores([0, 0, 1], [0, 2, 1], NAMES).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["classes"]["debris"]["recall"] == 0.5
+    assert found["classes"]["debris"]["n"] == 2
+    assert found["classes"]["spread"]["recall"] is None
+    low, high = found["classes"]["debris"]["recall_interval"]
+    assert low <= 0.5 <= high
+    assert found["macro"]["recall"] == 0.75
+    assert found["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert found["names"] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (["dense", "mystery"], "'mystery' is not one of debris, dense, spread"),
+        ([0, 3], "class 3 of 3"),
+        ([-1, 0], "class -1 of 3"),
+        ([0.5, 1.0], "float64"),
+    ],
+)
+def test_unknown_classes_are_named(values, reason):
+    with pytest.raises(InputError, match=reason):
+        class_codes(values, NAMES)
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(InputError, match="2 true and 1 predicted"):
+        classification_scores([0, 1], [0], NAMES)
+    with pytest.raises(InputError, match="one group a row"):
+        classification_scores([0, 1], [0, 1], NAMES, ["w"])
+
+
+def test_wilson_is_that_of_statsmodels():
+    from statsmodels.stats.proportion import proportion_confint
+
+    count, n = np.array([0, 1, 7, 20]), np.array([20, 20, 20, 20])
+    low, high = wilson_interval(count, n, level=0.9)
+    expected = proportion_confint(count, n, alpha=0.1, method="wilson")
+    assert low == pytest.approx(expected[0])
+    assert high == pytest.approx(expected[1])
+
+
+def test_a_share_of_nothing_has_no_interval():
+    assert np.isnan(wilson_interval(0, 0)).all()
