@@ -118,12 +118,16 @@ def test_an_area_in_um2_needs_a_pixel_size() -> None:
         detect_colonies(textured(), DetectSettings(min_area_um2=500))
 
 
-def test_the_steps_are_those_of_other_implementations() -> None:
+@pytest.mark.parametrize(("blur_px", "kernel"), [(1, [4]), (3, [1, 2, 1])])
+def test_the_steps_are_those_of_other_implementations(blur_px: int, kernel: list[int]) -> None:
     from skimage.filters.rank import entropy
 
     image = to_uint8(textured((40, 40, 140, 140), (200, 150, 280, 250)))
-    settings = DetectSettings(blur_px=1, min_contrast=0)
-    theirs = entropy(image, disk(3))
+    settings = DetectSettings(blur_px=blur_px, min_contrast=0)
+    sums = image.astype(int)
+    for axis in (0, 1):  # the binomial kernel is the Gaussian one of 3 x 3
+        sums = ndimage.convolve1d(sums, kernel, axis, mode="mirror")
+    theirs = entropy(((sums + 8) // 16).astype(np.uint8), disk(3))
     mask = opening(theirs > threshold_otsu(theirs, 1024), disk(3))
     labels, n = ndimage.label(ndimage.binary_fill_holes(mask), np.ones((3, 3)))
     areas = np.bincount(labels.ravel())
@@ -293,6 +297,16 @@ def test_crops_are_cut_from_the_original_with_their_own_mask(wells: Path, tmp_pa
     assert crop.mask.dtype == bool
     assert crop.mask.sum() == row["area_px"]
     assert not crop.mask[:4].any()
+
+
+def test_a_crop_has_no_mask_of_the_neighbor_in_its_box(tmp_path: Path) -> None:
+    # an L, and a square between its arms
+    image = textured((20, 20, 200, 80), (140, 20, 200, 200), (40, 110, 110, 180))
+    write_tiff(tmp_path / "a.tif", image)
+    row = detect_files([tmp_path / "a.tif"], tmp_path / "out").colonies.iloc[0]
+    crop = read_crop(row, tmp_path / "out")
+    assert crop.mask.shape[1] > 170  # the box of the L holds the square
+    assert crop.mask.sum() == row["area_px"]
 
 
 def test_masks_are_ome_zarr_labels(wells: Path, tmp_path: Path) -> None:

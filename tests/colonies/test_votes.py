@@ -109,7 +109,7 @@ def test_votes_that_cannot_be_merged_say_why(votes: pd.DataFrame, words: str) ->
 def test_labels_outside_the_classes_are_refused() -> None:
     merge_votes(table("a ann dense\nb ann dense+spread"), ["dense", "spread"])
     with pytest.raises(DataError, match="unknown labels sprad"):
-        merge_votes(table("a ann sprad"), ["dense", "spread"])
+        merge_votes(table("a ann dense+sprad"), ["dense", "spread"])
 
 
 # kappa -------------------------------------------------------------------------------------
@@ -260,5 +260,5 @@ def test_the_command_prints_counts_ties_and_kappa(folder: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     # P = (1 + 1 + 0) / 3, P_e = 1/2: kappa = (2/3 - 1/2) / (1/2) = 1/3
     assert "Fleiss' kappa: 0.33, fair agreement beyond chance" in result.output
-    assert "  dense: 1\n  spread: 1\n  tie, no label: 1 (well00_f000_c003" in result.output
+    assert "  dense: 1\n  spread: 1\n  tie, no label: 1 (well00_f000_c003)" in result.output
     assert read_colonies(folder)["label"].tolist() == ["dense", "spread", ""]

@@ -101,12 +101,16 @@ def _report(labelled: LabelledFolder) -> None:
     for name, count in counts.items():
         if name != "":
             print(f"  {name}: {count}")
-    print(f"  tie, no label: {len(ties)}" + (f" ({', '.join(ties[:5])} ...)" if ties else ""))
+    some = ", ".join(ties[:5]) + (" ..." if len(ties) > 5 else "")
+    print(f"  tie, no label: {len(ties)}" + (f" ({some})" if ties else ""))
     kappa = "" if result.kappa != result.kappa else f"{result.kappa:.2f}, "
     print(f"Fleiss' kappa: {kappa}{result.kappa_in_words()}")
     for row in result.annotators.to_dict("records"):
         share = row["agreement"]
-        text = f"{share:.0%} of {row['compared']}" if share == share else "not comparable"
-        print(f"  {row['annotator']}: {row['votes']} votes; with the others' majority: {text}")
+        text = (
+            f"{share:.0%} of {row['compared']}" if share == share else "none (nothing to compare)"
+        )
+        who = f"{row['annotator']}: {row['votes']} votes"
+        print(f"  {who}; agrees with the others' majority in {text}")
     if len(result.disagreements):
         print(f"{len(result.disagreements)} disagreements: {labelled.disagreements}")

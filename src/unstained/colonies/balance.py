@@ -24,8 +24,8 @@ def balancing_weights(
     """Sampling weight of an item of each class, from the classes' shares of the pseudo-labels.
 
     w_k = max(share_k, floor)^-temperature for classes that have pseudo-labels, at most `cap` times
-    the least weight of them, scaled so that the expected weight of an item, sum share_k w_k, is 1. A
-    class without pseudo-labels has weight 0: there is nothing of it to draw. With
+    the least weight of them, scaled so that the expected weight of an item, sum share_k w_k, is 1.
+    A class without pseudo-labels has weight 0: there is nothing of it to draw. With
     temperature 1, no floor and no cap every class that has pseudo-labels is drawn equally
     often, as in Iterative Pseudo Balancing [1]_.
 
@@ -69,7 +69,7 @@ def balancing_weights(
     share = share / share.sum()
     weight[there] = np.maximum(share[there], floor) ** -temperature
     weight[there] = np.minimum(weight[there], cap * weight[there].min())
-    return weight / (share @ weight)
+    return np.asarray(weight / (share @ weight))
 
 
 def em_prior(
@@ -131,9 +131,7 @@ class PriorEstimate:
         return self.share
 
 
-def align(
-    probabilities: npt.ArrayLike, target: npt.ArrayLike, running: npt.ArrayLike
-) -> Array:
+def align(probabilities: npt.ArrayLike, target: npt.ArrayLike, running: npt.ArrayLike) -> Array:
     """Distribution alignment [1]_: p_k target_k / running_k, each row summing to 1.
 
     Parameters

@@ -5,32 +5,48 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from .. import __version__
-from ..errors import DataError, InputError, ModelError
-from ..images.atomic import atomic_path
+from ..errors import DataError, FileError, InputError, ModelError
+from ..images.atomic import atomic_dir, atomic_path
 from ..images.image import Array
-from ..learning import devices
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
 from ..learning.loop import Progress
+from ..learning.memory import tune_allocator
+from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .crops import ArrayCrops, Crops, Patches
 from .deal import MIXED, UNLABELLED, choose_labelled
-from .ipb import train_ipb
+from .methods import train_method
 from .settings import ClassifierSettings
-from .supervised import train_supervised
 from .training_data import TrainingData, probabilities
 from .views import Normalizer
 
-__all__ = ["ColonyClassifier"]
+__all__ = ["ColonyClassifier", "Held"]
 
+MODEL, WEIGHTS, TRAINING = "model.json", "model.safetensors", "training"
+KIND = "colonies"
 _FORMAT = 1
+
+
+class Held(NamedTuple):
+    """What the model says of the validation part, by which its probabilities are calibrated.
+
+    Attributes
+    ----------
+    probabilities : (N, K) float64 array
+        Before calibration.
+    true : (N,) int array
+    """
+
+    probabilities: Array
+    true: Array
 
 
 class ColonyClassifier:
@@ -50,12 +66,17 @@ class ColonyClassifier:
         In the order of the columns of `predict_proba`.
     about : dict
         What it was trained on, and how it went.
+    held : Held
+        The validation part; empty where there is none.
+    temperature : float
+        Fitted on `held`; 1 leaves the probabilities as the network gives them.
     """
 
     def __init__(self, method: str = "ipb", **changes: Any) -> None:
         self.settings = ClassifierSettings.of_method(method, **changes)
         self.classes: tuple[str, ...] = ()
         self.about: dict[str, Any] = {}
+        self.held = Held(np.empty((0, 0)), np.empty(0, int))
         self.temperature = 1.0
         self._network: Classifier | None = None
         self._normalizer = Normalizer()
@@ -99,21 +120,24 @@ class ColonyClassifier:
             A class with fewer than two labelled images, none unlabelled where the method
             learns from them, an empty mask.
         """
-        crops = images if hasattr(images, "read") else ArrayCrops(images, masks)
+        crops = _as_crops(images, masks)
         codes = np.asarray(y, int)
         group = np.arange(codes.size) if groups is None else np.asarray(groups)
         self.classes = _class_names(codes, classes)
         _check(codes, len(crops), group, self.classes, self.settings)
+        tune_allocator()
         data = self._data(crops, codes, group)
-        self._normalizer = data.normalizer
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
-            self._network = _train(data, where, resume=resume, report=report)
+            self._network = train_method(data, where, resume=resume, report=report)
+        self._normalizer = data.normalizer
+        self._calibrate(data)
         self.about = {
             "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
             "validation": np.bincount(data.validation_y, minlength=data.classes).tolist(),
             "unlabelled": int(data.unlabelled.size),
             "patch": data.patches.patch,
+            "planes": data.planes,
         }
         return self
 
@@ -133,7 +157,7 @@ class ColonyClassifier:
             quarter_turns=settings.quarter_turns,
         )
         teaching = np.concatenate([known[labelled], unlabelled])
-        data = TrainingData(
+        return TrainingData(
             patches=patches,
             labelled=known[labelled],
             labelled_y=y[known[labelled]],
@@ -144,7 +168,20 @@ class ColonyClassifier:
             settings=settings if validation.size else replace(settings, select="last"),
             normalizer=TrainingData.fit_normalizer(patches, teaching, settings),
         )
-        return data
+
+    def _calibrate(self, data: TrainingData) -> None:
+        self.held, self.temperature = Held(np.empty((0, data.classes)), np.empty(0, int)), 1.0
+        if data.validation.size:
+            p = probabilities(
+                self._ready(),
+                data.patches,
+                data.validation,
+                data.normalizer,
+                data.settings,
+                views=data.settings.views,
+            )
+            self.held = Held(p, data.validation_y)
+            self.temperature = fit_temperature(_log(p), data.validation_y).temperature
 
     def predict_proba(
         self,
@@ -153,7 +190,9 @@ class ColonyClassifier:
         masks: Sequence[Array | None] | None = None,
         views: int | None = None,
     ) -> Array:
-        """Probability of each class.
+        """Probability of each class, calibrated on the validation part.
+
+        The classes are taken to be equally frequent where labelled batches were balanced.
 
         Parameters
         ----------
@@ -166,11 +205,25 @@ class ColonyClassifier:
         -------
         (N, K) float64 array
             Rows sum to 1; columns as `classes`.
+
+        Raises
+        ------
+        ModelError
+            The images have other planes than those of training.
         """
+        crops = _as_crops(images, masks)
+        if not len(crops):
+            return np.empty((0, len(self.classes)))
         network = self._ready()
-        crops = images if hasattr(images, "read") else ArrayCrops(images, masks)
+        planes = crops.read(0).pixels.shape[0]
+        if planes != self.about["planes"]:
+            raise ModelError(
+                f"was trained on {self.about['planes']} planes, and images have {planes}",
+                "give the same planes as in training",
+                file=crops.name_at(0),
+            )
         patches = Patches(crops, self.about["patch"], self.settings.inside)
-        return probabilities(
+        p = probabilities(
             network,
             patches,
             np.arange(len(crops)),
@@ -178,10 +231,91 @@ class ColonyClassifier:
             self.settings,
             views=views or self.settings.views,
         )
+        return apply_temperature(_log(p), self.temperature)
 
     def predict(self, images: Sequence[Array] | Crops, **how: Any) -> Array:
-        """Code of the most probable class."""
+        """Code of the most probable class, (N,) ints; arguments as in `predict_proba`."""
         return np.asarray(self.predict_proba(images, **how).argmax(axis=1))
+
+    def conformal(self, level: float = 0.9) -> ClassConformal:
+        """Prediction sets that hold the true class with probability `level`, in every class.
+
+        ``classifier.conformal(0.9).sets(p)`` of probabilities p is a set a row: one class, or
+        several, which says "not sure". Classes with few validation images are in every set.
+
+        Raises
+        ------
+        InputError
+            There was no validation part.
+        """
+        if not self.held.true.size:
+            raise InputError(
+                "the classifier has no validation part to promise anything by",
+                "train with --set validation=0.2",
+            )
+        p = apply_temperature(_log(self.held.probabilities), self.temperature)
+        return ClassConformal.fit(p, self.held.true, level)
+
+    def save(self, folder: str | Path, *, replace: bool = False) -> None:
+        """Write ``model.safetensors`` and ``model.json``; the folder appears whole."""
+        with atomic_dir(folder, replace=replace) as temporary:
+            self.write_into(temporary)
+
+    def write_into(self, folder: Path) -> None:
+        """Write both files into an existing folder; ``model.json``, which tells a model, last."""
+        network = self._ready()
+        tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
+        tensors["held/probabilities"] = torch.from_numpy(self.held.probabilities)
+        tensors["held/true"] = torch.from_numpy(self.held.true.astype(np.int64))
+        save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
+        said = {
+            "format": _FORMAT,
+            "kind": KIND,
+            "unstained": version("unstained"),
+            "classes": list(self.classes),
+            "network": {**network.spec.as_dict(), "weights": None},
+            "settings": self.settings.as_dict(),
+            "normalizer": asdict(self._normalizer),
+            "temperature": self.temperature,
+            "about": self.about,
+        }
+        with atomic_path(folder / MODEL) as temporary:
+            temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> ColonyClassifier:
+        """Read a model folder.
+
+        Raises
+        ------
+        FileError, ModelError
+            The folder is no classifier, is unfinished, damaged, or of a newer version.
+        """
+        folder = Path(folder)
+        said = _read_model(folder)
+        try:
+            settings = {k: v for k, v in said["settings"].items() if k != "method"}
+            model = cls(said["settings"]["method"], **settings)
+            model.classes = tuple(said["classes"])
+            model.temperature = float(said["temperature"])
+            model.about = dict(said["about"])
+            normalizer = said["normalizer"]
+            model._normalizer = Normalizer(tuple(normalizer["mean"]), tuple(normalizer["sd"]))
+            network = build_classifier(EncoderSpec(**said["network"]), seed=0)
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"is not what unstained wrote ({error})",
+                "copy the model again",
+                file=folder / MODEL,
+            ) from error
+        tensors, _ = load_tensors(folder / WEIGHTS)
+        model.held = Held(
+            tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
+        )
+        weights = {name.removeprefix("network/"): t for name, t in tensors.items()}
+        load_weights(network, weights, folder / WEIGHTS)
+        model._network = network.eval()
+        return model
 
     def _ready(self) -> Classifier:
         if self._network is None:
@@ -189,53 +323,43 @@ class ColonyClassifier:
         return self._network
 
 
-def _train(
-    data: TrainingData,
-    folder: Path,
-    *,
-    resume: bool,
-    report: Callable[[str, Progress], None],
-) -> Classifier:
-    """Run the method: supervised lessons, then whatever it adds."""
-    settings = data.settings
-
-    def new(seed: int) -> Classifier:
-        planes = data.patches.prepared(int(data.labelled[0])).pixels.shape[0]
-        spec = EncoderSpec(
-            settings.network, planes, data.classes, settings.scales, weights=settings.weights or None
+def _read_model(folder: Path) -> dict[str, Any]:
+    file = folder / MODEL
+    if not file.is_file():
+        if (folder / TRAINING).is_dir():
+            raise ModelError(
+                "the training of this model is not finished",
+                "go on with `unstained colonies train ... --resume`",
+                file=folder,
+            )
+        raise FileError(
+            f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
         )
-        network = build_classifier(spec, seed=seed)
-        return network.to(memory_format=torch.channels_last)
-
-    if settings.method == "supervised":
-        network = new(settings.seed)
-        train_supervised(
-            network,
-            data,
-            folder / "supervised",
-            settings.steps,
-            resume=resume,
-            report=lambda progress: report("supervised", progress),
+    try:
+        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        newer = said["format"] > _FORMAT
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"is damaged ({error})", "copy the model again", file=file) from error
+    if said.get("kind") != KIND:
+        raise ModelError("is not a classifier of colonies", "it may be one of stains", file=file)
+    if newer:
+        raise ModelError(
+            f"was written by unstained {said['unstained']}", "update unstained", file=file
         )
-        return network
-    teacher, student = new(settings.seed), new(settings.seed + 1)
-    train_supervised(
-        teacher,
-        data,
-        folder / "teacher",
-        settings.pretrain_steps,
-        resume=resume,
-        report=lambda progress: report("teacher", progress),
-    )
-    train_ipb(
-        teacher,
-        student,
-        data,
-        folder / "student",
-        resume=resume,
-        report=lambda progress: report("student", progress),
-    )
-    return student
+    return said
+
+
+def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | None) -> Crops:
+    if isinstance(images, Crops):
+        if masks is not None:
+            raise InputError("masks beside crops that have their own", "give one of them")
+        return images
+    return ArrayCrops(images, masks)
+
+
+def _log(p: Array) -> Array:
+    """Logarithms of probabilities, finite."""
+    return np.asarray(np.log(np.maximum(p, 1e-12)))
 
 
 def _class_names(y: Array, given: Sequence[str] | None) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ class Crop(NamedTuple):
     mask: Array | None
 
 
+@runtime_checkable
 class Crops(Protocol):
     """Many objects that are read one by one."""
 
@@ -34,7 +35,7 @@ class Crops(Protocol):
 
     def read(self, index: int) -> Crop: ...
 
-    def name(self, index: int) -> str:
+    def name_at(self, index: int) -> str:
         """What an error calls it."""
         ...
 
@@ -74,7 +75,7 @@ class ArrayCrops:
         pixels = image[None] if image.ndim == 2 else image
         return Crop(pixels, None if mask is None else np.asarray(mask, bool))
 
-    def name(self, index: int) -> str:
+    def name_at(self, index: int) -> str:
         return f"image {index}"
 
 
@@ -170,9 +171,7 @@ def _corners(mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: 
     y = np.clip(y[::step] - patch // 2, 0, height - patch)
     x = np.clip(x[::step] - patch // 2, 0, width - patch)
     total = cv2.integral(mask.astype(np.uint8))  # (Y + 1, X + 1) sums above and left
-    area = (
-        total[y + patch, x + patch] - total[y, x + patch] - total[y + patch, x] + total[y, x]
-    )
+    area = total[y + patch, x + patch] - total[y, x + patch] - total[y + patch, x] + total[y, x]
     enough = area >= inside * patch**2
     return np.stack([y[enough], x[enough]], axis=1)
 
@@ -216,9 +215,7 @@ class Patches:
             if index in self._kept:
                 self._kept.move_to_end(index)
                 return self._kept[index]
-        ready = prepare(
-            self.crops.read(index), self.patch, self.inside, self.crops.name(index)
-        )
+        ready = prepare(self.crops.read(index), self.patch, self.inside, self.crops.name_at(index))
         with self._lock:
             if index not in self._kept:
                 self._kept[index] = ready
@@ -252,6 +249,6 @@ class Patches:
             view = view[:, ::-1] if flip_y else view
             view = view[:, :, ::-1] if flip_x else view
             if self.quarter_turns:
-                view = np.rot90(view, rng.integers(4), axes=(1, 2))
+                view = np.rot90(view, int(rng.integers(4)), axes=(1, 2))
             views.append(view)
         return np.stack(views).astype(np.float32)

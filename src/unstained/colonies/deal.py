@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
 
-__all__ = ["MIXED", "UNLABELLED", "Parts", "choose_labelled", "deal", "folds"]
+__all__ = ["MIXED", "UNLABELLED", "Parts", "choose_labelled", "deal", "folds", "parts", "units"]
+
+if TYPE_CHECKING:
+    from .examples import Examples
 
 UNLABELLED = -1
 """Code of an image whose class is not known."""
@@ -145,3 +148,129 @@ def choose_labelled(
         of_class = np.flatnonzero(y[position] == k)
         aside[of_class[: max(1, round(validation * of_class.size))]] = True
     return position[~aside], position[aside]
+
+
+def parts(
+    examples: Examples,
+    classes: Sequence[str],
+    *,
+    fold: Array | None = None,
+    labelled: float | None = None,
+    by: str = "group",
+    seed: int = 0,
+) -> Parts:
+    """Who is labelled, unlabelled and tested.
+
+    A column ``split`` (train, validation, test) is kept to. Otherwise the images for which
+    `fold` is true are the test part, or a tenth of the groups where none is given.
+
+    Parameters
+    ----------
+    examples : Examples
+    classes : sequence of str
+    fold : (N,) bool array, optional
+        The test part.
+    labelled : float, optional
+        Labelled images as a share of all, classes in proportion; the labels of the others are
+        hidden, and they join the unlabelled. All labels are used where not given.
+    by : {"group", "image"}
+        What is dealt out whole.
+    seed : int
+
+    Returns
+    -------
+    Parts
+        `validation` is empty: it is taken from the labelled part in training; unless the
+        split names one.
+
+    Raises
+    ------
+    InputError
+        A share that is not within 0 to 1.
+    DataError
+        The split column is incomplete, puts a group on two sides, or there is one group only.
+    """
+    y, groups = examples.codes(classes), units(examples, by)
+    if labelled is not None and not 0 < labelled <= 1:
+        raise InputError(f"a labelled share of {labelled}", "give more than 0 and at most 1")
+    split = examples.table["split"].to_numpy(str)
+    if (split != "").any() and fold is None:
+        check_splits(split, groups, examples.name)
+        test, aside = split == "test", split == "validation"
+    else:
+        test = a_tenth(y, groups, seed, examples.name) if fold is None else fold
+        aside = np.zeros(len(y), bool)
+    teach = np.flatnonzero(~test & ~aside & (y >= 0))
+    if labelled is not None:
+        n = min(teach.size, round(labelled * len(y)))
+        shown, _ = choose_labelled(y[teach], groups[teach], n, seed, validation=0.0)
+        teach = teach[shown]
+    hidden = ~test & ~aside
+    hidden[teach] = False
+    scored = y >= 0
+    return Parts(
+        labelled=teach,
+        validation=np.flatnonzero(aside & scored),
+        test=np.flatnonzero(test & scored),
+        unlabelled=np.flatnonzero(hidden),
+        left_out=np.flatnonzero((test | aside) & ~scored),
+    )
+
+
+def units(examples: Examples, by: str) -> Array:
+    """(N,) names of what is dealt out whole.
+
+    Raises
+    ------
+    InputError
+        `by` is neither group nor image.
+    DataError
+        There is a single group.
+    """
+    if by == "image":
+        return np.arange(len(examples)).astype(str)
+    if by != "group":
+        raise InputError(f"split by {by!r}", "choose group or image")
+    groups = examples.groups()
+    if np.unique(groups).size < 2:
+        raise DataError(
+            f"all images are of one group, {groups[0]!r}: a score on them would say nothing of "
+            "another",
+            "give more wells or sequences; or ask for it by name, --split-by image",
+            file=examples.name,
+        )
+    return groups
+
+
+def check_splits(split: Array, groups: Array, name: str) -> None:
+    """Refuse a split column that is incomplete or puts a group on two sides."""
+    for row, text in enumerate(split.tolist()):
+        if text not in ("train", "validation", "test"):
+            raise DataError(
+                f"row {row + 1} has the split {text!r}",
+                "give every row train, validation or test, or leave the column out",
+                file=name,
+            )
+    sides: dict[str, set[str]] = {}
+    for group, side in zip(groups.tolist(), split.tolist(), strict=True):
+        sides.setdefault(group, set()).add(side)
+    leaks = [g for g, named in sides.items() if len(named) > 1]
+    if leaks:
+        raise DataError(
+            f"{len(leaks)} groups are on both sides of the split, for example {leaks[0]} in "
+            + " and ".join(sorted(sides[leaks[0]])),
+            "give all images of a group one split, or leave the column out",
+            file=name,
+        )
+
+
+def a_tenth(y: Array, groups: Array, seed: int, name: str) -> Array:
+    """(N,) bool: about a tenth of the images, whole groups, every class if groups allow."""
+    test = deal(y, groups, [0.9, 0.1], seed) == 1
+    if not (test & (y >= 0)).any():
+        raise DataError(
+            "no test part can be cut from so few groups",
+            "give more wells or sequences, or a column `split`",
+            file=name,
+        )
+    return np.asarray(test)

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from .. import __version__
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.image import Array, Channel, Image
@@ -25,7 +24,15 @@ from .detect import DetectSettings, detect_colonies
 from .detect_sources import FileOptions, Source, find_sources
 from .links import EVENT_COLUMNS, TRACK_COLUMNS, Linker
 
-__all__ = ["TABLE", "ColonyCrop", "DetectedFiles", "detect_files", "read_colonies", "read_crop"]
+__all__ = [
+    "TABLE",
+    "ColonyCrop",
+    "DetectedFiles",
+    "detect_files",
+    "open_original",
+    "read_colonies",
+    "read_crop",
+]
 
 TABLE = "colonies.parquet"
 
@@ -191,7 +198,10 @@ def read_crop(
     if margin_px < 0:
         raise InputError(f"a margin of {margin_px} px", "give 0 or more")
     home = Path(root).resolve()
-    image, mask = _open(os.path.normpath(home / row["image"])), _open(str(home / row["mask"]))
+    image, mask = (
+        open_original(os.path.normpath(home / row["image"])),
+        open_original(str(home / row["mask"])),
+    )
     height, width = image.shape[3:]
     y0, x0 = (max(0, int(row[name]) - margin_px) for name in ("y0", "x0"))
     y1, x1 = min(height, int(row["y1"]) + margin_px), min(width, int(row["x1"]) + margin_px)
@@ -199,7 +209,14 @@ def read_crop(
     return ColonyCrop(image.planes(t, ys, xs), mask.planes(t, ys, xs)[0] == int(row["colony"]))
 
 
-def _open(path: str) -> Image:
+def open_original(path: str) -> Image:
+    """The lazy image of a path, kept open while few others are asked for.
+
+    Raises
+    ------
+    FileError
+        It is no longer there.
+    """
     file = split_selector(path).path
     if not file.exists():
         raise FileError(
@@ -320,7 +337,7 @@ def _about(
     libraries = ("numpy", "numba", "opencv-python-headless", "zarr")
     return {
         "what": "colonies found by unstained colonies detect",
-        "unstained": __version__,
+        "unstained": version("unstained"),
         "versions": {name: version(name) for name in libraries},
         "settings": asdict(settings),
         "options": asdict(options),

@@ -114,7 +114,7 @@ def _entropy_rows(
     """Rows `first` to `stop` of the entropy; compiled by numba."""
     height, width = image.shape
     radius = reach.size // 2
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros(256, np.uint32)  # unsigned: no test for indices below 0
     for y in range(first, stop):
         top, bottom = max(0, y - radius), min(height, y + radius + 1)
         counts[:] = 0
@@ -127,16 +127,26 @@ def _entropy_rows(
                 counts[value] += 1
                 total += 1
         for x in range(width):
-            for row in range(top, bottom):
-                side = reach[row - y + radius]
-                if x + side < width:
+            if radius < x < width - radius:  # most pixels: all that enter and leave are inside
+                for row in range(top, bottom):
+                    side = reach[row - y + radius]
                     value = image[row, x + side]
                     weighted += gain[counts[value]]
                     counts[value] += 1
-                    total += 1
-                if x - side > 0:
                     value = image[row, x - side - 1]
                     counts[value] -= 1
                     weighted -= gain[counts[value]]
-                    total -= 1
+            else:
+                for row in range(top, bottom):
+                    side = reach[row - y + radius]
+                    if x + side < width:
+                        value = image[row, x + side]
+                        weighted += gain[counts[value]]
+                        counts[value] += 1
+                        total += 1
+                    if x - side > 0:
+                        value = image[row, x - side - 1]
+                        counts[value] -= 1
+                        weighted -= gain[counts[value]]
+                        total -= 1
             entropy[y, x] = (weight[total] - weighted) / (total * _ONE)

@@ -1,7 +1,7 @@
 """Meta Pseudo Labels: how much a pseudo-label helped the student, told to the teacher [1]_.
 
-The teacher draws a label y^ for an unlabelled image x from its own probabilities. The student takes a
-step on (x, y^). What the step did to its loss on a labelled batch is the reward
+The teacher draws a label y^ for an unlabelled image x from its own probabilities. The student
+takes a step on (x, y^). What the step did to its loss on a labelled batch is the reward
 
     h = CE(student before, labelled) - CE(student after, labelled) - baseline,
 

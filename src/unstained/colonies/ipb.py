@@ -101,10 +101,9 @@ def train_ipb(
         losses: list[dict[str, float]] = []
         for batch in run.batches(pseudo, order):
             teach, learn = run.rates(batch.step)
-            before = labelled_loss(student, batch.labelled_x, batch.labelled_y)
+            before = run.labelled_loss(batch)
             said = run.student_step(batch, learn)
-            after = labelled_loss(student, batch.labelled_x, batch.labelled_y)
-            h = run.state.baseline.centered(before - after)
+            h = run.state.baseline.centered(before - run.labelled_loss(batch))
             said |= run.teacher_step(batch, teach, h)
             losses.append(said)
             run.average()
@@ -202,12 +201,18 @@ class State:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> State:
-        plain = {k: saved[k] for k in ("epoch", "step", "seconds", "best_score")}
-        estimates = {
-            name: PriorEstimate(**{**saved[name], "share": np.array(saved[name]["share"])})
-            for name in ("prior", "aligned")
-        }
-        return cls(**plain, **estimates, baseline=Baseline(**saved["baseline"]))
+        def estimate(name: str) -> PriorEstimate:
+            return PriorEstimate(**{**saved[name], "share": np.array(saved[name]["share"])})
+
+        return cls(
+            epoch=saved["epoch"],
+            step=saved["step"],
+            seconds=saved["seconds"],
+            best_score=saved["best_score"],
+            baseline=Baseline(**saved["baseline"]),
+            prior=estimate("prior"),
+            aligned=estimate("aligned"),
+        )
 
 
 class _Run:
@@ -254,7 +259,9 @@ class _Run:
 
     def batches(self, pseudo: PseudoLabels, order: Array) -> Iterator[_Batch]:
         """The epoch's steps; the next batch is prepared while this one is learned."""
-        self.drawn_prior = np.bincount(pseudo.label[order], minlength=self.data.classes) / len(order)
+        self.drawn_prior = np.bincount(pseudo.label[order], minlength=self.data.classes) / len(
+            order
+        )
         size = self.settings.unlabelled_batch
         repeat = _occurrence(order) if self.settings.redraw else np.zeros_like(order)
         parts = [slice(i, i + size) for i in range(0, len(order), size)]
@@ -270,9 +277,7 @@ class _Run:
     def _batch(self, pseudo: PseudoLabels, chosen: Array, repeat: Array, i: int) -> _Batch:
         data, settings = self.data, self.settings
         step = self.state.epoch * self.steps_per_epoch + i
-        labelled = data.labelled_batch(
-            step, settings.batch, balanced=settings.balanced_labels
-        )
+        labelled = data.labelled_batch(step, settings.batch, balanced=settings.balanced_labels)
         weak = data.weak_views(pseudo.image[chosen], self.state.epoch, repeat)
         varied = _strong(weak, settings, step)
         tensors = (
@@ -284,6 +289,12 @@ class _Run:
             torch.from_numpy(pseudo.confident[chosen].astype(np.float32)),
         )
         return _Batch(step, *(t.to(self.device) for t in tensors))
+
+    def labelled_loss(self, batch: _Batch) -> float:
+        """The student's, by which the teacher is told how it did; 0 where it is not told."""
+        if not self.settings.feedback:
+            return 0.0
+        return labelled_loss(self.student, batch.labelled_x, batch.labelled_y)
 
     def student_step(self, batch: _Batch, rate: float) -> dict[str, float]:
         """Step 3: cross-entropy against the pseudo-labels, behind the confidence mask."""
@@ -326,20 +337,21 @@ class _Run:
         if settings.teacher == "ema":
             return {"teacher_loss": 0.0, "h": h}
         self.teacher.train()
-        parts = [batch.labelled_x, batch.weak, batch.strong]
+        parts = [batch.labelled_x]
+        if settings.uda or settings.feedback:
+            parts += [batch.weak, batch.strong]
         with devices.autocast(self.precision, self.device):
             logits = self.teacher(torch.cat(parts)).float()
-        on_labels, weak, varied = logits.split([len(part) for part in parts])
+        on_labels, *on_views = logits.split([len(part) for part in parts])
         loss = F.cross_entropy(on_labels, batch.labelled_y)
         if settings.uda:
+            weak, varied = on_views
             target = F.softmax(weak.detach() / settings.uda_temperature, dim=1)
             ramp = min(1.0, (batch.step + 1) / max(settings.uda_ramp, 1.0))
             uda = -(target * F.log_softmax(varied, dim=1)).sum(dim=1).mean()
             loss = loss + settings.uda * ramp * uda
         if settings.feedback:
-            loss = loss + settings.feedback * feedback_loss(
-                weak, batch.label, h, batch.confident
-            )
+            loss = loss + settings.feedback * feedback_loss(weak, batch.label, h, batch.confident)
         self._update("teacher", self.teacher, loss, rate)
         return {"teacher_loss": float(loss.detach()), "h": h}
 
@@ -419,7 +431,7 @@ class _Run:
         return {"teacher": self.teacher, "student": self.student, "average": self.averaged}
 
     def _save(self) -> None:
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for name, module in self._modules().items():
             tensors |= {f"module/{name}/{k}": v for k, v in module.state_dict().items()}
         for name, optimizer_ in self.optimizers.items():

@@ -244,7 +244,17 @@ class ClassifierSettings:
         return cls(**merged)
 
 
-_SHARES = ("inside", "validation", "flips", "rotation", "jitter", "blur", "cutout", "threshold", "ema")
+_SHARES = (
+    "inside",
+    "validation",
+    "flips",
+    "rotation",
+    "jitter",
+    "blur",
+    "cutout",
+    "threshold",
+    "ema",
+)
 
 _QUICK: Mapping[str, Any] = {
     # the same for every method but ipb-paper: what differs between methods is the method

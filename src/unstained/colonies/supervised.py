@@ -44,9 +44,7 @@ class _Supervised:
         drawn = self.data.labelled_batch(step, settings.batch, balanced=settings.balanced_labels)
         return {"x": drawn.x, "y": drawn.y}
 
-    def step(
-        self, batch: loop.Batch, update: Callable[[str, Tensor], None]
-    ) -> Mapping[str, float]:
+    def step(self, batch: loop.Batch, update: Callable[[str, Tensor], None]) -> Mapping[str, float]:
         logits = self.trained["network"].module(batch["x"])
         loss = F.cross_entropy(logits.float(), batch["y"])
         update("network", loss)

@@ -58,13 +58,20 @@ class TrainingData:
     normalizer: Normalizer
 
     @staticmethod
-    def fit_normalizer(patches: Patches, indices: Array, settings: ClassifierSettings) -> Normalizer:
+    def fit_normalizer(
+        patches: Patches, indices: Array, settings: ClassifierSettings
+    ) -> Normalizer:
         """From a patch of up to 2000 training images, labelled or not."""
         if settings.normalization == "image":
             return Normalizer()
         rng = generator(settings.seed, VALIDATE)
         some = rng.permutation(indices)[:_NORMALIZED_ON]
         return Normalizer.fit(patches.draw(some, settings.seed, _counters(len(some), VALIDATE, 0)))
+
+    @property
+    def planes(self) -> int:
+        """Label-free planes of each image."""
+        return int(self.patches.prepared(int(self.labelled[0])).pixels.shape[0])
 
     @property
     def shares(self) -> Array:

@@ -65,9 +65,7 @@ def strong(x: Tensor, settings: ClassifierSettings, rng: np.random.Generator) ->
     n = len(x)
     chance = rng.random((4, n))
     x = _rotated(x, np.flatnonzero(chance[0] < settings.rotation), rng)
-    gain = np.where(
-        chance[1] < settings.jitter, 1 + settings.contrast * rng.uniform(-1, 1, n), 1.0
-    )
+    gain = np.where(chance[1] < settings.jitter, 1 + settings.contrast * rng.uniform(-1, 1, n), 1.0)
     shift = np.where(chance[2] < settings.jitter, settings.brightness * rng.uniform(-1, 1, n), 0.0)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - mean) * _column(gain) + mean + _column(shift)

@@ -22,6 +22,7 @@ __all__ = [
     "MULTI_LABEL",
     "LabelledFolder",
     "VoteResult",
+    "check_labels",
     "fleiss_kappa",
     "merge_votes",
     "read_votes",
@@ -254,8 +255,9 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
         )
     if table.empty:
         raise DataError("there are no votes", "write a row for each vote")
-    table["label"] = [_outcome(label) for label in table["label"]]
-    _check_labels(sorted(table["label"].unique()), classes)
+    parts = [_parts(label) for label in table["label"]]
+    check_labels(sorted(set().union(*parts)), classes)
+    table["label"] = [next(iter(p)) if len(p) == 1 else MULTI_LABEL for p in parts]
     table = table.drop_duplicates(ignore_index=True)
     twice = table[table.duplicated(["image", "annotator"], keep=False)]
     if len(twice):
@@ -270,15 +272,21 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
     return table
 
 
-def _outcome(label: str) -> str:
+def _parts(label: str) -> set[str]:
+    """The classes of a vote: two in ``dense+spread``."""
     parts = {part.strip() for part in label.split("+")} - {""}
-    if len(parts) == 1:
-        only = parts.pop()
-        return MULTI_LABEL if only.casefold() in ("multi-label", "multilabel") else only
-    return MULTI_LABEL
+    named = {p.casefold() for p in parts} & {"multi-label", "multilabel"}
+    return {MULTI_LABEL} if named else parts
 
 
-def _check_labels(labels: Sequence[str], classes: Sequence[str] | None) -> None:
+def check_labels(labels: Sequence[str], classes: Sequence[str] | None) -> None:
+    """Refuse labels that differ in capitals alone, or are none of `classes` and not "multi-label".
+
+    Raises
+    ------
+    DataError
+        Names them.
+    """
     if classes is not None:
         unknown = [label for label in labels if label not in (*classes, MULTI_LABEL)]
         if unknown:

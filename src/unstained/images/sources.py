@@ -84,7 +84,7 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
         It is no table, a column is missing, a cell empty or not understood (see `Pairs`).
     """
     path = Path(path).absolute()
-    table = _read_table(path)
+    table = read_table(path)
     if table.empty:
         raise DataError("has no rows", "write one row for each pair", file=path)
     root = path.parent
@@ -270,7 +270,7 @@ def _lenient(phase: Path, stain: Path) -> Pairs:
     return Pairs(table, phase.parent, stain.name, (_UNGROUPED,))
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileError("is not there", "check the path of the manifest", file=path)
     try:

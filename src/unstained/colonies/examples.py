@@ -1,0 +1,304 @@
+"""Where images of colonies come from: a detection folder, a manifest, folders, a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, FileError, InputError
+from ..images.fields import Region, file_of, read_planes
+from ..images.image import Array
+from ..images.read import SUFFIXES, read_labels
+from ..images.sources import read_table
+from .crops import Crop
+from .deal import MIXED, UNLABELLED
+from .detect_files import TABLE, open_original, read_colonies, read_crop
+from .votes import MULTI_LABEL, check_labels
+
+__all__ = ["DATA_SETS", "Examples", "load_examples"]
+
+DATA_SETS = {
+    "mlcp": "Jurkat cells, brightfield: interphase, prophase, M-A-T (metaphase to telophase)",
+    "mlcp+darkfield": "the same with darkfield as a second plane",
+    "mlcp-7": "the seven phases of the cycle, brightfield",
+    "mlcp-7+darkfield": "the same with darkfield",
+}
+"""Registered sets that are classified, by the name that a command takes."""
+
+_UNLABELLED = ("", "unlabelled", "unlabeled")
+_MERGED = {
+    "g1": "interphase",
+    "s": "interphase",
+    "g2": "interphase",
+    "metaphase": "M-A-T",
+    "anaphase": "M-A-T",
+    "telophase": "M-A-T",
+}
+_COLUMNS = ("image", "mask", "region", "index", "label", "group", "split")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images of single objects with what is known of each; they are read one by one.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Text columns `image` (files joined by ``;`` are planes), `mask`, `region`, `index` (page
+        of a stack), `label` (empty: unknown; "multi-label": several classes), `group` (empty
+        where nothing is known), `split`; and whatever else there was. Of a detection folder:
+        the columns of `detect_files`.
+    root : Path
+        That paths are relative to.
+    name : str
+        What errors call it.
+    detected : bool
+        Whether it is a detection folder.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    table: pd.DataFrame
+    root: Path
+    name: str
+    detected: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that are labelled, in alphabetic order."""
+        return tuple(sorted(set(self.table["label"]) - {"", MULTI_LABEL}))
+
+    def codes(self, classes: Sequence[str]) -> Array:
+        """(N,) ints: the position of each label in `classes`, -1 unknown, -2 several.
+
+        Raises
+        ------
+        DataError
+            A label that is not among them.
+        """
+        code = {name: i for i, name in enumerate(classes)} | {"": UNLABELLED, MULTI_LABEL: MIXED}
+        strange = sorted(set(self.table["label"]) - set(code))
+        if strange:
+            raise DataError(
+                f"has labels {', '.join(strange)}, and the classes are {', '.join(classes)}",
+                "correct the labels, or train with these classes",
+                file=self.name,
+            )
+        return self.table["label"].map(code).to_numpy(int)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether groups are known."""
+        return bool((self.table["group"] != "").any())
+
+    def groups(self) -> Array:
+        """(N,) names; an image without a group is its own."""
+        named = self.table["group"].to_numpy(str)
+        own = np.char.add("image ", np.arange(len(self)).astype(str))
+        return np.where(named == "", own, named)
+
+    def take(self, indices: Array) -> Examples:
+        """Some of them, in the order given."""
+        return replace(self, table=self.table.iloc[indices].reset_index(drop=True))
+
+    def name_at(self, index: int) -> str:
+        """The file of an image, and the page or region in it; of a colony, its id."""
+        if self.detected:
+            return str(self.table["id"].iloc[index])
+        row = self.table.iloc[index]
+        parts = [str(row["image"]), *(str(row[k]) for k in ("region", "index") if row.get(k))]
+        return " ".join(parts)
+
+    def read(self, index: int) -> Crop:
+        """The pixels of an image and its mask.
+
+        Raises
+        ------
+        FileError, DataError
+            A file is absent or damaged, a region or page is not in it.
+        """
+        row = self.table.iloc[index]
+        if self.detected:
+            cut = read_crop(row, self.root)
+            return Crop(cut.pixels, cut.mask)
+        region = Region.parse(row["region"]) if row["region"] else None
+        page = int(row["index"]) if row["index"] else None
+        planes = [_read(self._path(part), region, page) for part in row["image"].split(";")]
+        mask = None
+        if row["mask"]:
+            labels = read_labels(self._path(row["mask"]))
+            mask = (labels if region is None else labels[region.slices]) > 0
+        return Crop(np.concatenate(planes), mask)
+
+    def _path(self, text: str) -> str:
+        return os.path.normpath(self.root / text.replace("\\", "/"))
+
+
+def load_examples(spec: str | os.PathLike[str]) -> Examples:
+    """Images to classify, from whatever names them.
+
+    Parameters
+    ----------
+    spec : str or path-like
+        A folder that ``unstained colonies detect`` made; a manifest CSV with the columns
+        ``image,label`` and optionally ``group``, ``mask``, ``index`` (page of a multi-page TIFF or
+        of a ``.npy`` stack, from 0), ``region`` (``y0:y1,x0:x1``), ``split``; a folder with a
+        folder per class (``unlabelled`` and ``multi-label`` are no classes); or one of
+        `DATA_SETS`. An empty label is an unknown one. Where a manifest has no group, its
+        column ``well`` is taken.
+
+    Raises
+    ------
+    FileError, DataError, InputError
+        It is none of these, a file is missing, an image is named twice, labels differ in
+        capitals alone.
+    """
+    name = str(spec)
+    path = Path(spec)
+    if name in DATA_SETS and not path.exists():
+        return _data_set(name)
+    if path.is_dir() and (path / TABLE).is_file():
+        return _detection(path)
+    if path.is_dir():
+        return _folders(path)
+    if path.suffix.casefold() in (".csv", ".tsv", ".txt"):
+        return _manifest(path)
+    raise InputError(
+        f"{name!r} names no images",
+        "give a folder of detected colonies, a folder per class, a manifest CSV, or one of "
+        + ", ".join(DATA_SETS),
+    )
+
+
+def _detection(folder: Path) -> Examples:
+    table = read_colonies(folder)
+    label = table["label"].fillna("") if "label" in table else ""
+    table = table.assign(label=label, group=table["well"].astype(str), split="")
+    return _checked(Examples(table, folder.resolve(), str(folder), detected=True))
+
+
+def _manifest(path: Path) -> Examples:
+    table = read_table(path)
+    if "image" not in table or "label" not in table:
+        raise DataError(
+            f"has the columns {', '.join(table.columns)}",
+            "name the columns image,label (and group, mask, index, region, split)",
+            file=path,
+        )
+    if "group" not in table and "well" in table:
+        table["group"] = table["well"]
+    table["label"] = table["label"].where(~table["label"].isin(_UNLABELLED), "")
+    examples = Examples(_with_columns(table), path.resolve().parent, str(path))
+    for column in ("image", "mask"):
+        _check_files(examples, column)
+    return _checked(examples)
+
+
+def _folders(folder: Path) -> Examples:
+    rows = []
+    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.suffix != ".zarr"):
+        label = "" if inner.name.casefold() in _UNLABELLED else inner.name
+        files = sorted(p for p in inner.iterdir() if p.suffix.casefold() in SUFFIXES)
+        rows += [{"image": f"{inner.name}/{file.name}", "label": label} for file in files]
+    if not rows:
+        raise DataError(
+            "has no folders with images in them",
+            "make one folder per class, or detect colonies first",
+            file=folder,
+        )
+    return _checked(Examples(_with_columns(pd.DataFrame(rows)), folder.resolve(), str(folder)))
+
+
+def _data_set(name: str) -> Examples:
+    from ..datasets.standard import standard_pairs
+
+    pairs = standard_pairs("mlcp")
+    cells = pairs.table[pairs.table["group"] == "experiment_1"]
+    planes = slice(None) if name.endswith("+darkfield") else slice(1)
+    image = [";".join(files.split(";")[planes]) for files in cells["phase"]]
+    label = cells["phase_of_cycle"]
+    if not name.startswith("mlcp-7"):
+        label = label.replace(_MERGED)
+    table = pd.DataFrame({"image": image, "label": label, "region": cells["region"]})
+    return Examples(_with_columns(table.reset_index(drop=True)), pairs.root or Path(), name)
+
+
+def _with_columns(table: pd.DataFrame) -> pd.DataFrame:
+    missing = {column: "" for column in _COLUMNS if column not in table}
+    return table.assign(**missing)
+
+
+def _check_files(examples: Examples, column: str) -> None:
+    """Every file that a manifest names is there."""
+    named = examples.table[column]
+    rows_of = named[named != ""].drop_duplicates()
+    lost = [
+        (row, part)
+        for row, text in rows_of.items()
+        for part in text.split(";")
+        if not file_of(examples._path(part)).exists()
+    ]
+    if lost:
+        row, part = lost[0]
+        raise FileError(
+            f"{len(lost)} files of the column {column!r} are not there; the first is {part} in "
+            f"row {int(str(row)) + 1}",
+            "paths are relative to the manifest",
+            file=examples.name,
+        )
+
+
+def _checked(examples: Examples) -> Examples:
+    table = examples.table
+    if not len(table):
+        raise DataError("has no images", "add rows", file=examples.name)
+    check_labels(sorted(set(table["label"]) - {""}), None)
+    if not examples.detected:
+        twice = table.duplicated(["image", "region", "index"])
+        if twice.any():
+            row = int(np.flatnonzero(twice)[0])
+            raise DataError(
+                f"names {int(twice.sum())} images twice, the first again in row {row + 1}: "
+                f"{examples.name_at(row)}",
+                "an image on two sides of a split would flatter the score: remove the rows",
+                file=examples.name,
+            )
+        _check_numbers(examples)
+    return examples
+
+
+def _check_numbers(examples: Examples) -> None:
+    for row, text in enumerate(examples.table["index"]):
+        if text and not text.isdecimal():
+            raise DataError(
+                f"row {row + 1} has the index {text!r}",
+                "give the page of the stack, from 0",
+                file=examples.name,
+            )
+
+
+def _read(path: str, region: Region | None, page: int | None) -> Array:
+    """(P, Y, X) of a file, or of one page of a stack."""
+    if page is None:
+        return read_planes(path, region)
+    image = open_original(path)
+    pages = image.shape[0] * image.n_planes if image.shape[0] == 1 else image.shape[0]
+    if page >= pages:
+        raise DataError(
+            f"has {pages} pages, and page {page} is asked for", "count from 0", file=path
+        )
+    ys, xs = (slice(None), slice(None)) if region is None else region.slices
+    if image.shape[0] > 1:
+        return image.planes(page, ys, xs)
+    c, z = divmod(page, image.shape[2])
+    return np.asarray(image.data[0, c, z, ys, xs])[None]
