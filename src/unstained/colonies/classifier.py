@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -126,6 +127,7 @@ class ColonyClassifier:
         self.classes = _class_names(codes, classes)
         _check(codes, len(crops), group, self.classes, self.settings)
         tune_allocator()
+        began = time.perf_counter()
         data = self._data(crops, codes, group)
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
@@ -138,6 +140,7 @@ class ColonyClassifier:
             "unlabelled": int(data.unlabelled.size),
             "patch": data.patches.patch,
             "planes": data.planes,
+            "seconds": round(time.perf_counter() - began, 1),
         }
         return self
 

@@ -28,6 +28,7 @@ _GREY_LEVELS = 16
 _RINGS = 10
 _AT_ONCE = 256
 _TINY = 1e-6
+_LEAST_LOG = 1e-3
 
 _Named = Iterator[tuple[str, Array]]
 
@@ -44,7 +45,7 @@ def patch_features(x: Array) -> Array:
     ----------
     x : (N, P, S, S) array
         Finite grey values of any unit; S is 8 or more. Features whose names contain
-        ``log`` add 1e-6 before the logarithm, so give values of a spread of about 1.
+        ``log`` add 1e-3 before the logarithm, so give values of a spread of about 1.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def _of_plane(x: Array) -> _Named:
 
 
 def _log(x: Array) -> Array:
-    return np.log(np.maximum(x, 0) + _TINY)
+    return np.log(np.maximum(x, 0) + _LEAST_LOG)
 
 
 def _moments(name: str, x: Array, weight: Array) -> _Named:
@@ -104,7 +105,7 @@ def _moments(name: str, x: Array, weight: Array) -> _Named:
     weighted = square * weight
     sd = np.sqrt(weighted.sum(axis=1)) + _TINY
     yield f"{name} mean", mean
-    yield f"{name} log sd", np.log(sd)
+    yield f"{name} log sd", _log(sd)
     yield f"{name} skewness", (weighted * away).sum(axis=1) / sd**3
     yield f"{name} kurtosis", (weighted * square).sum(axis=1) / sd**4 - 3
 
@@ -248,9 +249,8 @@ def _binary_patterns(x: Array) -> _Named:
     """
     for step in _STEPS_PX:
         image = x if step == 1 else _filtered(x, step / 2)
-        # a difference of rounding alone must not depend on how the patch lies
-        unit = 1e-4 * (image.std(axis=(1, 2), keepdims=True) + _TINY)
-        image = np.round(image / unit)
+        # as bright up to rounding, which depends on how the patch lies
+        nearly = 1e-4 * image.std(axis=(1, 2), keepdims=True) + _TINY
         side = x.shape[1]
         reach = min(step, (side - 1) // 2)
         inner = slice(reach, side - reach)
@@ -262,7 +262,7 @@ def _binary_patterns(x: Array) -> _Named:
                     reach + dy * reach : side - reach + dy * reach,
                     reach + dx * reach : side - reach + dx * reach,
                 ]
-                >= center
+                >= center - nearly
                 for dy, dx in _AROUND
             ]
         )  # (8, N, S', S')

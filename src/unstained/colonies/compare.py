@@ -1,0 +1,304 @@
+"""Methods side by side on the user's own data: the same folds, patches, labels and test for all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, InputError
+from ..images.atomic import atomic_path
+from ..learning.loop import Progress
+from .classifier import ColonyClassifier
+from .deal import Parts, folds, parts, units
+from .examples import Examples
+from .settings import ClassifierSettings
+
+__all__ = ["Arm", "Comparison", "Plan", "compare", "parse_arms"]
+
+PLAN, RUNS = "plan.json", "runs"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A row of the table: a method and the settings in which it differs."""
+
+    name: str
+    method: str
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def settings(self, seed: int, common: dict[str, Any]) -> ClassifierSettings:
+        """What it is trained with."""
+        changes = {**common, **dict(self.changes), "seed": seed}
+        return ClassifierSettings.of_method(self.method, **changes)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that was predicted.
+
+    Attributes
+    ----------
+    predictions : DataFrame
+        A row for each test image, arm, fold and labelled share: `arm`, `labelled`, `fold`,
+        `row` (of the examples), `group`, `true`, `predicted` (codes) and ``p_NAME``.
+    runs : DataFrame
+        A row for each training: `arm`, `labelled`, `fold`, `seconds`, `n_train`, `n_test`, and
+        ``n_NAME``, the labelled images of each class.
+    classes : tuple of str
+    notes : tuple of str
+    folder : Path
+        With `runs/ARM/.../history.jsonl` of each training.
+    """
+
+    predictions: pd.DataFrame
+    runs: pd.DataFrame
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared and how.
+
+    Attributes
+    ----------
+    folds : int
+        Each is the test part once; whole groups.
+    labelled : tuple of float
+        Shares of all images whose labels are shown; the test parts stay the same.
+    by : {"group", "image"}
+    seed : int
+        Of the folds; training `k` has the seed `seed` + k.
+    common : dict
+        Settings of all arms.
+    only : int, optional
+        Run the first so many folds of them.
+    """
+
+    folds: int = 5
+    labelled: tuple[float, ...] = (0.1,)
+    by: str = "group"
+    seed: int = 0
+    common: dict[str, Any] = field(default_factory=dict)
+    only: int | None = None
+
+
+Report = Callable[[str, int, int], None]
+"""Is told the run that begins, how many are done, and of how many."""
+
+
+def parse_arms(
+    methods: Sequence[str],
+    networks: Sequence[str] = (),
+    scales: Sequence[int] = (),
+    multi_label: Sequence[bool] = (),
+) -> list[Arm]:
+    """Rows of a table: every method with every network, scale and way with several classes.
+
+    A method may carry settings, ``ipb:feedback=0:threshold=0.9``; what differs from the
+    method's own settings becomes part of the row's name.
+
+    Raises
+    ------
+    InputError
+        A method is not known or named twice.
+    """
+    arms = []
+    for text in methods:
+        method, *given = text.split(":")
+        own = [_setting(part, text) for part in given]
+        grid: dict[str, Sequence[Any]] = {
+            "network": networks,
+            "scales": scales,
+            "multi_label": multi_label,
+        }
+        varied = {name: values for name, values in grid.items() if values}
+        for chosen in product(*varied.values()):
+            changes = {**dict(own), **dict(zip(varied, chosen, strict=True))}
+            ClassifierSettings.of_method(method, **changes)  # refuses what is wrong
+            words = [method, *(f"{k}={v}" for k, v in changes.items())]
+            arms.append(Arm(" ".join(words), method, tuple(changes.items())))
+    names = [arm.name for arm in arms]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not arms:
+        raise InputError(
+            f"methods named twice: {', '.join(twice)}" if twice else "no method was named",
+            "name each method once",
+        )
+    return arms
+
+
+def compare(
+    examples: Examples,
+    arms: Sequence[Arm],
+    folder: Path,
+    plan: Plan,
+    *,
+    report: Report = lambda name, done, of: None,
+    progress: Callable[[str, Progress], None] = lambda stage, progress: None,
+) -> Comparison:
+    """Train and test every arm on every fold; what is in `folder` already is not run again.
+
+    Every arm sees the same images, labels, patches and seeds, and its test part once.
+
+    Raises
+    ------
+    InputError
+        `folder` holds a comparison of other data, folds or labels.
+    DataError
+        Fewer groups than folds, or a class without labelled images in a training part.
+    """
+    _same_plan(folder, examples, plan)
+    y = examples.codes(examples.classes)
+    fold_of = folds(y, units(examples, plan.by), plan.folds, plan.seed)
+    todo = list(_runs(arms, plan))
+    for done, (arm, share, k) in enumerate(todo):
+        where = folder / RUNS / _slug(arm, plan) / f"labelled-{share:g}" / f"fold-{k}"
+        report(f"{arm.name}, {share:.0%} labelled, fold {k}", done, len(todo))
+        if not (where / "run.json").exists():
+            part = parts(
+                examples,
+                examples.classes,
+                fold=fold_of == k,
+                labelled=share,
+                by=plan.by,
+                seed=plan.seed + k,
+            )
+            _run(examples, arm.settings(plan.seed + k, plan.common), part, where, plan, progress)
+    report("", len(todo), len(todo))
+    return _collected(examples, arms, folder, plan)
+
+
+def _runs(arms: Sequence[Arm], plan: Plan) -> Iterator[tuple[Arm, float, int]]:
+    """A whole fold of all arms before the next: a table of few folds is soon there."""
+    for k in range(plan.only or plan.folds):
+        for share in plan.labelled:
+            for arm in arms:
+                yield arm, share, k
+
+
+def _run(
+    examples: Examples,
+    settings: ClassifierSettings,
+    part: Parts,
+    where: Path,
+    plan: Plan,
+    progress: Callable[[str, Progress], None],
+) -> None:
+    """Train on the parts but the test, predict the test, keep predictions and history."""
+    classes = examples.classes
+    y = examples.codes(classes)
+    teach = np.concatenate([part.labelled, part.unlabelled])
+    codes = np.where(np.arange(teach.size) < part.labelled.size, y[teach], -1)
+    codes[y[teach] == -2] = -2
+    classifier = ColonyClassifier(
+        settings.method, **{k: v for k, v in settings.as_dict().items() if k != "method"}
+    )
+    classifier.fit(
+        examples.take(teach),
+        codes,
+        units(examples, plan.by)[teach],
+        classes=classes,
+        folder=where / "training",
+        resume=True,
+        report=progress,
+    )
+    p = classifier.predict_proba(examples.take(part.test))
+    table = pd.DataFrame({"row": part.test, "true": y[part.test], "predicted": p.argmax(axis=1)})
+    for k, name in enumerate(classes):
+        table[f"p_{name}"] = p[:, k]
+    with atomic_path(where / "predictions.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    for history in sorted((where / "training").glob("*/history.jsonl")):
+        shutil.copyfile(history, where / f"{history.parent.name}.jsonl")
+    seconds = classifier.about["seconds"]
+    shutil.rmtree(where / "training", ignore_errors=True)
+    count = np.bincount(y[part.labelled], minlength=len(classes))
+    said = {
+        "seconds": seconds,
+        "n_train": int(part.labelled.size),
+        "n_test": int(part.test.size),
+        **{f"n_{name}": int(n) for name, n in zip(classes, count, strict=True)},
+        "settings": settings.as_dict(),
+    }
+    with atomic_path(where / "run.json") as temporary:  # last: by it a run is known as finished
+        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan) -> Comparison:
+    predictions, runs = [], []
+    groups = units(examples, plan.by)
+    for arm, share, k in _runs(arms, plan):
+        where = folder / RUNS / _slug(arm, plan) / f"labelled-{share:g}" / f"fold-{k}"
+        key = {"arm": arm.name, "labelled": share, "fold": k}
+        table = pd.read_csv(where / "predictions.csv")
+        table["arm"], table["labelled"], table["fold"] = arm.name, share, k
+        table["group"] = groups[table["row"].to_numpy()]
+        predictions.append(table)
+        said = json.loads((where / "run.json").read_text(encoding="utf-8"))
+        runs.append({**key, **{name: v for name, v in said.items() if name != "settings"}})
+    notes = list(examples.notes)
+    if plan.by == "image":
+        notes.append("split by image: images of one sequence may be on both sides of the split")
+    if (examples.table["split"] != "").any():
+        notes.append("the column split is not used: every fold is the test part once")
+    return Comparison(
+        pd.concat(predictions, ignore_index=True),
+        pd.DataFrame(runs),
+        examples.classes,
+        tuple(notes),
+        folder,
+    )
+
+
+def _slug(arm: Arm, plan: Plan) -> str:
+    """A folder name for an arm under the settings that all share."""
+    plain = arm.name.replace(" ", "_").replace("/", "-").replace("=", "-")
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in plain)[:60]
+    settings = json.dumps(arm.settings(0, plan.common).as_dict(), sort_keys=True)
+    return f"{safe}_{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+
+
+def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
+    """A folder holds one comparison: the same images, labels and folds."""
+    columns = [
+        c for c in ("image", "region", "index", "id", "label", "group") if c in examples.table
+    ]
+    text = examples.table[columns].astype(str).to_csv(index=False)
+    said = {
+        "data": hashlib.sha256(text.encode()).hexdigest(),
+        "folds": plan.folds,
+        "by": plan.by,
+        "seed": plan.seed,
+    }
+    file = folder / PLAN
+    if file.exists():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differ = [name for name, value in said.items() if before.get(name) != value]
+        if differ:
+            raise InputError(
+                f"{folder} holds a comparison with other {', '.join(differ)}",
+                "name a new folder, or the same data, folds, seed and split",
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError("is not empty and holds no comparison", "name a new folder", file=folder)
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _setting(text: str, whole: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"{text!r} in {whole!r}", "write METHOD:NAME=VALUE")
+    return name.strip(), value.strip()
