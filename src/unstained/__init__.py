@@ -10,10 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets, errors, figures, images, learning, simulate, staining, statistics
+    from . import (
+        colonies,
+        datasets,
+        errors,
+        figures,
+        images,
+        learning,
+        simulate,
+        staining,
+        statistics,
+    )
 
 __all__ = [
     "__version__",
+    "colonies",
     "datasets",
     "errors",
     "figures",

@@ -23,6 +23,7 @@ GROUPS = {
     "demo": "Train on a real field, predict and score it: ten minutes.",
     "datasets": "List and fetch small, openly licensed data sets.",
     "images": "Check pairs of images before training on them.",
+    "colonies": "Find colonies in whole wells and learn what they are from few labels.",
     "simulate": "Make cells, movies and wells of colonies whose truth is known.",
     "staining": "Train, predict, score: stains that nobody applied.",
 }

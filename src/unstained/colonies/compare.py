@@ -51,8 +51,8 @@ class Comparison:
         A row for each test image, arm, fold and labelled share: `arm`, `labelled`, `fold`,
         `row` (of the examples), `group`, `true`, `predicted` (codes) and ``p_NAME``.
     runs : DataFrame
-        A row for each training: `arm`, `labelled`, `fold`, `seconds`, `n_train`, `n_test`, and
-        ``n_NAME``, the labelled images of each class.
+        A row for each training: `arm`, `labelled`, `fold`, `seconds`, `n_labelled`,
+        `n_unlabelled`, `n_test`, and ``n_NAME``, the labelled images of each class.
     classes : tuple of str
     notes : tuple of str
     folder : Path
@@ -174,7 +174,7 @@ def compare(
                 by=plan.by,
                 seed=plan.seed + k,
             )
-            _run(examples, arm.settings(plan.seed + k, plan.common), part, where, plan, progress)
+            _run(examples, arm, plan.seed + k, part, where, plan, progress)
     report("", len(todo), len(todo))
     return _collected(examples, arms, folder, plan)
 
@@ -189,14 +189,15 @@ def _runs(arms: Sequence[Arm], plan: Plan) -> Iterator[tuple[Arm, float, int]]:
 
 def _run(
     examples: Examples,
-    settings: ClassifierSettings,
+    arm: Arm,
+    seed: int,
     part: Parts,
     where: Path,
     plan: Plan,
     progress: Callable[[str, Progress], None],
 ) -> None:
     """Train on the parts but the test, predict the test, keep predictions and history."""
-    classes = examples.classes
+    classes, settings = examples.classes, arm.settings(seed, plan.common)
     y = examples.codes(classes)
     teach = np.concatenate([part.labelled, part.unlabelled])
     codes = np.where(np.arange(teach.size) < part.labelled.size, y[teach], -1)
@@ -225,8 +226,10 @@ def _run(
     shutil.rmtree(where / "training", ignore_errors=True)
     count = np.bincount(y[part.labelled], minlength=len(classes))
     said = {
+        "arm": arm.name,
         "seconds": seconds,
-        "n_train": int(part.labelled.size),
+        "n_labelled": int(part.labelled.size),
+        "n_unlabelled": int(part.unlabelled.size),
         "n_test": int(part.test.size),
         **{f"n_{name}": int(n) for name, n in zip(classes, count, strict=True)},
         "settings": settings.as_dict(),
@@ -246,7 +249,9 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
         table["group"] = groups[table["row"].to_numpy()]
         predictions.append(table)
         said = json.loads((where / "run.json").read_text(encoding="utf-8"))
-        runs.append({**key, **{name: v for name, v in said.items() if name != "settings"}})
+        runs.append(
+            {**key, **{name: v for name, v in said.items() if name not in ("arm", "settings")}}
+        )
     notes = list(examples.notes)
     if plan.by == "image":
         notes.append("split by image: images of one sequence may be on both sides of the split")

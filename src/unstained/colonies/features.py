@@ -357,7 +357,10 @@ def _rings(x: Array, mask: Array) -> _Named:
     at = np.arange(side, dtype=np.float32)
     some = mask.sum(axis=(1, 2))
     y, x_ = (
-        at - np.where(some > 0, mask.sum(axis=axis) @ at / np.maximum(some, 1), (side - 1) / 2)[:, None]
+        at
+        - np.where(some > 0, mask.sum(axis=axis) @ at / np.maximum(some, 1), (side - 1) / 2)[
+            :, None
+        ]
         for axis in (2, 1)
     )  # (N, S)
     turn = (x_[:, None, :] + 1j * y[:, :, None]).astype(np.complex64)  # (N, S, S)

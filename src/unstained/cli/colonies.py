@@ -1,0 +1,228 @@
+"""``unstained colonies``: detect, merge votes, train, predict, score, compare."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._progress import TrainingReport
+from .colonies_compare import compare
+from .colonies_detect import detect, votes
+from .staining import parse_settings
+
+if TYPE_CHECKING:
+    from ..colonies.classifier import ColonyClassifier
+    from ..colonies.evaluate import Evaluation
+    from ..colonies.examples import Examples
+
+app = typer.Typer(
+    help="Find colonies of stem cells and learn what they are from few labels.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.command()(detect)
+app.command()(votes)
+
+_DATA = (
+    "A folder of detected colonies, a folder per class, a manifest CSV image,label,group, or a "
+    "data set (mlcp, mlcp+darkfield, mlcp-7)."
+)
+Data = Annotated[str, typer.Argument(metavar="DATA", help=_DATA)]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained classifier.")]
+SplitBy = Annotated[
+    str, typer.Option(help="group, or image: images of one sequence on both sides.")
+]
+Level = Annotated[float, typer.Option(help="Coverage that prediction sets promise.")]
+Views = Annotated[
+    int | None, typer.Option(help="Patches averaged for each image [default: the model's].")
+]
+
+
+@app.command()
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the new model.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="ipb, ipb-paper, mpl, mpl-balanced, supervised, simclr, simtriplet, "
+            "contrastive-clustering, features."
+        ),
+    ] = "ipb",
+    network: Annotated[str | None, typer.Option(help="small, vgg19, hrnet, zoo:NAME.")] = None,
+    scales: Annotated[int | None, typer.Option(help="1, or 2: patch and its middle.")] = None,
+    no_multi_label: Annotated[
+        bool, typer.Option("--no-multi-label", help="Do not learn from images of several classes.")
+    ] = False,
+    labelled: Annotated[
+        float | None, typer.Option(help="Share of the images whose labels are used; else all.")
+    ] = None,
+    split_by: SplitBy = "group",
+    seed: Annotated[int, typer.Option(help="Of split, weights, order and patches.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a break.")] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+    ] = None,
+) -> None:
+    """Train a classifier from labelled and unlabelled images.
+
+    A tenth of the groups is kept for the test (or the column `split` says which), and MODEL notes
+    them; `score` uses them once. Validation is taken from the labelled part.
+    """
+    from ..colonies.examples import load_examples
+    from ..colonies.training import train_model
+
+    changes: dict[str, Any] = {"seed": seed, "device": device}
+    given = {"network": network, "scales": scales, "multi_label": not no_multi_label}
+    changes |= {k: v for k, v in given.items() if v is not None}
+    changes |= parse_settings(setting or [])
+    report = TrainingReport()
+    trained = train_model(
+        load_examples(data),
+        out,
+        method,
+        changes,
+        labelled=labelled,
+        by=split_by,
+        resume=resume,
+        report=report,
+    )
+    about = trained.about
+    rows: list[tuple[str, ...]] = [("class", "labelled", "validation", "test")]
+    for k, name in enumerate(trained.classes):
+        rows.append((name, *(str(about[part][k]) for part in ("labelled", "validation", "tested"))))
+    _print_rows(rows)
+    print(f"unlabelled images: {about['unlabelled']}")
+    for note in about["notes"]:
+        print(f"note: {note}")
+    print(f"model: {out}")
+
+
+@app.command()
+def predict(
+    model: Model,
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="TABLE", help="A .csv or .parquet to write.")],
+    views: Views = None,
+    level: Level = 0.9,
+    over_time: Annotated[
+        bool, typer.Option("--over-time", help="Average each colony over its frames.")
+    ] = False,
+    fractions: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also the share of each class per well and hour."),
+    ] = None,
+    wells: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="well,treatment: what each well was given."),
+    ] = None,
+    condition: Annotated[
+        str, typer.Option(help="Column that tells treated wells from others.")
+    ] = "treatment",
+    control: Annotated[str, typer.Option(help="What that column says of controls.")] = "control",
+) -> None:
+    """Say what each image is, how surely, and which others it may be."""
+    from ..colonies.classifier import ColonyClassifier
+    from ..colonies.evaluate import prediction_table
+    from ..colonies.examples import load_examples
+    from ..colonies.training import write_table
+
+    classifier, examples = ColonyClassifier.load(model), load_examples(data)
+    table = prediction_table(classifier, examples, level=level, views=views, over_time=over_time)
+    if wells is not None:
+        from ..colonies.fraction_report import with_conditions
+
+        table = with_conditions(table, wells)
+    write_table(table, out)
+    for name, count in table["class"].value_counts().items():
+        print(f"{name}: {count}")
+    if "sure" in table:
+        print(f"not sure: {int((~table['sure']).sum())} of {len(table)}")
+    print(f"table: {out}")
+    if fractions is not None:
+        from ..colonies.fraction_report import write_fractions
+
+        for line in write_fractions(table, fractions, condition=condition, control=control):
+            print(line)
+
+
+@app.command()
+def score(
+    model: Model,
+    data: Data,
+    split: Annotated[
+        str, typer.Option(help="test: what training left aside; all: every labelled image.")
+    ] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    views: Views = None,
+    level: Level = 0.9,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures and tables.")] = None,
+) -> None:
+    """Score a classifier on images that it did not learn from."""
+    from ..colonies.classifier import ColonyClassifier
+    from ..colonies.evaluate import evaluate
+    from ..colonies.examples import load_examples
+    from ..colonies.training import tested
+
+    classifier, examples = ColonyClassifier.load(model), load_examples(data)
+    kept = tested(classifier, examples, split)
+    found = evaluate(
+        classifier, kept, level=level, views=views, by=str(classifier.about.get("by", "group"))
+    )
+    if figures is not None:
+        from ..colonies.score_report import write_score_report
+
+        write_score_report(found, kept, classifier, figures)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+        return
+    _print_evaluation(found, classifier, kept)
+
+
+app.command()(compare)
+
+
+def _print_evaluation(found: Evaluation, classifier: ColonyClassifier, kept: Examples) -> None:
+    rows: list[tuple[str, ...]] = [("class", "recall", "precision", "F1", "n")]
+    for name, scores in found.scores.classes.items():
+        shown = [_text(getattr(scores, s)) for s in ("recall", "precision", "f1")]
+        rows.append((name, *shown, str(scores.n)))
+    macro = found.scores.macro
+    shown = [_text(macro[s]) for s in ("recall", "precision", "f1")]
+    rows.append(("mean", *shown, str(len(kept))))
+    _print_rows(rows)
+    print(
+        f"balanced accuracy {_text(macro['balanced_accuracy'])}, "
+        f"MCC {_text(macro['mcc'])}, accuracy {_text(macro['accuracy'])}"
+    )
+    print("confusion, rows true, columns predicted:")
+    names = classifier.classes
+    counts = [[str(n) for n in row] for row in found.scores.confusion.tolist()]
+    _print_rows([("", *names), *((name, *row) for name, row in zip(names, counts, strict=True))])
+    print(f"calibration error {found.calibration.ece:.3f}, Brier {found.calibration.brier:.3f}")
+    if found.sets is not None:
+        print(
+            f"prediction sets at {found.sets.level:.0%}: "
+            + ", ".join(f"{k} {v:.0%} held" for k, v in found.sets.coverage.items())
+            + f"; not sure of {found.sets.not_sure:.0%}"
+        )
+    for note in found.notes:
+        print(f"note: {note}")
+
+
+def _print_rows(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _text(interval: Any) -> str:
+    if interval.low != interval.low:
+        return f"{interval.estimate:.3f}"
+    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

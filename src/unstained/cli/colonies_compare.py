@@ -1,0 +1,90 @@
+"""``unstained colonies compare``: methods side by side on the user's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ._progress import TrainingReport
+from .staining import parse_settings
+
+if TYPE_CHECKING:
+    from ..learning.loop import Progress
+
+__all__ = ["compare"]
+
+
+def compare(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="As for train.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A broken-off comparison goes on.")],
+    methods: Annotated[
+        str, typer.Option(help="A,B; each may carry settings: ipb:feedback=0:threshold=0.9.")
+    ] = "supervised,mpl,mpl-balanced,ipb",
+    network: Annotated[str, typer.Option(help="small, vgg19, hrnet; several as A,B.")] = "",
+    scales: Annotated[str, typer.Option(help="1, 2, or both as 1,2.")] = "",
+    multi_label: Annotated[str, typer.Option(help="yes, no, or both.")] = "",
+    folds: Annotated[int, typer.Option(help="Each is the test part once.")] = 5,
+    only: Annotated[int | None, typer.Option(help="Run the first so many folds.")] = None,
+    labelled: Annotated[
+        str, typer.Option(help="Share of images with labels; several as 0.01,0.1.")
+    ] = "0.1",
+    split_by: Annotated[str, typer.Option(help="group or image, as for train.")] = "group",
+    seed: Annotated[int, typer.Option(help="Of folds and trainings.")] = 0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="For all methods; may be repeated."),
+    ] = None,
+) -> None:
+    """Compare methods over folds: tables, tests and figures as in a paper, for your own data."""
+    from ..colonies.compare import Plan, parse_arms
+    from ..colonies.compare import compare as run
+    from ..colonies.compare_report import write_comparison
+    from ..colonies.examples import load_examples
+
+    ways = {"": [], "yes": [True], "no": [False], "both": [True, False]}
+    if multi_label not in ways:
+        raise InputError(f"--multi-label {multi_label!r}", "choose yes, no or both")
+    arms = parse_arms(
+        _listed(methods),
+        _listed(network),
+        [int(n) for n in _numbers("scales", scales)],
+        ways[multi_label],
+    )
+    common: dict[str, Any] = parse_settings(setting or [])
+    shares = tuple(_numbers("labelled", labelled))
+    plan = Plan(folds, shares, split_by, seed, common, only)
+    examples = load_examples(data)
+    shown = _Shown()
+    found = run(examples, arms, out, plan, report=shown.begins, progress=shown)
+    written = write_comparison(found, examples)
+    print((out / "summary.md").read_text(encoding="utf-8"))
+    for path in written:
+        print(path)
+
+
+class _Shown:
+    """Which run it is, before the line that tells where the run stands."""
+
+    def __init__(self) -> None:
+        self._report = TrainingReport()
+
+    def begins(self, name: str, done: int, of: int) -> None:
+        if name:
+            self._report = TrainingReport(f"[{done + 1}/{of}] {name}")
+
+    def __call__(self, stage: str, progress: Progress) -> None:
+        self._report(stage, progress)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in _listed(text)]
+    except ValueError:
+        raise InputError(f"--{name} {text!r}", "write numbers with commas") from None

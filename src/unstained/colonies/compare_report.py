@@ -1,0 +1,264 @@
+"""What a comparison says: tables, tests, figures, and which labels to gather next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..figures import (
+    class_shares,
+    confusion_figure,
+    label_curve,
+    loss_curves,
+    methods_figure,
+    mistakes_grid,
+    sampling_weights,
+    save_figure,
+)
+from ..images.atomic import atomic_path
+from ..images.image import Array
+from ..statistics import (
+    classification_scores,
+    corrected_t_test,
+    holm,
+    mcnemar,
+    paired_test,
+)
+from .compare import Comparison
+from .examples import Examples
+
+__all__ = ["advice", "class_table", "compare_tests", "summary", "write_comparison"]
+
+SCORES = ("recall", "precision", "f1", "balanced_accuracy", "mcc", "accuracy")
+_NEXT = 50
+
+
+def summary(found: Comparison) -> pd.DataFrame:
+    """A row for each arm and labelled share: each macro score over all tested images.
+
+    The predictions of all folds are pooled: every image was tested once. `NAME_low` and
+    `NAME_high` are 95 % cluster-bootstrap intervals over groups, `NAME_sd` the standard
+    deviation over folds, `seconds` a mean.
+    """
+    rows = []
+    for (arm, share), part in _by_arm(found):
+        pooled = classification_scores(
+            part["true"], part["predicted"], found.classes, part["group"]
+        )
+        folds = [_scores(fold, found.classes) for _, fold in part.groupby("fold")]
+        row: dict[str, Any] = {"arm": arm, "labelled": share, "folds": len(folds)}
+        for name in SCORES:
+            interval = pooled.macro[name]
+            row |= {
+                name: interval.estimate,
+                f"{name}_low": interval.low,
+                f"{name}_high": interval.high,
+                f"{name}_sd": _sd([fold[name] for fold in folds]),
+            }
+        runs = found.runs[(found.runs["arm"] == arm) & (found.runs["labelled"] == share)]
+        rows.append({**row, "seconds": runs["seconds"].mean()})
+    return pd.DataFrame(rows)
+
+
+def class_table(found: Comparison) -> pd.DataFrame:
+    """A row for each arm, labelled share and class: recall, precision, F1 with intervals."""
+    rows = []
+    for (arm, share), part in _by_arm(found):
+        scores = classification_scores(
+            part["true"], part["predicted"], found.classes, part["group"]
+        )
+        for name, of_class in scores.classes.items():
+            row: dict[str, Any] = {"arm": arm, "labelled": share, "class": name, "n": of_class.n}
+            for score in ("recall", "precision", "f1"):
+                interval = getattr(of_class, score)
+                row |= {
+                    score: interval.estimate,
+                    f"{score}_low": interval.low,
+                    f"{score}_high": interval.high,
+                }
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare_tests(found: Comparison) -> pd.DataFrame:
+    """Every pair of arms at each labelled share.
+
+    `difference` of macro recall over folds; `p_corrected` of the corrected resampled t-test
+    (Nadeau, Bengio), `p_plain` of the plain one, which is too sure, `p_mcnemar` of McNemar's test
+    on the pooled predictions; `p_holm` is `p_corrected` after Holm over the pairs of a share.
+    """
+    rows = []
+    for share, part in found.predictions.groupby("labelled", sort=False):
+        arms = list(dict.fromkeys(part["arm"]))
+        runs = found.runs[found.runs["labelled"] == share]
+        n_test = round(runs["n_test"].mean())
+        n_train = round((runs["n_labelled"] + runs["n_unlabelled"]).mean())
+        recall = {
+            arm: [_scores(fold, found.classes)["recall"] for _, fold in some.groupby("fold")]
+            for arm, some in part.groupby("arm", sort=False)
+        }
+        said = {arm: some.sort_values("row") for arm, some in part.groupby("arm", sort=False)}
+        tests = []
+        for a, b in combinations(arms, 2):
+            corrected = corrected_t_test(recall[a], recall[b], n_train=n_train, n_test=n_test)
+            rows_b = said[b]["predicted"].to_numpy()
+            tests.append(
+                {
+                    "labelled": share,
+                    "a": a,
+                    "b": b,
+                    "difference": corrected.difference,
+                    "p_corrected": corrected.p,
+                    "p_plain": paired_test(recall[a], recall[b], test="t").p,
+                    "p_mcnemar": mcnemar(said[a]["true"], said[a]["predicted"], rows_b).p,
+                }
+            )
+        for test, p in zip(tests, holm([t["p_corrected"] for t in tests]), strict=True):
+            rows.append({**test, "p_holm": p})
+    columns = ["labelled", "a", "b", "difference", "p_corrected", "p_plain", "p_mcnemar", "p_holm"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def advice(found: Comparison) -> str:
+    """Of which class the next fifty labels should be, from scores at several labelled shares.
+
+    For each class of the best arm a line is fitted to recall against the logarithm of its labelled
+    images; fifty more of class k are worth slope_k * log((n_k + 50) / n_k) of its recall, and a
+    K-th of that of macro recall. Needs two shares at least.
+    """
+    shares = sorted(found.runs["labelled"].unique())
+    if len(shares) < 2:
+        return "which labels to gather next needs two labelled shares: --labelled 0.05,0.1"
+    table = summary(found)
+    most = table[table["labelled"] == shares[-1]]
+    arm = str(most.loc[most["recall"].idxmax(), "arm"])
+    recall = class_table(found).query("arm == @arm")
+    runs = found.runs[found.runs["arm"] == arm].groupby("labelled").mean(numeric_only=True)
+    gains = {}
+    for name in found.classes:
+        n = runs[f"n_{name}"].sort_index()
+        of_class = recall[recall["class"] == name].set_index("labelled")["recall"].sort_index()
+        if n.nunique() < 2 or of_class.isna().any():
+            continue
+        slope = np.polyfit(np.log(n), of_class.loc[n.index], 1)[0]
+        at = n.iloc[-1]
+        room = 1 - of_class.iloc[-1]
+        gain = min(slope * np.log((at + _NEXT) / at), room)
+        gains[name] = max(float(gain), 0.0) / len(found.classes)
+    if not gains or max(gains.values()) < 0.005:
+        return (
+            f"with {arm}, fifty more labels of any one class would bring less than 0.005 of macro "
+            "recall"
+        )
+    best = max(gains, key=lambda name: gains[name])
+    rest = ", ".join(f"{name} {gain:+.3f}" for name, gain in gains.items() if name != best)
+    return (
+        f"with {arm}, the next {_NEXT} labels should be of {best}: macro recall "
+        f"{gains[best]:+.3f}, by the slope of its recall so far ({rest})"
+    )
+
+
+def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
+    """Write tables and figures into the folder of the comparison; give their paths."""
+    folder = found.folder
+    table, classes, tests = summary(found), class_table(found), compare_tests(found)
+    written = []
+    for name, frame in (("summary", table), ("classes", classes), ("tests", tests)):
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False)
+        written.append(folder / f"{name}.csv")
+    with atomic_path(folder / "summary.md") as temporary:
+        temporary.write_text(markdown(found), encoding="utf-8")
+    written.append(folder / "summary.md")
+    drawn = {f"methods-{share:g}.png": part for share, part in table.groupby("labelled")}
+    for name, part in drawn.items():
+        rows = part.rename(columns={"arm": "method", "recall": "value"})
+        rows = rows.assign(low=rows["recall_low"], high=rows["recall_high"])
+        written.append(save_figure(methods_figure(rows), folder / name))
+    if table["labelled"].nunique() > 1:
+        rows = table.rename(columns={"arm": "method", "recall": "value"})
+        rows = rows.assign(low=rows["recall_low"], high=rows["recall_high"])
+        written.append(save_figure(label_curve(rows), folder / "labels.png"))
+    best = table.loc[table["recall"].idxmax()]
+    written += _figures_of(found, examples, str(best["arm"]), float(best["labelled"]))
+    return written
+
+
+def markdown(found: Comparison) -> str:
+    """The table as Markdown, for a paper's supplement or a notebook."""
+    head = ["method", "labelled", "macro recall", "SD", "macro F1", "SD"]
+    head += [f"recall {name}" for name in found.classes] + ["s"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    classes = class_table(found)
+    recall = {
+        (arm, share, name): value
+        for arm, share, name, value in classes[["arm", "labelled", "class", "recall"]].to_numpy()
+    }
+    for row in summary(found).to_dict("records"):
+        cells = [str(row["arm"]), f"{100 * row['labelled']:g} %"]
+        for name in ("recall", "f1"):
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            cells += [f"{row[name]:.3f} [{low:.3f}, {high:.3f}]", f"{row[f'{name}_sd']:.3f}"]
+        cells += [f"{recall[row['arm'], row['labelled'], name]:.3f}" for name in found.classes]
+        lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
+    notes = [f"\n{note}." for note in (*found.notes, advice(found))]
+    return "\n".join([*lines, *notes]) + "\n"
+
+
+def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -> list[Path]:
+    """Of the best arm: confusion, mistakes, and of its first fold how it learned."""
+    folder, names = found.folder, found.classes
+    part = found.predictions.query("arm == @arm and labelled == @share")
+    scores = classification_scores(part["true"], part["predicted"], names)
+    written = [save_figure(confusion_figure(scores.confusion, names), folder / "confusion.png")]
+    patches = {}
+    sure = part[[f"p_{name}" for name in names]].max(axis=1)
+    for at in sure.groupby([part["true"], part["predicted"]]).idxmax():
+        row, true, predicted = (int(part[c].loc[at]) for c in ("row", "true", "predicted"))
+        patches[names[true], names[predicted]] = examples.read(row).pixels[0]
+    written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
+    for file in sorted((folder / "runs").glob(f"*/labelled-{share:g}/fold-0/student.jsonl")):
+        run = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))
+        if run["arm"] == arm:
+            written += learning_figures(file, names, folder)
+    return written
+
+
+def learning_figures(
+    history: Path, names: Sequence[str], folder: Path, true: dict[str, float] | None = None
+) -> list[Path]:
+    """Losses, class shares of the pseudo-labels and sampling weights over the epochs."""
+    lines = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
+    table = pd.DataFrame(lines).assign(validation=[line["recall"] for line in lines])
+    long = [
+        {"epoch": line["epoch"], "class": name, "share": share, "weight": weight}
+        for line in lines
+        for name, share, weight in zip(names, line["shares"], line["weights"], strict=True)
+    ]
+    figures = {
+        "losses.png": loss_curves(table),
+        "shares.png": class_shares(pd.DataFrame(long), true=true),
+        "weights.png": sampling_weights(pd.DataFrame(long)),
+    }
+    return [save_figure(figure, folder / name) for name, figure in figures.items()]
+
+
+def _by_arm(found: Comparison) -> list[tuple[tuple[str, float], pd.DataFrame]]:
+    groups = found.predictions.groupby(["arm", "labelled"], sort=False)
+    return [((str(arm), float(str(share))), part) for (arm, share), part in groups]
+
+
+def _scores(part: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+    scores = classification_scores(part["true"], part["predicted"], classes, draws=2)
+    return {name: scores.macro[name].estimate for name in SCORES}
+
+
+def _sd(values: Sequence[float]) -> float:
+    array: Array = np.asarray(values)
+    return float(array.std(ddof=1)) if array.size > 1 else float("nan")

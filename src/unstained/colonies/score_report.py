@@ -1,0 +1,40 @@
+"""Figures and tables of an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..figures import confusion_figure, mistakes_grid, reliability_figure, save_figure
+from .classifier import ColonyClassifier
+from .evaluate import Evaluation
+from .examples import Examples
+from .training import write_table
+
+__all__ = ["write_score_report"]
+
+
+def write_score_report(
+    found: Evaluation, examples: Examples, classifier: ColonyClassifier, folder: Path
+) -> list[Path]:
+    """Write the predictions, the confusion matrix, reliability and the surest mistakes.
+
+    Parameters
+    ----------
+    found : Evaluation
+        Of the labelled ones among `examples`, in their order.
+    """
+    names = classifier.classes
+    scored = examples.take((examples.codes(names) >= 0).nonzero()[0])
+    write_table(found.table, folder / "predictions.csv")
+    write_table(found.reliability, folder / "reliability.csv")
+    patches = {}
+    for (true, predicted), rows in found.table.groupby(["label", "class"]):
+        surest = int(rows["confidence"].idxmax())
+        patches[str(true), str(predicted)] = scored.read(surest).pixels[0]
+    figures = {
+        "confusion.png": confusion_figure(found.scores.confusion, names),
+        "reliability.png": reliability_figure(found.reliability),
+        "mistakes.png": mistakes_grid(patches, names),
+    }
+    written = [save_figure(figure, folder / name) for name, figure in figures.items()]
+    return [folder / "predictions.csv", folder / "reliability.csv", *written]

@@ -1,0 +1,144 @@
+"""From images to a model folder, and from there to the images that it may be tested on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, FileError, InputError
+from ..images.atomic import atomic_path
+from ..learning.loop import Progress
+from .classifier import MODEL, TRAINING, ColonyClassifier
+from .deal import parts, units
+from .examples import Examples
+
+__all__ = ["tested", "train_model", "write_table"]
+
+
+def train_model(
+    examples: Examples,
+    out: Path,
+    method: str,
+    changes: Mapping[str, Any],
+    *,
+    labelled: float | None = None,
+    by: str = "group",
+    resume: bool = False,
+    report: Callable[[str, Progress], None] = lambda stage, progress: None,
+) -> ColonyClassifier:
+    """Train a classifier into the folder `out`; a test part is set aside and noted in it.
+
+    Parameters
+    ----------
+    examples : Examples
+    out : Path
+        Must not exist, unless `resume`.
+    method, changes
+        As for `ColonyClassifier`.
+    labelled : float, optional
+        Share of the images whose labels are used.
+    by : {"group", "image"}
+        What is dealt out whole.
+    resume : bool
+        Go on with what `out` has.
+    report : callable
+        Is told stage and progress.
+
+    Raises
+    ------
+    FileError
+        `out` exists.
+    DataError
+        No class is labelled, or the split cannot be made.
+    """
+    if (out / MODEL).exists() or (out.exists() and not resume):
+        raise FileError(
+            "exists already", "choose another name, remove it, or go on with --resume", file=out
+        )
+    classes = examples.classes
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} classes are labelled",
+            "label images of two at least: see unstained colonies votes",
+            file=examples.name,
+        )
+    classifier = ColonyClassifier(method, **changes)
+    part = parts(examples, classes, labelled=labelled, by=by, seed=classifier.settings.seed)
+    y = examples.codes(classes)
+    teach = np.concatenate([part.labelled, part.validation, part.unlabelled])
+    codes = y[teach].copy()
+    hidden = np.arange(teach.size) >= part.labelled.size + part.validation.size
+    codes[hidden & (codes >= 0)] = -1
+    classifier.fit(
+        examples.take(teach),
+        codes,
+        units(examples, by)[teach],
+        classes=classes,
+        folder=out / TRAINING,
+        resume=resume,
+        report=report,
+    )
+    classifier.about |= {
+        "data": examples.name,
+        "by": by,
+        "tested": np.bincount(y[part.test], minlength=len(classes)).tolist(),
+        "test_groups": sorted(set(units(examples, by)[part.test].tolist())),
+        "taught": len(teach),
+        "notes": list(examples.notes),
+    }
+    classifier.write_into(out)
+    shutil.rmtree(out / TRAINING)
+    return classifier
+
+
+def tested(classifier: ColonyClassifier, examples: Examples, split: str) -> Examples:
+    """The images that a score may be taken on.
+
+    Parameters
+    ----------
+    split : {"test", "all"}
+        ``test``: of the data that it was trained on, the groups that were set aside; of other
+        data, all. ``all``: every image.
+
+    Raises
+    ------
+    InputError
+        Another word.
+    DataError
+        None of the groups set aside is among them.
+    """
+    if split not in ("test", "all"):
+        raise InputError(f"split {split!r}", "choose test or all")
+    about = classifier.about
+    if split == "all" or Path(examples.name).name != Path(str(about.get("data"))).name:
+        return examples
+    kept = np.flatnonzero(np.isin(units(examples, about["by"]), about["test_groups"]))
+    if not kept.size:
+        raise DataError(
+            "has none of the groups that training set aside",
+            "score other data, or every image with --split all",
+            file=examples.name,
+        )
+    return examples.take(kept)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """As CSV or Parquet, by the suffix.
+
+    Raises
+    ------
+    InputError
+        Another suffix.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{path} is no table", "name a .csv or .parquet file")
+    with atomic_path(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
