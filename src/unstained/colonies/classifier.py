@@ -150,14 +150,14 @@ class ColonyClassifier:
         labelled, validation = choose_labelled(
             y[known], groups[known], known.size, settings.seed, settings.validation
         )
-        hidden = (y == UNLABELLED) | (settings.multi_label & (y == MIXED))
-        unlabelled = np.flatnonzero(hidden)
+        unlabelled = np.flatnonzero(_hidden(y, settings))
         patches = Patches(
             crops,
             settings.patch or _auto_patch(crops, known, settings.scales),
             settings.inside,
             flips=settings.flips,
             quarter_turns=settings.quarter_turns,
+            shift=settings.shift,
         )
         teaching = np.concatenate([known[labelled], unlabelled])
         return TrainingData(
@@ -215,6 +215,8 @@ class ColonyClassifier:
             The images have other planes than those of training.
         """
         crops = _as_crops(images, masks)
+        if views is not None and views < 1:
+            raise InputError(f"views is {views}", "give 1 or more")
         if not len(crops):
             return np.empty((0, len(self.classes)))
         network = self._ready()
@@ -225,14 +227,21 @@ class ColonyClassifier:
                 "give the same planes as in training",
                 file=crops.name_at(0),
             )
-        patches = Patches(crops, self.about["patch"], self.settings.inside)
+        patches = Patches(
+            crops,
+            self.about["patch"],
+            self.settings.inside,
+            # as the validation part was drawn, by which probabilities are calibrated
+            flips=self.settings.flips,
+            quarter_turns=self.settings.quarter_turns,
+        )
         p = probabilities(
             network,
             patches,
             np.arange(len(crops)),
             self._normalizer,
             self.settings,
-            views=views or self.settings.views,
+            views=self.settings.views if views is None else views,
         )
         return apply_temperature(_log(p), self.temperature)
 
@@ -393,12 +402,19 @@ def _check(
             "two of each class are the least, one to learn from and one to choose by; "
             "label more, or leave the class out",
         )
-    if settings.learns_unlabelled and not (y < 0).any():
+    unlabelled = int(_hidden(y, settings).sum())
+    if settings.learns_unlabelled and unlabelled < 2:
         raise DataError(
-            f"{settings.method} learns from unlabelled images, and there are none",
+            f"{settings.method} learns from unlabelled images, and there are "
+            f"{unlabelled or 'none'}",
             "add images without a label, hide some labels (--labelled 0.5), "
             "or choose --method supervised",
         )
+
+
+def _hidden(y: Array, settings: ClassifierSettings) -> Array:
+    """(N,) bool: images that are learned from without a label."""
+    return np.asarray((y == UNLABELLED) | (settings.multi_label & (y == MIXED)))
 
 
 def _auto_patch(crops: Crops, labelled: Array, scales: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..images.tiles import read_reflected
 from ..learning.random import generator
 
 __all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "prepare"]
@@ -114,11 +115,16 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
     Raises
     ------
     DataError
-        The mask is empty, has another shape than the image, or the image has no pixels.
+        The mask is empty, has another shape than the image, or the image has no pixels, or
+        some that are not finite.
     """
     pixels, mask = crop
     if not pixels.size:
         raise DataError(f"has shape {pixels.shape}", "remove it from the data", file=name)
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise DataError(
+            "has pixels that are NaN or infinite", "repair the image or remove it", file=name
+        )
     if mask is not None and mask.shape != pixels.shape[1:]:
         raise DataError(
             f"the mask is {mask.shape}, the image {pixels.shape[1:]}", "give one size", file=name
@@ -126,17 +132,23 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
     if mask is not None and not mask.any():
         raise DataError("the mask is empty", "outline the object or remove the image", file=name)
     zoom = max(1.0, patch / min(pixels.shape[1:]))
-    for _ in range(64):
-        larger, region = _enlarged(pixels, mask, zoom, patch)
+    while True:  # ends at the latest where one pixel of the mask has become a patch
+        larger, region = _enlarged(*_around(pixels, mask, patch, zoom), zoom, patch)
         corners = _corners(region, larger.shape[1:], patch, inside)
         if len(corners):
             return Prepared(larger, corners)
         zoom *= 1.25
-    raise DataError(
-        f"no patch of {patch} px is inside its mask by {inside:.0%}",
-        "the mask may be a thin line: lower --set inside=0.1",
-        file=name,
-    )
+
+
+def _around(pixels: Array, mask: Array | None, patch: int, zoom: float) -> Crop:
+    """What patches can reach: the mask's box and, once enlarged, a patch on each side."""
+    if mask is None:
+        return Crop(pixels, None)
+    margin = int(np.ceil(patch / zoom)) + 1
+    box = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+    ys, xs = (slice(max(0, at[0] - margin), at[-1] + 1 + margin) for at in box)
+    # a copy: a view would keep the whole image in memory
+    return Crop(np.array(pixels[:, ys, xs]), mask[ys, xs])
 
 
 def _enlarged(
@@ -154,12 +166,14 @@ def _enlarged(
     )
     if mask is None:
         return larger, None
-    region = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    region = cv2.resize(
+        mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+    )
     return larger, region.astype(bool)
 
 
 def _corners(mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: float) -> Array:
-    """(K, 2) corners of allowed patches, at most some 4096, spread evenly over the mask."""
+    """(K, 2) corners of allowed patches, at most 4096, spread evenly over the mask."""
     height, width = shape_yx
     if mask is None:
         y, x = (np.arange(n - patch + 1) for n in (height, width))
@@ -167,13 +181,26 @@ def _corners(mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: 
         grid = np.meshgrid(y[::step], x[::step], indexing="ij")
         return np.stack([g.ravel() for g in grid], axis=1)
     y, x = np.nonzero(mask)
-    step = max(1, y.size // _MOST_CENTERS)
-    y = np.clip(y[::step] - patch // 2, 0, height - patch)
-    x = np.clip(x[::step] - patch // 2, 0, width - patch)
+    if y.size > _MOST_CENTERS:  # by chance: every n-th pixel may be one column of the mask
+        some = generator(0).choice(y.size, _MOST_CENTERS, replace=False)
+        y, x = y[some], x[some]
+    y = np.clip(y - patch // 2, 0, height - patch)
+    x = np.clip(x - patch // 2, 0, width - patch)
     total = cv2.integral(mask.astype(np.uint8))  # (Y + 1, X + 1) sums above and left
     area = total[y + patch, x + patch] - total[y, x + patch] - total[y + patch, x] + total[y, x]
     enough = area >= inside * patch**2
     return np.stack([y[enough], x[enough]], axis=1)
+
+
+def _window(
+    pixels: Array, y: int, x: int, side: int, reach: int, rng: np.random.Generator
+) -> Array:
+    """A patch moved by up to `reach` pixels from (`y`, `x`)."""
+    if reach == 0:
+        return pixels[:, y : y + side, x : x + side]
+    dy, dx = rng.integers(-reach, reach + 1, 2)
+    window = (slice(y + dy, y + dy + side), slice(x + dx, x + dx + side))
+    return read_reflected(lambda ys, xs: pixels[:, ys, xs], window, pixels.shape[1:])
 
 
 class Patches:
@@ -192,6 +219,8 @@ class Patches:
         Chance of a mirror along each axis: the weak view.
     quarter_turns : bool
         Whether a weak view is also turned by a multiple of 90 degrees.
+    shift : float
+        Share of its side by which it is moved at most, mirrored beyond the image.
     """
 
     def __init__(
@@ -202,9 +231,11 @@ class Patches:
         *,
         flips: float = 0.0,
         quarter_turns: bool = False,
+        shift: float = 0.0,
     ) -> None:
         self.crops, self.patch, self.inside = crops, patch, inside
         self.flips, self.quarter_turns = flips, quarter_turns
+        self.reach = round(shift * patch)
         self._kept: OrderedDict[int, Prepared] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -238,13 +269,24 @@ class Patches:
         Returns
         -------
         (N, P, S, S) float32 array
+
+        Raises
+        ------
+        DataError
+            As `prepare`, or the images differ in planes.
         """
-        views = []
+        views: list[Array] = []
         for index, (a, b) in zip(np.asarray(indices).tolist(), counters.tolist(), strict=True):
             ready = self.prepared(index)
+            if views and len(ready.pixels) != len(views[0]):
+                raise DataError(
+                    f"has {len(ready.pixels)} planes, and others have {len(views[0])}",
+                    "give all images the same planes",
+                    file=self.crops.name_at(index),
+                )
             rng = generator(seed, index, a, b)
             y, x = ready.corners[rng.integers(len(ready.corners))]
-            view = ready.pixels[:, y : y + self.patch, x : x + self.patch]
+            view = _window(ready.pixels, y, x, self.patch, self.reach, rng)
             flip_y, flip_x = rng.random(2) < self.flips
             view = view[:, ::-1] if flip_y else view
             view = view[:, :, ::-1] if flip_x else view

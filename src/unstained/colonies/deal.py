@@ -125,14 +125,13 @@ def choose_labelled(
     labelled, validation : int arrays
         Positions in `y`.
     """
-    position = np.arange(y.size)
+    position, rng = np.arange(y.size), np.random.default_rng(seed)
     if n < y.size:
         # images, not groups: labels of one group may be shown in part, since the test has others
         shown = deal(y, position, [n, y.size - n], seed) == 0
         for k in np.unique(y):
-            of_class = np.flatnonzero(y == k)
-            if shown[of_class].sum() < 2:
-                shown[of_class[:2]] = True
+            hidden = rng.permutation(np.flatnonzero((y == k) & ~shown))
+            shown[hidden[: max(0, 2 - int(shown[y == k].sum()))]] = True
         position = position[shown]
     if validation <= 0:
         return position, np.empty(0, int)
@@ -145,8 +144,8 @@ def choose_labelled(
     # classes of two images: one of each to learn from, one to choose by
     aside = np.zeros(position.size, bool)
     for k in np.unique(y[position]):
-        of_class = np.flatnonzero(y[position] == k)
-        aside[of_class[: max(1, round(validation * of_class.size))]] = True
+        of_class = rng.permutation(np.flatnonzero(y[position] == k))
+        aside[of_class[: min(max(1, round(validation * of_class.size)), of_class.size - 1)]] = True
     return position[~aside], position[aside]
 
 
@@ -234,7 +233,7 @@ def units(examples: Examples, by: str) -> Array:
     groups = examples.groups()
     if np.unique(groups).size < 2:
         raise DataError(
-            f"all images are of one group, {groups[0]!r}: a score on them would say nothing of "
+            f"all images are of one group, {str(groups[0])!r}: a score on them would say nothing of "
             "another",
             "give more wells or sequences; or ask for it by name, --split-by image",
             file=examples.name,

@@ -141,7 +141,7 @@ class Examples:
         return Crop(np.concatenate(planes), mask)
 
     def _path(self, text: str) -> str:
-        return os.path.normpath(self.root / text.replace("\\", "/"))
+        return os.path.normpath(self.root / text.strip().replace("\\", "/"))
 
 
 def load_examples(spec: str | os.PathLike[str]) -> Examples:
@@ -197,7 +197,8 @@ def _manifest(path: Path) -> Examples:
         )
     if "group" not in table and "well" in table:
         table["group"] = table["well"]
-    table["label"] = table["label"].where(~table["label"].isin(_UNLABELLED), "")
+    label = table["label"].str.strip()
+    table["label"] = label.where(~label.str.casefold().isin(_UNLABELLED), "")
     examples = Examples(_with_columns(table), path.resolve().parent, str(path))
     for column in ("image", "mask"):
         _check_files(examples, column)
@@ -296,6 +297,12 @@ def _read(path: str, region: Region | None, page: int | None) -> Array:
     if page >= pages:
         raise DataError(
             f"has {pages} pages, and page {page} is asked for", "count from 0", file=path
+        )
+    if region is not None and (region.y1 > image.shape[3] or region.x1 > image.shape[4]):
+        raise DataError(
+            f"region {region} reaches outside the image of {image.shape[3]} x {image.shape[4]} px",
+            "correct the region in the manifest",
+            file=path,
         )
     ys, xs = (slice(None), slice(None)) if region is None else region.slices
     if image.shape[0] > 1:

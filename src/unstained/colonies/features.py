@@ -94,7 +94,7 @@ def _of_plane(x: Array) -> _Named:
 
 
 def _log(x: Array) -> Array:
-    return np.log(np.maximum(x, 0) + _LEAST_LOG)
+    return np.asarray(np.log(np.maximum(x, 0) + _LEAST_LOG))
 
 
 def _moments(name: str, x: Array, weight: Array) -> _Named:
@@ -135,7 +135,7 @@ def _filtered(x: Array, sigma: float, order_y: int = 0, order_x: int = 0) -> Arr
 
 
 def _length(a: Array, b: Array) -> Array:
-    return np.sqrt(a * a + b * b)  # several times as fast as np.hypot
+    return np.asarray(np.sqrt(a * a + b * b))  # several times as fast as np.hypot
 
 
 def _grain(x: Array) -> _Named:
@@ -170,12 +170,8 @@ def _ring_of_frequency(side: int) -> Array:
     """(S, S) ring 0 ... 9 of each frequency, -1 for the mean; rings are even in log frequency."""
     f = np.abs(np.fft.fftfreq(side))
     radius = np.hypot(f[:, None], f)
-    least = 1 / side
-    ring = np.floor(
-        _RINGS
-        * np.log(np.maximum(radius, least) / least * (1 + 1e-9))
-        / np.log(0.5 * np.sqrt(2) / least * (1 + 1e-6))
-    ).astype(int)
+    share = np.log(np.maximum(radius * side, 1)) / np.log(np.sqrt(0.5) * side)  # 0 to 1
+    ring = np.minimum(share * _RINGS + 1e-6, _RINGS - 1).astype(int)
     ring[0, 0] = -1
     return ring
 
@@ -194,11 +190,8 @@ def _levels(x: Array) -> Array:
     """(N, S, S) to 16 grey levels between mean - 2.5 sd and mean + 2.5 sd of each patch."""
     mean = x.mean(axis=(1, 2), keepdims=True)
     sd = x.std(axis=(1, 2), keepdims=True) + _TINY
-    return (
-        ((x - mean) / sd * (_GREY_LEVELS / 5) + _GREY_LEVELS / 2)
-        .clip(0, _GREY_LEVELS - 1)
-        .astype(np.int64)
-    )
+    level = (x - mean) / sd * (_GREY_LEVELS / 5) + _GREY_LEVELS / 2
+    return np.asarray(level.clip(0, _GREY_LEVELS - 1).astype(np.int64))
 
 
 def _pairs(x: Array, step: int) -> Iterator[tuple[Array, Array]]:
@@ -333,7 +326,7 @@ def _profile(x: Array, mask: Array) -> _Named:
 
     Rings are eighths of half a patch; what no pixel falls into has the mean of the patch.
     """
-    n, side = len(x), x.shape[1]
+    n = len(x)
     inside = mask.reshape(n, -1).astype(np.float32)
     flat = x.reshape(n, -1)
     for name, part in (("inside", inside), ("outside", 1 - inside)):

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -239,7 +240,8 @@ class _Run:
         pool = data.unlabelled.size
         if 0 < self.settings.epoch_images < pool:
             pool = self.settings.epoch_images
-        self.steps_per_epoch = -(-pool // self.settings.unlabelled_batch)
+        # a last image that would be alone, which batch norm cannot take, joins the batch before
+        self.steps_per_epoch = max(1, -(-(pool - 1) // self.settings.unlabelled_batch))
         steps = self.settings.steps
         self.epochs = PAPER_EPOCHS if steps < 0 else max(1, round(steps / self.steps_per_epoch))
         self.steps = self.epochs * self.steps_per_epoch
@@ -264,7 +266,8 @@ class _Run:
         )
         size = self.settings.unlabelled_batch
         repeat = _occurrence(order) if self.settings.redraw else np.zeros_like(order)
-        parts = [slice(i, i + size) for i in range(0, len(order), size)]
+        starts = [i * size for i in range(self.steps_per_epoch)]
+        parts = [slice(*ends) for ends in pairwise([*starts, len(order)])]
         with ThreadPoolExecutor(1) as pool:
             coming = pool.submit(self._batch, pseudo, order[parts[0]], repeat[parts[0]], 0)
             for i in range(len(parts)):
@@ -344,8 +347,9 @@ class _Run:
             logits = self.teacher(torch.cat(parts)).float()
         on_labels, *on_views = logits.split([len(part) for part in parts])
         loss = F.cross_entropy(on_labels, batch.labelled_y)
-        if settings.uda:
+        if on_views:
             weak, varied = on_views
+        if settings.uda:
             target = F.softmax(weak.detach() / settings.uda_temperature, dim=1)
             ramp = min(1.0, (batch.step + 1) / max(settings.uda_ramp, 1.0))
             uda = -(target * F.log_softmax(varied, dim=1)).sum(dim=1).mean()

@@ -39,8 +39,13 @@ class ClassifierSettings:
     normalization : {"dataset", "image"}
         Mean and standard deviation over the training patches, or of each patch.
     flips, rotation, jitter, blur : float
-        Chance of a mirror (each axis), of a rotation by 0 to 180 degrees, of a change of
-        contrast and of brightness (each), of a Gaussian blur of 3 x 3.
+        Chance of a mirror (each axis), of a rotation, of a change of contrast and of brightness
+        (each), of a Gaussian blur of 3 x 3.
+    rotation_deg, zoom : float
+        A rotation is by 0 to this angle either way, and magnifies within a factor exp(+- `zoom`).
+    shift : float
+        Weak views are moved by up to this share of their side, mirrored beyond the image: what
+        a patch drawn from a larger image has by itself.
     contrast, brightness : float
         Largest change: a factor within 1 +- `contrast`, an offset within +- `brightness`
         standard deviations of the patch.
@@ -129,6 +134,9 @@ class ClassifierSettings:
     rotation: float = 0.25
     jitter: float = 0.25
     blur: float = 0.25
+    rotation_deg: float = 180.0
+    zoom: float = 0.0
+    shift: float = 0.0
     contrast: float = 0.5
     brightness: float = 0.75
     quarter_turns: bool = False
@@ -198,13 +206,23 @@ class ClassifierSettings:
             least = -1 if name in ("steps", "pretrain_steps") else 0
             if isinstance(value, int | float) and value < least:
                 raise InputError(f"{name} is {value}", f"give {least} or more")
-        for name in ("batch", "unlabelled_batch", "views"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
+        for name, least in (("batch", 2), ("unlabelled_batch", 2), ("views", 1)):
+            if getattr(self, name) < least:  # batch norm needs two images
+                raise InputError(f"{name} is {getattr(self, name)}", f"give {least} or more")
+        for name in ("steps", "pretrain_steps"):
+            if getattr(self, name) == 0:
+                raise InputError(f"{name} is 0", "give 1 or more, or -1 for as many as the paper")
         for name in _SHARES:
             if getattr(self, name) > 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
-        if self.balance_cap < 1:
+        if self.momentum == 1 or (self.nesterov and not self.momentum):
+            raise InputError(
+                f"momentum is {self.momentum} and nesterov {self.nesterov}",
+                "give a momentum above 0 and below 1, or nesterov=false with momentum=0",
+            )
+        if not self.uda_temperature:
+            raise InputError("uda_temperature is 0", "give a number above 0")
+        if not self.balance_cap >= 1:
             raise InputError(f"balance_cap is {self.balance_cap}", "give 1 or more")
         if self.teacher == "ema" and (self.feedback or not self.ema):
             raise InputError(
@@ -251,8 +269,10 @@ _SHARES = (
     "rotation",
     "jitter",
     "blur",
+    "shift",
     "cutout",
     "threshold",
+    "momentum",
     "ema",
 )
 
@@ -260,6 +280,8 @@ _QUICK: Mapping[str, Any] = {
     # the same for every method but ipb-paper: what differs between methods is the method
     "flips": 0.5,
     "quarter_turns": True,
+    "shift": 0.1,
+    "zoom": 0.15,
     "learning_rate": 0.03,
     "nesterov": True,
     "weight_decay": 5e-4,
@@ -296,6 +318,9 @@ def _converted(name: str, value: Any, kind: type) -> Any:
             raise InputError(f"{name}={value!r}", "write true or false")
         return words[value.lower()]
     try:
-        return kind(value)
-    except ValueError:
+        converted = kind(value)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name}={value!r} is no {kind.__name__}", "write a number") from None
+    if kind is int and isinstance(value, float) and converted != value:
+        raise InputError(f"{name}={value!r} is no whole number", "write a whole number")
+    return converted

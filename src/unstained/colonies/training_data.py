@@ -106,7 +106,9 @@ class TrainingData:
         return self.normalizer(self.patches.draw(indices, self.settings.seed, counters))
 
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean recall and accuracy on the validation part."""
+        """Mean recall and accuracy on the validation part; NaN where there is none."""
+        if not self.validation.size:
+            return {"recall": float("nan"), "accuracy": float("nan")}
         p = probabilities(
             network, self.patches, self.validation, self.normalizer, self.settings, views=1
         )

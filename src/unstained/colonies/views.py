@@ -48,7 +48,8 @@ class Normalizer:
 def strong(x: Tensor, settings: ClassifierSettings, rng: np.random.Generator) -> Tensor:
     """Vary weak views: rotation, contrast, brightness, blur, each for a share of them.
 
-    Rotations are by 0 to 180 degrees, as in the paper, mirrored at the border.
+    Rotated views are mirrored at the border; with 180 degrees any angle is as likely, as in the
+    paper.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def strong(x: Tensor, settings: ClassifierSettings, rng: np.random.Generator) ->
     """
     n = len(x)
     chance = rng.random((4, n))
-    x = _rotated(x, np.flatnonzero(chance[0] < settings.rotation), rng)
+    x = _rotated(x, np.flatnonzero(chance[0] < settings.rotation), settings, rng)
     gain = np.where(chance[1] < settings.jitter, 1 + settings.contrast * rng.uniform(-1, 1, n), 1.0)
     shift = np.where(chance[2] < settings.jitter, settings.brightness * rng.uniform(-1, 1, n), 0.0)
     mean = x.mean(dim=(1, 2, 3), keepdim=True)
@@ -84,11 +85,17 @@ def _column(values: Array) -> Tensor:
     return torch.from_numpy(values.astype(np.float32))[:, None, None, None]
 
 
-def _rotated(x: Tensor, which: Array, rng: np.random.Generator) -> Tensor:
+def _rotated(
+    x: Tensor, which: Array, settings: ClassifierSettings, rng: np.random.Generator
+) -> Tensor:
     if not which.size:
         return x.clone()
-    angle = torch.from_numpy(rng.uniform(0, np.pi, which.size).astype(np.float32))
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    most = np.deg2rad(settings.rotation_deg)
+    angle = torch.from_numpy(rng.uniform(-most, most, which.size).astype(np.float32))
+    zoom = torch.from_numpy(
+        np.exp(settings.zoom * rng.uniform(-1, 1, which.size)).astype(np.float32)
+    )
+    cos, sin, zero = angle.cos() / zoom, angle.sin() / zoom, torch.zeros_like(angle)
     rows = [torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)]
     at = torch.from_numpy(which)
     grid = F.affine_grid(torch.stack(rows, 1), list(x[at].shape), align_corners=False)

@@ -1,0 +1,338 @@
+"""Logistic regression on hand-crafted features with balanced self-training: no network, seconds.
+
+1. Features of patches of labelled and unlabelled images, standardized over both.
+2. Multinomial logistic regression with equal weight for each class, on the features or on a map
+   of them that makes a Gaussian kernel linear; which of them, and how stiff, by cross-validation.
+3. The same cross-validation tells how far the logits of new images lie from those of images that
+   were learned: the logits are rescaled and shifted by it. Of a rare class, whose few images
+   are learned by heart, this is what finds more.
+4. Balanced self-training: the unlabelled get pseudo-labels, the confident ones are learned beside
+   the labels, each class with equal weight; a few rounds. The round is kept that is best on the
+   validation part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+from ..errors import ModelError
+from ..images.image import Array
+from ..learning.random import generator
+from .balance import balancing_weights
+from .crops import Patches
+from .features import patch_features
+from .settings import ClassifierSettings
+from .training_data import ORDER, VALIDATE, TrainingData
+from .views import Normalizer
+
+__all__ = ["FeatureModel"]
+
+_ROUNDS = 3
+_FOLDS = 5
+_LANDMARKS = 300
+_LARGEST_Z = 4.0
+"""Standardized features beyond are outliers and count as this."""
+_PULL = 0.02
+"""Of log temperature and shifts to 0, where the cross-entropy of all images sums to 1 image's."""
+
+
+class _Kind(NamedTuple):
+    """A candidate: `gamma` of the kernel in 1 / features, 0 for none; `c` of the regression."""
+
+    gamma: float
+    c: float
+
+
+_KINDS = (_Kind(0, 0.01), _Kind(0, 0.1), _Kind(0.1, 30.0))
+
+
+class _Rows(NamedTuple):
+    """Patches of N images: (R, F) features, (R,) which image, (R,) weight 1 / its patches."""
+
+    x: Array
+    image: Array
+    weight: Array
+
+    def mean(self, of_rows: Array) -> Array:
+        """(R, K) to (N, K)."""
+        total = np.zeros((int(self.image[-1]) + 1, of_rows.shape[1]))
+        np.add.at(total, self.image, of_rows * self.weight[:, None])
+        return total
+
+
+@dataclass(frozen=True)
+class FeatureModel:
+    """Features to class probabilities; made by `fit` or `from_tensors`.
+
+    Attributes
+    ----------
+    mean, sd : (F,) float64 arrays
+        Of the features over the training images.
+    landmarks, root : (M, F), (M, M) float64 arrays
+        With k(u, v) = exp(-gamma |u - v|^2), the map is k(x, landmarks) @ root, where root is
+        k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). M = 0: the features themselves.
+    gamma : () float64 array
+    weights, offset : (M or F, K), (K,) float64 arrays
+        Logits are map @ weights + offset.
+
+    References
+    ----------
+    .. [1] Williams, Seeger (2000), NIPS 13.
+    """
+
+    mean: Array
+    sd: Array
+    landmarks: Array
+    root: Array
+    gamma: Array
+    weights: Array
+    offset: Array
+
+    @classmethod
+    def fit(cls, data: TrainingData) -> FeatureModel:
+        """Learn from labelled and unlabelled images, and choose the round on the validation part.
+
+        Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `score`, `select`
+        and `seed` of the settings. Without validation part the last round is kept.
+        """
+        settings = data.settings
+        known, unknown, asked = (
+            _rows(data.patches, some, data.normalizer, settings, settings.views)
+            for some in (data.labelled, data.unlabelled, data.validation)
+        )
+        seen = np.concatenate([known.x, unknown.x])
+        sd = seen.std(axis=0, dtype=np.float64)
+        none = np.empty((0, seen.shape[1]))
+        start = cls(
+            mean=seen.mean(axis=0, dtype=np.float64),
+            sd=np.where(sd > 1e-6, sd, 1.0),
+            landmarks=none,
+            root=np.empty((0, 0)),
+            gamma=np.zeros(()),
+            weights=none,
+            offset=np.empty(0),
+        )
+        chosen = _choose(start, known, seen, data)
+        rounds = _self_training(chosen, known, unknown, data)
+        if not data.validation.size or settings.select == "last":
+            return rounds[-1]
+        losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
+        return rounds[int(np.argmin(losses))]
+
+    def probabilities(
+        self,
+        patches: Patches,
+        indices: Array,
+        normalizer: Normalizer,
+        settings: ClassifierSettings,
+        *,
+        views: int,
+    ) -> Array:
+        """Mean probability over up to `views` patches of each image.
+
+        Returns
+        -------
+        (N, K) float64 array
+            Rows sum to 1.
+        """
+        found = [
+            self._of_rows(_rows(patches, indices[at : at + 1024], normalizer, settings, views))
+            for at in range(0, len(indices), 1024)
+        ]
+        return np.concatenate(found) if found else np.empty((0, self.offset.size))
+
+    def to_tensors(self) -> dict[str, Array]:
+        """All that the model is, as plain arrays."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Array]) -> FeatureModel:
+        """The model that gave `to_tensors`.
+
+        Raises
+        ------
+        ModelError
+            An array is missing.
+        """
+        names = [field.name for field in fields(cls)]
+        missing = [name for name in names if name not in tensors]
+        if missing:
+            raise ModelError(f"the model lacks {', '.join(missing)}", "copy the model again")
+        return cls(**{name: np.asarray(tensors[name]) for name in names})
+
+    def _map(self, x: Array) -> Array:
+        """(R, F) features to (R, M or F)."""
+        z = np.clip((x - self.mean) / self.sd, -_LARGEST_Z, _LARGEST_Z)
+        return _kernel(z, self.landmarks, self.gamma) @ self.root if self.root.size else z
+
+    def _logits(self, x: Array) -> Array:
+        return np.asarray(self._map(x) @ self.weights + self.offset)
+
+    def _of_rows(self, rows: _Rows) -> Array:
+        return rows.mean(softmax(self._logits(rows.x), axis=1))
+
+
+def _rows(
+    patches: Patches,
+    indices: Array,
+    normalizer: Normalizer,
+    settings: ClassifierSettings,
+    views: int,
+) -> _Rows:
+    """Features of up to `views` patches of each image: fewer where it has fewer places."""
+    places = np.array([len(patches.prepared(int(i)).corners) for i in indices], int)
+    n = np.minimum(places, views)
+    image = np.repeat(np.arange(len(indices)), n)
+    view = np.arange(image.size) - np.repeat(np.cumsum(n) - n, n)
+    found = []
+    for at in range(0, image.size, 1024):
+        some = slice(at, at + 1024)
+        counters = np.column_stack([np.full(image[some].size, VALIDATE), 1 + view[some]])
+        drawn = patches.draw(np.asarray(indices)[image[some]], settings.seed, counters)
+        found.append(patch_features(normalizer(drawn).numpy()))
+    return _Rows(np.concatenate(found), image, (1 / n)[image]) if found else _NO_ROWS
+
+
+_NO_ROWS = _Rows(np.empty((0, 0), np.float32), np.empty(0, int), np.empty(0))
+
+
+def _kernel(a: Array, b: Array, gamma: Array) -> Array:
+    """(R, F), (M, F) to (R, M): exp(-gamma |a - b|^2)."""
+    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(np.exp(-gamma * np.maximum(square, 0)))
+
+
+def _with_kernel(model: FeatureModel, gamma: float, seen: Array, seed: int) -> FeatureModel:
+    """The model with a map from up to 300 of the images that were seen."""
+    some = generator(seed, ORDER).permutation(len(seen))[:_LANDMARKS]
+    landmarks = model._map(seen[some])
+    scale = np.asarray(gamma / seen.shape[1])
+    values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, scale))
+    root = (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    return replace(model, landmarks=landmarks, root=root, gamma=scale)
+
+
+def _choose(start: FeatureModel, known: _Rows, seen: Array, data: TrainingData) -> _Chosen:
+    """The kind whose calibrated logits of images left out have the lowest balanced loss."""
+    y, seed = data.labelled_y, data.settings.seed
+    fold = _folds(y, data.classes, seed)
+    candidates = []
+    for kind in _KINDS:
+        model = _with_kernel(start, kind.gamma, seen, seed) if kind.gamma else start
+        mapped = model._map(known.x)
+        if fold is None:  # a class has too few images to leave some out
+            return _Chosen(model, kind.c, 1.0, np.zeros(data.classes))
+        logits = np.empty((len(mapped), data.classes))
+        for k in range(_FOLDS):
+            out = (fold == k)[known.image]
+            rest = _regression(
+                mapped[~out], y[known.image[~out]], _even(y, known, data.classes)[~out], kind.c
+            )
+            logits[out] = mapped[out] @ rest[0] + rest[1]
+        scale, shift = _calibration(known.mean(logits), y)
+        loss = _balanced_loss(softmax(scale * known.mean(logits) + shift, axis=1), y)
+        candidates.append((loss, _Chosen(model, kind.c, scale, shift)))
+    return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+class _Chosen(NamedTuple):
+    """A map, the stiffness `c`, and what the logits are multiplied by and shifted by."""
+
+    model: FeatureModel
+    c: float
+    scale: float
+    shift: Array
+
+
+def _folds(y: Array, classes: int, seed: int) -> Array | None:
+    """(N,) fold of each image, even in the classes; None where a class has under 5 images."""
+    if np.bincount(y, minlength=classes).min() < _FOLDS:
+        return None
+    fold = np.empty(y.size, int)
+    rng = generator(seed, ORDER, 1)
+    for k in range(classes):
+        members = rng.permutation(np.flatnonzero(y == k))
+        fold[members] = np.arange(members.size) % _FOLDS
+    return fold
+
+
+def _even(y: Array, rows: _Rows, classes: int) -> Array:
+    """(R,) weights of the rows: each class alike, in sum the number of images."""
+    count = np.bincount(y, minlength=classes)
+    return np.asarray(rows.weight * (y.size / classes / np.maximum(count, 1))[y[rows.image]])
+
+
+def _regression(x: Array, y: Array, weight: Array, c: float) -> tuple[Array, Array]:
+    """(F, K) weights and (K,) offset of the multinomial logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=c, max_iter=1000).fit(x, y, sample_weight=weight)
+    if len(found.classes_) == 2:  # one logit z: as -z / 2 and z / 2
+        half = found.coef_[0] / 2
+        return np.stack([-half, half], axis=1), np.array([-1, 1]) * found.intercept_[0] / 2
+    return found.coef_.T, found.intercept_
+
+
+def _calibration(logits: Array, y: Array) -> tuple[float, Array]:
+    """Scale and shift of logits that minimize the balanced loss, pulled towards 1 and 0."""
+
+    def loss(v: Array) -> float:
+        p = softmax(np.exp(v[0]) * logits + v[1:], axis=1)
+        return _balanced_loss(p, y) + _PULL * float((v**2).sum())
+
+    v = minimize(loss, np.zeros(1 + logits.shape[1])).x
+    return float(np.exp(v[0])), v[1:]
+
+
+def _balanced_loss(p: Array, y: Array) -> float:
+    """Mean over the classes of the mean cross-entropy of their images."""
+    loss = -np.log(np.maximum(p[np.arange(y.size), y], 1e-12))
+    count = np.bincount(y)
+    return float((np.bincount(y, weights=loss)[count > 0] / count[count > 0]).mean())
+
+
+def _self_training(
+    chosen: _Chosen, known: _Rows, unknown: _Rows, data: TrainingData
+) -> list[FeatureModel]:
+    """The calibrated model of the labelled images, and that of each round."""
+    settings, k = data.settings, data.classes
+    x, y = chosen.model._map(known.x), data.labelled_y
+    even = _even(y, known, k)
+    weights, offset = _regression(x, y[known.image], even, chosen.c)
+    models = [
+        replace(
+            chosen.model,
+            weights=chosen.scale * weights,
+            offset=chosen.scale * offset + chosen.shift,
+        )
+    ]
+    more = chosen.model._map(unknown.x) if unknown.x.size else x[:0]
+    for _ in range(_ROUNDS if unknown.x.size else 0):
+        p = models[-1]._of_rows(unknown)
+        label = p.argmax(axis=1)
+        confident = p.max(axis=1) >= settings.threshold
+        if not confident.any():
+            break
+        # a weight for each in place of a draw: the same in the mean, without its noise
+        balance = balancing_weights(
+            np.bincount(label[confident], minlength=k),
+            temperature=settings.balance,
+            floor=settings.balance_floor,
+            cap=settings.balance_cap,
+        )
+        weight = balance[label] * confident * (y.size / confident.sum())
+        use = confident[unknown.image]
+        found = _regression(
+            np.concatenate([x, more[use]]),
+            np.concatenate([y[known.image], label[unknown.image[use]]]),
+            np.concatenate([even, (weight[unknown.image] * unknown.weight)[use]]),
+            chosen.c,
+        )
+        models.append(replace(chosen.model, weights=found[0], offset=found[1]))
+    return models
