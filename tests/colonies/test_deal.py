@@ -227,7 +227,7 @@ def test_a_split_column_is_kept_to() -> None:
 
 def test_a_group_on_both_sides_of_a_split_column_is_refused() -> None:
     given = examples(["a"] * 4, ["1", "2", "2", "3"], ["train", "train", "test", "test"])
-    with pytest.raises(DataError, match="1 groups are on both sides .* 2 in test and train"):
+    with pytest.raises(DataError, match=r"1 groups are on both sides .* 2 in test and train"):
         parts(given, CLASSES)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from unstained.colonies import crops as crops_module
 from unstained.colonies.balance import em_prior
-from unstained.colonies.crops import ArrayCrops, Patches
+from unstained.colonies.crops import ArrayCrops, Crop, Patches
 from unstained.colonies.ipb import (
     PseudoLabels,
     State,
@@ -248,7 +250,7 @@ def test_logits_are_adjusted_by_the_log_of_what_the_student_is_shown(tmp_path: P
 
 
 def test_the_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the student's loss is not finite"):
+    with pytest.raises(DataError, match="loss is not finite"):
         train(data(learning_rate=1e30), tmp_path)
 
 
@@ -310,6 +312,25 @@ def test_a_run_that_was_broken_and_resumed_ends_with_the_same_weights(
     mine, theirs = teacher.state_dict(), other.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert history(tmp_path / "broken") == history(tmp_path / "whole")
+
+
+class Slow(ArrayCrops):
+    """Takes its time now and then."""
+
+    def read(self, index: int) -> Crop:
+        time.sleep(0.02 * (index % 5 == 0))
+        return super().read(index)
+
+
+def test_the_pace_of_reading_and_what_is_in_memory_do_not_change_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = data(40, steps=9)
+    whole, *_ = train(of, tmp_path / "whole")
+    monkeypatch.setattr(crops_module, "_CACHE_BYTES", 1)  # every image is read again
+    slow = Patches(Slow(list(textures(58)[0])), SIDE, 0.25, flips=of.settings.flips)
+    found, *_ = train(replace(of, patches=slow), tmp_path / "slow")
+    assert all(torch.equal(t, found.weights[name]) for name, t in whole.weights.items())
 
 
 def test_a_finished_run_that_is_resumed_gives_what_it_gave(tmp_path: Path) -> None:

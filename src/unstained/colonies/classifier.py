@@ -133,7 +133,6 @@ class ColonyClassifier:
             where = Path(temporary) if folder is None else Path(folder)
             self._network = train_method(data, where, resume=resume, report=report)
         self._normalizer = data.normalizer
-        self._calibrate(data)
         self.about = {
             "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
             "validation": np.bincount(data.validation_y, minlength=data.classes).tolist(),
@@ -142,6 +141,7 @@ class ColonyClassifier:
             "planes": data.planes,
             "seconds": round(time.perf_counter() - began, 1),
         }
+        self._calibrate(data)
         return self
 
     def _data(self, crops: Crops, y: Array, groups: Array) -> TrainingData:
@@ -183,6 +183,7 @@ class ColonyClassifier:
                 data.settings,
                 views=data.settings.views,
             )
+            p = self._adjusted(p)
             self.held = Held(p, data.validation_y)
             self.temperature = fit_temperature(_log(p), data.validation_y).temperature
 
@@ -243,7 +244,15 @@ class ColonyClassifier:
             self.settings,
             views=self.settings.views if views is None else views,
         )
-        return apply_temperature(_log(p), self.temperature)
+        return apply_temperature(_log(self._adjusted(p)), self.temperature)
+
+    def _adjusted(self, p: Array) -> Array:
+        """Probabilities with rare classes made up for; see `ClassifierSettings.posthoc`."""
+        if not self.settings.posthoc:
+            return p
+        count = np.array(self.about["labelled"], float)
+        raised = p / np.maximum(count / count.sum(), 1e-6) ** self.settings.posthoc
+        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
     def predict(self, images: Sequence[Array] | Crops, **how: Any) -> Array:
         """Code of the most probable class, (N,) ints; arguments as in `predict_proba`."""

@@ -176,16 +176,13 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
     with atomic_path(folder / "summary.md") as temporary:
         temporary.write_text(markdown(found), encoding="utf-8")
     written.append(folder / "summary.md")
-    drawn = {f"methods-{share:g}.png": part for share, part in table.groupby("labelled")}
-    for name, part in drawn.items():
-        rows = part.rename(columns={"arm": "method", "recall": "value"})
-        rows = rows.assign(low=rows["recall_low"], high=rows["recall_high"])
-        written.append(save_figure(methods_figure(rows), folder / name))
-    if table["labelled"].nunique() > 1:
-        rows = table.rename(columns={"arm": "method", "recall": "value"})
-        rows = rows.assign(low=rows["recall_low"], high=rows["recall_high"])
-        written.append(save_figure(label_curve(rows), folder / "labels.png"))
-    best = table.loc[table["recall"].idxmax()]
+    columns = {"arm": "method", "recall": "value", "recall_low": "low", "recall_high": "high"}
+    drawn = table.rename(columns=columns)
+    for share, part in drawn.groupby("labelled"):
+        written.append(save_figure(methods_figure(part), folder / f"methods-{share:g}.png"))
+    if drawn["labelled"].nunique() > 1:
+        written.append(save_figure(label_curve(drawn), folder / "labels.png"))
+    best = table.iloc[int(table["recall"].argmax())]
     written += _figures_of(found, examples, str(best["arm"]), float(best["labelled"]))
     return written
 
@@ -218,10 +215,11 @@ def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -
     scores = classification_scores(part["true"], part["predicted"], names)
     written = [save_figure(confusion_figure(scores.confusion, names), folder / "confusion.png")]
     patches = {}
-    sure = part[[f"p_{name}" for name in names]].max(axis=1)
-    for at in sure.groupby([part["true"], part["predicted"]]).idxmax():
-        row, true, predicted = (int(part[c].loc[at]) for c in ("row", "true", "predicted"))
-        patches[names[true], names[predicted]] = examples.read(row).pixels[0]
+    # of each true and predicted class the image that the arm was surest of
+    surest = part.assign(sure=part[[f"p_{name}" for name in names]].max(axis=1))
+    surest = surest.sort_values("sure").drop_duplicates(["true", "predicted"], keep="last")
+    columns = surest[["true", "predicted", "row"]].to_numpy(int)
+    patches = {(names[t], names[p]): examples.read(int(row)).pixels[0] for t, p, row in columns}
     written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
     for file in sorted((folder / "runs").glob(f"*/labelled-{share:g}/fold-0/student.jsonl")):
         run = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))

@@ -233,8 +233,8 @@ def units(examples: Examples, by: str) -> Array:
     groups = examples.groups()
     if np.unique(groups).size < 2:
         raise DataError(
-            f"all images are of one group, {str(groups[0])!r}: a score on them would say nothing of "
-            "another",
+            f"all images are of one group, {str(groups[0])!r}: a score on them would say nothing "
+            "of another",
             "give more wells or sequences; or ask for it by name, --split-by image",
             file=examples.name,
         )

@@ -1,11 +1,11 @@
 """Logistic regression on hand-crafted features with balanced self-training: no network, seconds.
 
 1. Features of patches of labelled and unlabelled images, standardized over both.
-2. Multinomial logistic regression with equal weight for each class, on the features or on a map
-   of them that makes a Gaussian kernel linear; which of them, and how stiff, by cross-validation.
-3. The same cross-validation tells how far the logits of new images lie from those of images that
-   were learned: the logits are rescaled and shifted by it. Of a rare class, whose few images
-   are learned by heart, this is what finds more.
+2. Multinomial logistic regression with equal weight for each class, on a map of the features
+   that makes a Gaussian kernel linear.
+3. Cross-validation among the labelled tells how far the logits of new images lie from those of
+   images that were learned: the logits are rescaled and shifted by it. Of a rare class, whose
+   few images are learned by heart, this finds more.
 4. Balanced self-training: the unlabelled get pseudo-labels, the confident ones are learned beside
    the labels, each class with equal weight; a few rounds. The round is kept that is best on the
    validation part.
@@ -38,18 +38,12 @@ _FOLDS = 5
 _LANDMARKS = 300
 _LARGEST_Z = 4.0
 """Standardized features beyond are outliers and count as this."""
-_PULL = 0.02
-"""Of log temperature and shifts to 0, where the cross-entropy of all images sums to 1 image's."""
-
-
-class _Kind(NamedTuple):
-    """A candidate: `gamma` of the kernel in 1 / features, 0 for none; `c` of the regression."""
-
-    gamma: float
-    c: float
-
-
-_KINDS = (_Kind(0, 0.01), _Kind(0, 0.1), _Kind(0.1, 30.0))
+_GAMMA = 0.1
+"""Of the kernel exp(-gamma |u - v|^2), per feature."""
+_STIFFNESS = 30.0
+"""Inverse strength of the regression's penalty; scikit-learn's C."""
+_PULL = 0.05
+"""Penalty of a calibration on the squares of its log scale and its shifts."""
 
 
 class _Rows(NamedTuple):
@@ -75,10 +69,9 @@ class FeatureModel:
     mean, sd : (F,) float64 arrays
         Of the features over the training images.
     landmarks, root : (M, F), (M, M) float64 arrays
-        With k(u, v) = exp(-gamma |u - v|^2), the map is k(x, landmarks) @ root, where root is
-        k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). M = 0: the features themselves.
-    gamma : () float64 array
-    weights, offset : (M or F, K), (K,) float64 arrays
+        With k(u, v) = exp(-0.1 / F |u - v|^2), the map is k(x, landmarks) @ root, where root is
+        k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). M is at most 300.
+    weights, offset : (M, K), (K,) float64 arrays
         Logits are map @ weights + offset.
 
     References
@@ -90,7 +83,6 @@ class FeatureModel:
     sd: Array
     landmarks: Array
     root: Array
-    gamma: Array
     weights: Array
     offset: Array
 
@@ -98,28 +90,18 @@ class FeatureModel:
     def fit(cls, data: TrainingData) -> FeatureModel:
         """Learn from labelled and unlabelled images, and choose the round on the validation part.
 
-        Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `score`, `select`
-        and `seed` of the settings. Without validation part the last round is kept.
+        Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `select` and
+        `seed` of the settings. The best round has the lowest cross-entropy, averaged over
+        the classes; recall would be a matter of one or two images of a rare class. Without
+        validation part the last round is kept.
         """
         settings = data.settings
         known, unknown, asked = (
             _rows(data.patches, some, data.normalizer, settings, settings.views)
             for some in (data.labelled, data.unlabelled, data.validation)
         )
-        seen = np.concatenate([known.x, unknown.x])
-        sd = seen.std(axis=0, dtype=np.float64)
-        none = np.empty((0, seen.shape[1]))
-        start = cls(
-            mean=seen.mean(axis=0, dtype=np.float64),
-            sd=np.where(sd > 1e-6, sd, 1.0),
-            landmarks=none,
-            root=np.empty((0, 0)),
-            gamma=np.zeros(()),
-            weights=none,
-            offset=np.empty(0),
-        )
-        chosen = _choose(start, known, seen, data)
-        rounds = _self_training(chosen, known, unknown, data)
+        start = _new(np.concatenate([known.x, unknown.x]), data.classes, settings.seed)
+        rounds = _self_training(start, known, unknown, data)
         if not data.validation.size or settings.select == "last":
             return rounds[-1]
         losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
@@ -167,9 +149,8 @@ class FeatureModel:
         return cls(**{name: np.asarray(tensors[name]) for name in names})
 
     def _map(self, x: Array) -> Array:
-        """(R, F) features to (R, M or F)."""
-        z = np.clip((x - self.mean) / self.sd, -_LARGEST_Z, _LARGEST_Z)
-        return _kernel(z, self.landmarks, self.gamma) @ self.root if self.root.size else z
+        """(R, F) features to (R, M)."""
+        return np.asarray(_kernel(_standard(x, self.mean, self.sd), self.landmarks) @ self.root)
 
     def _logits(self, x: Array) -> Array:
         return np.asarray(self._map(x) @ self.weights + self.offset)
@@ -202,52 +183,55 @@ def _rows(
 _NO_ROWS = _Rows(np.empty((0, 0), np.float32), np.empty(0, int), np.empty(0))
 
 
-def _kernel(a: Array, b: Array, gamma: Array) -> Array:
-    """(R, F), (M, F) to (R, M): exp(-gamma |a - b|^2)."""
+def _standard(x: Array, mean: Array, sd: Array) -> Array:
+    return np.clip((x - mean) / sd, -_LARGEST_Z, _LARGEST_Z)
+
+
+def _kernel(a: Array, b: Array) -> Array:
+    """(R, F), (M, F) to (R, M): exp(-0.1 / F |a - b|^2)."""
     square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(np.exp(-gamma * np.maximum(square, 0)))
+    return np.asarray(np.exp(-_GAMMA / a.shape[1] * np.maximum(square, 0)))
 
 
-def _with_kernel(model: FeatureModel, gamma: float, seen: Array, seed: int) -> FeatureModel:
-    """The model with a map from up to 300 of the images that were seen."""
+def _new(seen: Array, classes: int, seed: int) -> FeatureModel:
+    """Standardized over (R, F) features, with landmarks among them, and logits of 0."""
+    sd = seen.std(axis=0, dtype=np.float64)
+    mean, sd = seen.mean(axis=0, dtype=np.float64), np.where(sd > 1e-6, sd, 1.0)
     some = generator(seed, ORDER).permutation(len(seen))[:_LANDMARKS]
-    landmarks = model._map(seen[some])
-    scale = np.asarray(gamma / seen.shape[1])
-    values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, scale))
+    landmarks = _standard(seen[some], mean, sd)
+    values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks))
     root = (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
-    return replace(model, landmarks=landmarks, root=root, gamma=scale)
+    return FeatureModel(
+        mean, sd, landmarks, root, np.zeros((len(landmarks), classes)), np.zeros(classes)
+    )
 
 
-def _choose(start: FeatureModel, known: _Rows, seen: Array, data: TrainingData) -> _Chosen:
-    """The kind whose calibrated logits of images left out have the lowest balanced loss."""
-    y, seed = data.labelled_y, data.settings.seed
-    fold = _folds(y, data.classes, seed)
-    candidates = []
-    for kind in _KINDS:
-        model = _with_kernel(start, kind.gamma, seen, seed) if kind.gamma else start
-        mapped = model._map(known.x)
-        if fold is None:  # a class has too few images to leave some out
-            return _Chosen(model, kind.c, 1.0, np.zeros(data.classes))
-        logits = np.empty((len(mapped), data.classes))
-        for k in range(_FOLDS):
-            out = (fold == k)[known.image]
-            rest = _regression(
-                mapped[~out], y[known.image[~out]], _even(y, known, data.classes)[~out], kind.c
-            )
-            logits[out] = mapped[out] @ rest[0] + rest[1]
-        scale, shift = _calibration(known.mean(logits), y)
-        loss = _balanced_loss(softmax(scale * known.mean(logits) + shift, axis=1), y)
-        candidates.append((loss, _Chosen(model, kind.c, scale, shift)))
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+class _Calibration(NamedTuple):
+    """What logits are multiplied by, and what (K,) is added."""
 
-
-class _Chosen(NamedTuple):
-    """A map, the stiffness `c`, and what the logits are multiplied by and shifted by."""
-
-    model: FeatureModel
-    c: float
     scale: float
     shift: Array
+
+
+def _left_out(x: Array, known: _Rows, y: Array, even: Array, data: TrainingData) -> _Calibration:
+    """The calibration of logits of images that the regression on the others did not see.
+
+    Parameters
+    ----------
+    x : (R, M) array
+        Mapped features of the labelled rows.
+    even : (R,) array
+        Their weights.
+    """
+    fold = _folds(y, data.classes, data.settings.seed)
+    if fold is None:  # of some class there are too few images to leave any out
+        return _Calibration(1.0, np.zeros(data.classes))
+    logits = np.empty((len(x), data.classes))
+    for k in range(_FOLDS):
+        out = (fold == k)[known.image]
+        weights, offset = _regression(x[~out], y[known.image[~out]], even[~out])
+        logits[out] = x[out] @ weights + offset
+    return _calibration(known.mean(logits), y)
 
 
 def _folds(y: Array, classes: int, seed: int) -> Array | None:
@@ -268,18 +252,18 @@ def _even(y: Array, rows: _Rows, classes: int) -> Array:
     return np.asarray(rows.weight * (y.size / classes / np.maximum(count, 1))[y[rows.image]])
 
 
-def _regression(x: Array, y: Array, weight: Array, c: float) -> tuple[Array, Array]:
+def _regression(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """(F, K) weights and (K,) offset of the multinomial logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
-    found = LogisticRegression(C=c, max_iter=1000).fit(x, y, sample_weight=weight)
+    found = LogisticRegression(C=_STIFFNESS, max_iter=1000).fit(x, y, sample_weight=weight)
     if len(found.classes_) == 2:  # one logit z: as -z / 2 and z / 2
         half = found.coef_[0] / 2
         return np.stack([-half, half], axis=1), np.array([-1, 1]) * found.intercept_[0] / 2
     return found.coef_.T, found.intercept_
 
 
-def _calibration(logits: Array, y: Array) -> tuple[float, Array]:
+def _calibration(logits: Array, y: Array) -> _Calibration:
     """Scale and shift of logits that minimize the balanced loss, pulled towards 1 and 0."""
 
     def loss(v: Array) -> float:
@@ -287,7 +271,7 @@ def _calibration(logits: Array, y: Array) -> tuple[float, Array]:
         return _balanced_loss(p, y) + _PULL * float((v**2).sum())
 
     v = minimize(loss, np.zeros(1 + logits.shape[1])).x
-    return float(np.exp(v[0])), v[1:]
+    return _Calibration(float(np.exp(v[0])), v[1:])
 
 
 def _balanced_loss(p: Array, y: Array) -> float:
@@ -298,21 +282,16 @@ def _balanced_loss(p: Array, y: Array) -> float:
 
 
 def _self_training(
-    chosen: _Chosen, known: _Rows, unknown: _Rows, data: TrainingData
+    start: FeatureModel, known: _Rows, unknown: _Rows, data: TrainingData
 ) -> list[FeatureModel]:
     """The calibrated model of the labelled images, and that of each round."""
     settings, k = data.settings, data.classes
-    x, y = chosen.model._map(known.x), data.labelled_y
+    x, y = start._map(known.x), data.labelled_y
     even = _even(y, known, k)
-    weights, offset = _regression(x, y[known.image], even, chosen.c)
-    models = [
-        replace(
-            chosen.model,
-            weights=chosen.scale * weights,
-            offset=chosen.scale * offset + chosen.shift,
-        )
-    ]
-    more = chosen.model._map(unknown.x) if unknown.x.size else x[:0]
+    weights, offset = _regression(x, y[known.image], even)
+    scale, shift = _left_out(x, known, y, even, data)
+    models = [replace(start, weights=scale * weights, offset=scale * offset + shift)]
+    more = start._map(unknown.x) if unknown.x.size else x[:0]
     for _ in range(_ROUNDS if unknown.x.size else 0):
         p = models[-1]._of_rows(unknown)
         label = p.argmax(axis=1)
@@ -332,7 +311,6 @@ def _self_training(
             np.concatenate([x, more[use]]),
             np.concatenate([y[known.image], label[unknown.image[use]]]),
             np.concatenate([even, (weight[unknown.image] * unknown.weight)[use]]),
-            chosen.c,
         )
-        models.append(replace(chosen.model, weights=found[0], offset=found[1]))
+        models.append(replace(start, weights=found[0], offset=found[1]))
     return models

@@ -173,7 +173,7 @@ def _ring_of_frequency(side: int) -> Array:
     share = np.log(np.maximum(radius * side, 1)) / np.log(np.sqrt(0.5) * side)  # 0 to 1
     ring = np.minimum(share * _RINGS + 1e-6, _RINGS - 1).astype(int)
     ring[0, 0] = -1
-    return ring
+    return np.asarray(ring)
 
 
 def _spectrum(x: Array) -> _Named:

@@ -27,10 +27,10 @@ def write_score_report(
     scored = examples.take((examples.codes(names) >= 0).nonzero()[0])
     write_table(found.table, folder / "predictions.csv")
     write_table(found.reliability, folder / "reliability.csv")
-    patches = {}
-    for (true, predicted), rows in found.table.groupby(["label", "class"]):
-        surest = int(rows["confidence"].idxmax())
-        patches[str(true), str(predicted)] = scored.read(surest).pixels[0]
+    surest = found.table.assign(row=range(len(found.table))).sort_values("confidence")
+    surest = surest.drop_duplicates(["label", "class"], keep="last")
+    columns = (surest[c].tolist() for c in ("label", "class", "row"))
+    patches = {(t, p): scored.read(row).pixels[0] for t, p, row in zip(*columns, strict=True)}
     figures = {
         "confusion.png": confusion_figure(found.scores.confusion, names),
         "reliability.png": reliability_figure(found.reliability),

@@ -114,12 +114,19 @@ class ClassifierSettings:
         What is best on the validation part: mean recall of the classes, or accuracy.
     finetune_steps : int
         Steps of the student on the labelled images after all; learning rate 3e-5.
+    posthoc : float
+        Probabilities are divided by the labelled classes' shares to the power of this, and scaled
+        to sum to 1 [1]_: rare classes, of which a network saw few, are found more often.
     views : int
         Patches averaged when an image is predicted; each under all mirrors where `flips` > 0.
     precision, device : str
         ``auto``, ``float32``, ``bf16``; ``auto``, ``cpu``, ``cuda``, ``mps``.
     seed : int
         Of weights, order, patches and pseudo-labels.
+
+    References
+    ----------
+    .. [1] Menon et al. (2021), ICLR, Long-tail learning via logit adjustment, section 4.1.
     """
 
     method: str = "ipb"
@@ -177,6 +184,7 @@ class ClassifierSettings:
     select: str = "best"
     score: str = "recall"
     finetune_steps: int = 0
+    posthoc: float = 0.0
     views: int = 1
     precision: str = "auto"
     device: str = "auto"

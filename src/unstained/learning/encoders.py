@@ -15,6 +15,7 @@ own weights, and the least side doubles.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,6 +67,9 @@ class EncoderSpec:
     weights : str, optional
         Only for ``zoo:NAME``: path of weights on disk, safetensors as timm names them. Each
         stream begins with them. A saved model has weights of its own: store its spec without.
+    auxiliary : bool
+        Whether there is a second head, which then gives the logits: an auxiliary classifier, trained
+        in balance on the vectors of a network that is not (Lee et al. 2021, NeurIPS, ABC).
     """
 
     name: str
@@ -74,6 +78,7 @@ class EncoderSpec:
     scales: int = 1
     dropout: float = 0.0
     weights: str | None = None
+    auxiliary: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,6 +115,7 @@ class Classifier(nn.Module):
         norm = nn.BatchNorm1d(self.width) if spec.scales == 2 else nn.Identity()
         linear = nn.Linear(self.width, spec.classes)
         self.head = nn.Sequential(norm, nn.Dropout(spec.dropout), linear)
+        self.auxiliary = copy.deepcopy(self.head) if spec.auxiliary else None
 
     def features(self, x: Tensor) -> Tensor:
         """(N, P, S, S) to (N, width): the streams' vectors side by side, the whole patch first.
@@ -134,7 +140,12 @@ class Classifier(nn.Module):
         return logits
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.features(x))
+        """Logits of the auxiliary head where there is one."""
+        features = self.features(x)
+        if self.auxiliary is None:
+            return self.classify(features)
+        logits: Tensor = self.auxiliary(features)
+        return logits
 
     def _check(self, x: Tensor) -> None:
         if x.ndim != 4 or x.shape[1] != self.spec.planes:
@@ -255,6 +266,8 @@ def build_classifier(spec: EncoderSpec, *, seed: int | None = None) -> Classifie
         if not spec.name.startswith(ZOO):
             _initialize(classifier.streams)
         _initialize(classifier.head)
+        if classifier.auxiliary is not None:
+            _initialize(classifier.auxiliary)
     # a third faster on processors
     return classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

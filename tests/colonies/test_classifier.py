@@ -1,0 +1,403 @@
+"""The classifier as a user meets it: trainings of seconds on textures of 24 x 24 px."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from unstained.colonies.classifier import ColonyClassifier
+from unstained.colonies.examples import Examples, load_examples
+from unstained.colonies.settings import METHODS, ClassifierSettings
+from unstained.errors import DataError, FileError, InputError, ModelError
+from unstained.learning.loop import Progress
+
+SIDE = 24
+QUICK: dict[str, Any] = {
+    "batch": 12,
+    "unlabelled_batch": 16,
+    "pretrain_steps": 30,
+    "steps": 14,  # two epochs of 105 images
+    "precision": "float32",
+}
+
+
+def textures(n: int, seed: int = 0) -> tuple[list[np.ndarray], np.ndarray]:
+    """n images of noise of grains of 1, 2, 4 px, and the class of each: 70, 20, 10 %."""
+    rng = np.random.default_rng(seed)
+    y = rng.permutation(np.repeat([0, 1, 2], [n - n // 5 - n // 10, n // 5, n // 10]))
+    images = []
+    for code in y:
+        grain = 2 ** int(code)
+        coarse = rng.normal(100, 20, (SIDE // grain, SIDE // grain))
+        images.append(np.kron(coarse, np.ones((grain, grain))).astype(np.float32))
+    return images, y
+
+
+def hidden(y: np.ndarray, each: int, seed: int = 0) -> np.ndarray:
+    """The codes with all but `each` of every class unknown."""
+    rng = np.random.default_rng(seed)
+    codes = np.full(y.size, -1)
+    for k in np.unique(y):
+        shown = rng.permutation(np.flatnonzero(y == k))[:each]
+        codes[shown] = k
+    return codes
+
+
+def fitted(seed: int = 0, folder: Path | None = None, **how: Any) -> ColonyClassifier:
+    images, y = textures(120)
+    fit = {key: how.pop(key) for key in ("resume", "report") if key in how}
+    classifier = ColonyClassifier(**{**QUICK, **how, "seed": seed})
+    return classifier.fit(images, hidden(y, 5), folder=folder, **fit)
+
+
+@pytest.fixture(scope="module")
+def trained() -> ColonyClassifier:
+    return fitted()
+
+
+def weights(classifier: ColonyClassifier) -> dict[str, torch.Tensor]:
+    return classifier._ready().state_dict()
+
+
+def same(one: ColonyClassifier, other: ColonyClassifier) -> bool:
+    a, b = weights(one), weights(other)
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def macro_recall(classifier: ColonyClassifier) -> float:
+    images, y = textures(90, seed=1)
+    found = classifier.predict(images)
+    return float(np.mean([(found[y == k] == k).mean() for k in range(3)]))
+
+
+def test_it_learns_textures_from_four_labels_a_class_in_seconds() -> None:
+    classifier = fitted(pretrain_steps=60, steps=60)
+    assert classifier.about["labelled"] == [4, 4, 4]
+    assert classifier.about["validation"] == [1, 1, 1]
+    assert classifier.about["unlabelled"] == 105
+    assert macro_recall(classifier) > 0.9  # chance is 1/3
+
+
+def test_probabilities_sum_to_one_and_are_the_same_when_asked_again(
+    trained: ColonyClassifier,
+) -> None:
+    images, _ = textures(9)
+    p = trained.predict_proba(images)
+    assert p.shape == (9, 3)
+    assert p.sum(axis=1) == pytest.approx(np.ones(9))
+    assert np.array_equal(p, trained.predict_proba(images))
+    assert np.array_equal(p.argmax(axis=1), trained.predict(images))
+
+
+def test_the_temperature_is_applied(trained: ColonyClassifier) -> None:
+    images, _ = textures(9)
+    calibrated = trained.predict_proba(images)
+    temperature, trained.temperature = trained.temperature, 1.0
+    raw = trained.predict_proba(images)
+    trained.temperature = temperature
+    power = raw ** (1 / temperature)
+    assert calibrated == pytest.approx(power / power.sum(axis=1, keepdims=True), abs=1e-6)
+
+
+def test_of_no_images_there_are_no_probabilities(trained: ColonyClassifier) -> None:
+    assert trained.predict_proba([]).shape == (0, 3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
+    trained: ColonyClassifier,
+) -> None:
+    assert same(trained, fitted())
+    assert not same(trained, fitted(seed=1))
+
+
+class Break(Exception):
+    """What a user's Ctrl-C is here."""
+
+
+@pytest.mark.parametrize(("stage", "step"), [("teacher", 27), ("student", 10)])
+def test_broken_in_either_stage_and_resumed_it_ends_with_the_same_weights(
+    stage: str, step: int, trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    def report(at: str, progress: Progress) -> None:
+        if (at, progress.step) == (stage, step):
+            raise Break
+
+    with pytest.raises(Break):
+        fitted(folder=tmp_path, report=report)
+    resumed = fitted(folder=tmp_path, resume=True)
+    assert same(trained, resumed)
+    assert resumed.temperature == trained.temperature
+
+
+def test_a_saved_classifier_gives_the_same_probabilities(
+    trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    images, _ = textures(12, seed=3)
+    trained.save(tmp_path / "model")
+    loaded = ColonyClassifier.load(tmp_path / "model")
+    assert np.array_equal(loaded.predict_proba(images), trained.predict_proba(images))
+    assert loaded.settings == trained.settings
+    assert loaded.classes == trained.classes
+    assert loaded.about == trained.about
+    assert np.array_equal(loaded.held.true, trained.held.true)
+    sets = [model.conformal(0.8).sets(loaded.predict_proba(images)) for model in (loaded, trained)]
+    assert np.array_equal(*sets)
+
+
+def test_a_model_folder_that_exists_is_kept(trained: ColonyClassifier, tmp_path: Path) -> None:
+    trained.save(tmp_path / "model")
+    with pytest.raises(FileError):
+        trained.save(tmp_path / "model")
+    trained.save(tmp_path / "model", replace=True)
+
+
+def test_folders_that_are_no_classifier_are_told_apart(
+    trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    with pytest.raises(FileError, match=r"has no model\.json"):
+        ColonyClassifier.load(tmp_path)
+    (tmp_path / "training").mkdir()
+    with pytest.raises(ModelError, match="not finished"):
+        ColonyClassifier.load(tmp_path)
+    trained.save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    said = json.loads(file.read_text())
+    for change, message in [
+        ({"kind": "stains"}, "not a classifier of colonies"),
+        ({"format": 99}, "update unstained"),
+        ({"normalizer": None}, "is not what unstained wrote"),
+    ]:
+        file.write_text(json.dumps({**said, **change}))
+        with pytest.raises(ModelError, match=message):
+            ColonyClassifier.load(tmp_path / "model")
+    file.write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        ColonyClassifier.load(tmp_path / "model")
+
+
+def test_the_supervised_baseline_needs_no_unlabelled_images() -> None:
+    images, y = textures(60)
+    classifier = ColonyClassifier("supervised", **QUICK)
+    assert classifier.fit(images, y).about["unlabelled"] == 0
+
+
+def test_without_a_validation_part_nothing_is_calibrated_or_promised() -> None:
+    classifier = fitted(validation=0)
+    assert classifier.about["labelled"] == [5, 5, 5]
+    assert classifier.temperature == 1
+    with pytest.raises(InputError, match="no validation part"):
+        classifier.conformal()
+
+
+def test_validation_has_groups_of_its_own() -> None:
+    images, y = textures(120)
+    groups = np.arange(120) % 20
+    seen: list[np.ndarray] = []
+
+    class Spy(ColonyClassifier):
+        def _calibrate(self, data: Any) -> None:
+            seen.extend([data.labelled, data.validation])
+            super()._calibrate(data)
+
+    Spy("supervised", **{**QUICK, "steps": 2}).fit(images, y, groups)
+    assert not set(groups[seen[0]]) & set(groups[seen[1]])
+
+
+def mosaics() -> tuple[list[np.ndarray], np.ndarray]:
+    """Six labelled images, ten unlabelled ones, ten of several classes."""
+    images, y = textures(30)
+    codes = hidden(y, 2)
+    codes[np.flatnonzero(codes == -1)[:10]] = -2
+    return images, codes
+
+
+@pytest.mark.parametrize(("multi_label", "unlabelled"), [(True, 24), (False, 14)])
+def test_images_of_several_classes_are_learned_from_only_if_asked(
+    multi_label: bool, unlabelled: int
+) -> None:
+    images, codes = mosaics()
+    classifier = ColonyClassifier(**{**QUICK, "multi_label": multi_label, "steps": 2})
+    assert classifier.fit(images, codes).about["unlabelled"] == unlabelled
+
+
+def test_all_mosaics_without_multi_label_leave_nothing_to_learn_from() -> None:
+    images, codes = mosaics()
+    codes[codes == -1] = -2
+    with pytest.raises(DataError, match="there are none"):
+        ColonyClassifier(multi_label=False).fit(images, codes)
+
+
+# bad input -----------------------------------------------------------------------------------
+
+
+def few() -> tuple[list[np.ndarray], np.ndarray]:
+    images, y = textures(30)
+    return images, hidden(y, 3)
+
+
+def test_a_class_with_one_labelled_image_is_named() -> None:
+    images, codes = few()
+    codes[np.flatnonzero(codes == 1)[1:]] = -1
+    with pytest.raises(DataError, match="too few labelled images: spread has 1"):
+        ColonyClassifier().fit(images, codes, classes=["dense", "spread", "debris"])
+
+
+def test_no_unlabelled_images_are_told_with_the_way_out() -> None:
+    images, y = textures(30)
+    with pytest.raises(DataError, match=r"there are none; .*--method supervised"):
+        ColonyClassifier().fit(images, y)
+
+
+def test_an_empty_mask_is_named() -> None:
+    images, codes = few()
+    masks = [np.ones((SIDE, SIDE), bool) for _ in images]
+    masks[4][:] = False
+    with pytest.raises(DataError, match="image 4: the mask is empty"):
+        ColonyClassifier(**QUICK).fit(images, codes, masks=masks)
+
+
+def test_an_image_smaller_than_the_patch_is_enlarged() -> None:
+    images, codes = few()
+    classifier = ColonyClassifier(**{**QUICK, "patch": 40, "steps": 2, "pretrain_steps": 2})
+    p = classifier.fit(images, codes).predict_proba(images[:2])
+    assert classifier.about["patch"] == 40
+    assert np.isfinite(p).all()
+
+
+def test_an_unknown_label_is_named() -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({"label": ["dense", "dence"], "group": ""})
+    with pytest.raises(DataError, match=r"t\.csv: has labels dence, and the classes are dense"):
+        Examples(table, Path(), "t.csv").codes(["dense", "spread"])
+
+
+@pytest.mark.parametrize(
+    ("codes", "groups", "classes", "message"),
+    [
+        ([0, 1], None, None, "30 images, 2 labels"),
+        ([0] * 30, ["a"], None, "1 groups"),
+        ([-3] + [0] * 29, None, None, "class code -3"),
+        ([0] * 30, None, None, "1 classes are labelled"),
+        ([-1] * 30, None, None, "0 classes are labelled"),
+        ([0, 1, 2] * 10, None, ["a", "b"], "2 class names for codes up to 2"),
+        ([0, 1, -1] * 10, None, ["a", "b", "c"], "c has 0"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(
+    codes: list[int], groups: list[str] | None, classes: list[str] | None, message: str
+) -> None:
+    images, _ = textures(30)
+    with pytest.raises((InputError, DataError), match=message):
+        ColonyClassifier().fit(images, codes, groups, classes=classes)
+
+
+def test_images_of_other_planes_than_in_training_are_refused(trained: ColonyClassifier) -> None:
+    with pytest.raises(ModelError, match="trained on 1 planes, and images have 2"):
+        trained.predict_proba([np.zeros((2, SIDE, SIDE))])
+
+
+def test_at_least_one_view_is_predicted(trained: ColonyClassifier) -> None:
+    with pytest.raises(InputError, match="views is 0"):
+        trained.predict_proba(textures(3)[0], views=0)
+
+
+def test_masks_come_with_crops_or_beside_images_not_both(
+    trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "stack.npy", np.zeros((2, SIDE, SIDE)))
+    (tmp_path / "t.csv").write_text("image,label,index\nstack.npy,a,0\nstack.npy,b,1\n")
+    with pytest.raises(InputError, match="masks beside crops"):
+        trained.predict_proba(load_examples(tmp_path / "t.csv"), masks=[None, None])
+
+
+def test_an_untrained_classifier_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="was not trained"):
+        ColonyClassifier().save(tmp_path / "model")
+
+
+# settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_settings_that_can_be_saved(method: str) -> None:
+    settings = ClassifierSettings.of_method(method)
+    assert settings.method == method
+    said = json.loads(json.dumps(settings.as_dict(), allow_nan=False))
+    del said["method"]
+    assert ClassifierSettings.of_method(method, **said) == settings
+
+
+def test_the_paper_recipe_has_the_papers_numbers() -> None:
+    # CHECKLIST B.5, B.7, B.8 and the settings that the paper leaves unsaid
+    paper = ClassifierSettings.of_method("ipb-paper")
+    assert (paper.learning_rate, paper.momentum, paper.weight_decay) == (0.005, 0.9, 1e-4)
+    assert (paper.batch, paper.unlabelled_batch, paper.threshold) == (32, 32, 0.65)
+    assert {paper.flips, paper.rotation, paper.jitter, paper.blur, paper.inside} == {0.25}
+    assert (paper.contrast, paper.brightness) == (0.5, 0.75)
+    assert (paper.uda, paper.uda_ramp, paper.uda_temperature, paper.feedback) == (8, 5000, 1, 1)
+    assert (paper.warmup_epochs, paper.ema, paper.balance, paper.redraw) == (10, 0, 1, False)
+    assert (paper.balance_floor, paper.balance_cap, paper.views) == (0, math.inf, 1)
+    assert paper.balanced_labels
+    assert paper.sampled
+
+
+def test_methods_that_are_compared_see_the_same_patches() -> None:
+    shared = [
+        *("patch", "inside", "normalization", "flips", "rotation", "jitter", "blur", "contrast"),
+        *("brightness", "quarter_turns", "cutout", "batch", "views", "validation", "network"),
+    ]
+    rows = {
+        tuple(getattr(ClassifierSettings.of_method(method), name) for name in shared)
+        for method in METHODS
+        if method != "ipb-paper"
+    }
+    assert len(rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "no setting 'colour'"),
+        ({"scales": 3}, "scales is 3"),
+        ({"threshold": 1.5}, "threshold is 1.5"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"momentum": 0}, "momentum is 0.0 and nesterov True"),
+        ({"batch": 1}, "batch is 1; give 2"),
+        ({"unlabelled_batch": 1}, "unlabelled_batch is 1; give 2"),
+        ({"batch": "many"}, "batch='many' is no int"),
+        ({"batch": 1.5}, "batch=1.5 is no whole number"),
+        ({"steps": 0}, "steps is 0"),
+        ({"steps": -2}, "steps is -2"),
+        ({"views": 0}, "views is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": -0.1}, "learning_rate is -0.1"),
+        ({"learning_rate": "nan"}, "learning_rate is nan"),
+        ({"learning_rate": None}, "learning_rate=None is no float"),
+        ({"uda_temperature": 0}, "uda_temperature is 0"),
+        ({"balance_cap": 0.5}, "balance_cap is 0.5"),
+        ({"balance_cap": "nan"}, "balance_cap is nan"),
+        ({"select": "worst"}, "select is 'worst'"),
+        ({"redraw": "perhaps"}, "redraw='perhaps'"),
+        ({"teacher": "ema"}, "an averaged teacher learns nothing"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ColonyClassifier("ipb", **changes)
+
+
+def test_an_unknown_method_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(InputError, match=r"'gan' is not known; choose ipb, ipb-paper"):
+        ColonyClassifier("gan")
+
+
+def test_settings_come_as_text_from_a_command() -> None:
+    settings = ClassifierSettings.of_method("ipb", redraw="no", steps="12", balance_cap="inf")
+    assert (settings.redraw, settings.steps, settings.balance_cap) == (False, 12, math.inf)
