@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from unstained.colonies import detect_files, read_crop
 from unstained.colonies.crops import Crops
+from unstained.colonies.detect_files import detect_files, read_crop
 from unstained.colonies.examples import load_examples
 from unstained.errors import DataError, FileError, InputError
 
@@ -240,11 +240,12 @@ def test_mlcp_has_the_issues_three_classes_and_their_counts(
     data_set("mlcp")
     found = load_examples("mlcp")
     count = np.bincount(found.codes(found.classes))
-    # G1, S, G2 merged; prophase; metaphase, anaphase, telophase merged
+    # G1, S, G2 merged; prophase; metaphase, anaphase, telophase merged: 2700, 607, 115 tiles, of
+    # which six show a cell that another tile shows
     assert dict(zip(found.classes, count.tolist(), strict=True)) == {
         "interphase": 2700,
-        "prophase": 607,
-        "M-A-T": 115,
+        "prophase": 606,
+        "M-A-T": 110,
     }
     assert found.read(0).pixels.shape[0] == 1
 

@@ -16,14 +16,8 @@ from torch import Tensor, nn
 from unstained.colonies import crops as crops_module
 from unstained.colonies.balance import em_prior
 from unstained.colonies.crops import ArrayCrops, Crop, Patches
-from unstained.colonies.ipb import (
-    PseudoLabels,
-    State,
-    _Run,
-    draw_balanced,
-    label_patches,
-    train_ipb,
-)
+from unstained.colonies.ipb import draw_balanced, label_patches, train_ipb
+from unstained.colonies.ipb_run import PseudoLabels, Run, State
 from unstained.colonies.settings import ClassifierSettings
 from unstained.colonies.training_data import TrainingData
 from unstained.errors import DataError
@@ -170,7 +164,7 @@ def test_a_class_without_pseudo_labels_stops_nothing() -> None:
 
 def batches(of: TrainingData, labels: PseudoLabels, folder: Path) -> list[Any]:
     order, _ = draw_balanced(labels, of, 0)
-    return list(_Run(network(), network(1), of, folder).batches(labels, order))
+    return list(Run(network(), network(1), of, folder).batches(labels, order))
 
 
 def labelled_by(of: TrainingData) -> PseudoLabels:
@@ -189,7 +183,7 @@ def test_repeated_images_show_other_patches_only_if_redrawn(tmp_path: Path) -> N
             np.array([1.0, 0, 0]),
         )
         order = np.zeros(20, int)  # one image twenty times
-        run = _Run(network(), network(1), big, tmp_path)
+        run = Run(network(), network(1), big, tmp_path)
         (batch,) = run.batches(labels, order)
         assert bool((batch.weak != batch.weak[:1]).flatten(1).any()) == distinct
 
@@ -241,10 +235,10 @@ def test_an_averaged_teacher_learns_nothing_of_its_own(tmp_path: Path) -> None:
 
 
 def test_logits_are_adjusted_by_the_log_of_what_the_student_is_shown(tmp_path: Path) -> None:
-    run = _Run(network(), network(1), data(balance=0.0, prior="ema", feedback=0.0), tmp_path)
+    run = Run(network(), network(1), data(balance=0.0, prior="ema", feedback=0.0), tmp_path)
     run.state.prior.update([0.5, 0.4, 0.1])
     assert run._log_prior().exp().tolist() == pytest.approx([0.5, 0.4, 0.1])
-    run = _Run(network(), network(1), data(balance=1.0, prior="ema"), tmp_path)
+    run = Run(network(), network(1), data(balance=1.0, prior="ema"), tmp_path)
     run.state.prior.update([0.5, 0.4, 0.1])
     assert run._log_prior().exp().tolist() == pytest.approx([1 / 3] * 3)
 

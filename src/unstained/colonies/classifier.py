@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ..errors import DataError, FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, atomic_path
+from ..errors import DataError, InputError, ModelError
+from ..images.atomic import atomic_dir
 from ..images.image import Array
-from ..learning.checkpoints import load_tensors, load_weights, save_tensors
-from ..learning.encoders import Classifier, EncoderSpec, build_classifier
+from ..learning.encoders import Classifier
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .crops import ArrayCrops, Crops, Patches
 from .deal import MIXED, UNLABELLED, choose_labelled
+from .feature_model import FeatureModel
 from .methods import train_method
+from .model_files import model_of, model_tensors, read_model, told_as_damage, write_model
 from .settings import ClassifierSettings
 from .training_data import TrainingData, probabilities
 from .views import Normalizer
 
 __all__ = ["ColonyClassifier", "Held"]
-
-MODEL, WEIGHTS, TRAINING = "model.json", "model.safetensors", "training"
-KIND = "colonies"
-_FORMAT = 1
 
 
 class Held(NamedTuple):
@@ -79,7 +74,7 @@ class ColonyClassifier:
         self.about: dict[str, Any] = {}
         self.held = Held(np.empty((0, 0)), np.empty(0, int))
         self.temperature = 1.0
-        self._network: Classifier | None = None
+        self._model: Classifier | FeatureModel | None = None
         self._normalizer = Normalizer()
 
     def fit(
@@ -131,7 +126,7 @@ class ColonyClassifier:
         data = self._data(crops, codes, group)
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
-            self._network = train_method(data, where, resume=resume, report=report)
+            self._model = train_method(data, where, resume=resume, report=report)
         self._normalizer = data.normalizer
         self.about = {
             "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
@@ -175,15 +170,7 @@ class ColonyClassifier:
     def _calibrate(self, data: TrainingData) -> None:
         self.held, self.temperature = Held(np.empty((0, data.classes)), np.empty(0, int)), 1.0
         if data.validation.size:
-            p = probabilities(
-                self._ready(),
-                data.patches,
-                data.validation,
-                data.normalizer,
-                data.settings,
-                views=data.settings.views,
-            )
-            p = self._adjusted(p)
+            p = self._raw(data.patches, data.validation, self.settings.views)
             self.held = Held(p, data.validation_y)
             self.temperature = fit_temperature(_log(p), data.validation_y).temperature
 
@@ -220,7 +207,7 @@ class ColonyClassifier:
             raise InputError(f"views is {views}", "give 1 or more")
         if not len(crops):
             return np.empty((0, len(self.classes)))
-        network = self._ready()
+        self._ready()
         planes = crops.read(0).pixels.shape[0]
         if planes != self.about["planes"]:
             raise ModelError(
@@ -235,16 +222,21 @@ class ColonyClassifier:
             # as the validation part was drawn, by which probabilities are calibrated
             flips=self.settings.flips,
             quarter_turns=self.settings.quarter_turns,
+            shift=self.settings.shift,
         )
-        p = probabilities(
-            network,
-            patches,
-            np.arange(len(crops)),
-            self._normalizer,
-            self.settings,
-            views=self.settings.views if views is None else views,
+        p = self._raw(
+            patches, np.arange(len(crops)), self.settings.views if views is None else views
         )
-        return apply_temperature(_log(self._adjusted(p)), self.temperature)
+        return apply_temperature(_log(p), self.temperature)
+
+    def _raw(self, patches: Patches, indices: Array, views: int) -> Array:
+        """(N, K) probabilities before calibration."""
+        model, settings = self._ready(), self.settings
+        if isinstance(model, FeatureModel):
+            p = model.probabilities(patches, indices, self._normalizer, settings, views=views)
+        else:
+            p = probabilities(model, patches, indices, self._normalizer, settings, views=views)
+        return self._adjusted(p)
 
     def _adjusted(self, p: Array) -> Array:
         """Probabilities with rare classes made up for; see `ClassifierSettings.posthoc`."""
@@ -284,24 +276,19 @@ class ColonyClassifier:
 
     def write_into(self, folder: Path) -> None:
         """Write both files into an existing folder; ``model.json``, which tells a model, last."""
-        network = self._ready()
-        tensors = {f"network/{k}": v for k, v in network.state_dict().items()}
+        model = self._ready()
+        tensors, spec = model_tensors(model)
         tensors["held/probabilities"] = torch.from_numpy(self.held.probabilities)
         tensors["held/true"] = torch.from_numpy(self.held.true.astype(np.int64))
-        save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
         said = {
-            "format": _FORMAT,
-            "kind": KIND,
-            "unstained": version("unstained"),
             "classes": list(self.classes),
-            "network": {**network.spec.as_dict(), "weights": None},
+            "network": spec,
             "settings": self.settings.as_dict(),
             "normalizer": asdict(self._normalizer),
             "temperature": self.temperature,
             "about": self.about,
         }
-        with atomic_path(folder / MODEL) as temporary:
-            temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_model(folder, tensors, said)
 
     @classmethod
     def load(cls, folder: str | Path) -> ColonyClassifier:
@@ -312,9 +299,8 @@ class ColonyClassifier:
         FileError, ModelError
             The folder is no classifier, is unfinished, damaged, or of a newer version.
         """
-        folder = Path(folder)
-        said = _read_model(folder)
-        try:
+        said, tensors = read_model(Path(folder))
+        with told_as_damage(Path(folder)):
             settings = {k: v for k, v in said["settings"].items() if k != "method"}
             model = cls(said["settings"]["method"], **settings)
             model.classes = tuple(said["classes"])
@@ -322,52 +308,16 @@ class ColonyClassifier:
             model.about = dict(said["about"])
             normalizer = said["normalizer"]
             model._normalizer = Normalizer(tuple(normalizer["mean"]), tuple(normalizer["sd"]))
-            network = build_classifier(EncoderSpec(**said["network"]), seed=0)
-        except (KeyError, TypeError) as error:
-            raise ModelError(
-                f"is not what unstained wrote ({error})",
-                "copy the model again",
-                file=folder / MODEL,
-            ) from error
-        tensors, _ = load_tensors(folder / WEIGHTS)
-        model.held = Held(
-            tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
-        )
-        weights = {name.removeprefix("network/"): t for name, t in tensors.items()}
-        load_weights(network, weights, folder / WEIGHTS)
-        model._network = network.eval()
+            model.held = Held(
+                tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
+            )
+            model._model = model_of(tensors, said["network"], Path(folder))
         return model
 
-    def _ready(self) -> Classifier:
-        if self._network is None:
+    def _ready(self) -> Classifier | FeatureModel:
+        if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
-        return self._network
-
-
-def _read_model(folder: Path) -> dict[str, Any]:
-    file = folder / MODEL
-    if not file.is_file():
-        if (folder / TRAINING).is_dir():
-            raise ModelError(
-                "the training of this model is not finished",
-                "go on with `unstained colonies train ... --resume`",
-                file=folder,
-            )
-        raise FileError(
-            f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
-        )
-    try:
-        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        newer = said["format"] > _FORMAT
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"is damaged ({error})", "copy the model again", file=file) from error
-    if said.get("kind") != KIND:
-        raise ModelError("is not a classifier of colonies", "it may be one of stains", file=file)
-    if newer:
-        raise ModelError(
-            f"was written by unstained {said['unstained']}", "update unstained", file=file
-        )
-    return said
+        return self._model
 
 
 def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | None) -> Crops:

@@ -100,7 +100,8 @@ class FeatureModel:
             _rows(data.patches, some, data.normalizer, settings, settings.views)
             for some in (data.labelled, data.unlabelled, data.validation)
         )
-        start = _new(np.concatenate([known.x, unknown.x]), data.classes, settings.seed)
+        seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
+        start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
         if not data.validation.size or settings.select == "last":
             return rounds[-1]

@@ -11,6 +11,9 @@ from ..errors import InputError
 
 __all__ = ["METHODS", "ClassifierSettings"]
 
+SELF_SUPERVISED = ("simclr", "simtriplet", "contrastive-clustering")
+"""Methods that first train the encoder without labels."""
+
 PAPER_EPOCHS = 200
 """Of the pre-training and of Iterative Pseudo Balancing; CHECKLIST B.7."""
 

@@ -13,9 +13,10 @@ import pandas as pd
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_path
 from ..learning.loop import Progress
-from .classifier import MODEL, TRAINING, ColonyClassifier
+from .classifier import ColonyClassifier
 from .deal import parts, units
 from .examples import Examples
+from .model_files import MODEL, TRAINING
 
 __all__ = ["tested", "train_model", "write_table"]
 

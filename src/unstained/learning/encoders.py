@@ -68,8 +68,8 @@ class EncoderSpec:
         Only for ``zoo:NAME``: path of weights on disk, safetensors as timm names them. Each
         stream begins with them. A saved model has weights of its own: store its spec without.
     auxiliary : bool
-        Whether there is a second head, which then gives the logits: an auxiliary classifier, trained
-        in balance on the vectors of a network that is not (Lee et al. 2021, NeurIPS, ABC).
+        Whether there is a second head, which then gives the logits: an auxiliary classifier,
+        trained in balance on the vectors of a network that is not (Lee et al. 2021, NeurIPS).
     """
 
     name: str

@@ -1,0 +1,106 @@
+"""The folder of a classifier: ``model.safetensors`` and ``model.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import FileError, ModelError
+from ..images.atomic import atomic_path
+from ..learning.checkpoints import load_tensors, load_weights, save_tensors
+from ..learning.encoders import Classifier, EncoderSpec, build_classifier
+from .feature_model import FeatureModel
+
+__all__ = [
+    "MODEL",
+    "TRAINING",
+    "model_of",
+    "model_tensors",
+    "read_model",
+    "told_as_damage",
+    "write_model",
+]
+
+MODEL, WEIGHTS, TRAINING = "model.json", "model.safetensors", "training"
+KIND = "colonies"
+FORMAT = 1
+
+
+def model_tensors(
+    model: Classifier | FeatureModel,
+) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    """Weights by name, and what is needed to build the network again; None for features."""
+    if isinstance(model, FeatureModel):
+        return {f"model/{k}": torch.from_numpy(v) for k, v in model.to_tensors().items()}, None
+    weights = {f"model/{k}": v for k, v in model.state_dict().items()}
+    return weights, {**model.spec.as_dict(), "weights": None}
+
+
+def model_of(
+    tensors: Mapping[str, Tensor], spec: Mapping[str, Any] | None, folder: Path
+) -> Classifier | FeatureModel:
+    """What `model_tensors` took apart."""
+    weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+    if spec is None:
+        return FeatureModel.from_tensors({k: v.numpy() for k, v in weights.items()})
+    network = build_classifier(EncoderSpec(**spec), seed=0)
+    load_weights(network, weights, folder / WEIGHTS)
+    network.eval()
+    return network
+
+
+def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:
+    """Both files, ``model.json`` last."""
+    save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
+    whole = {"format": FORMAT, "kind": KIND, "unstained": version("unstained"), **said}
+    with atomic_path(folder / MODEL) as temporary:
+        temporary.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What `write_model` wrote.
+
+    Raises
+    ------
+    FileError, ModelError
+        The folder is no classifier, is unfinished, damaged, or of a newer version.
+    """
+    file = folder / MODEL
+    if not file.is_file():
+        if (folder / TRAINING).is_dir():
+            raise ModelError(
+                "the training of this model is not finished",
+                "go on with `unstained colonies train ... --resume`",
+                file=folder,
+            )
+        raise FileError(
+            f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
+        )
+    with told_as_damage(folder):
+        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        newer = said["format"] > FORMAT
+    if said.get("kind") != KIND:
+        raise ModelError("is not a classifier of colonies", "it may be one of stains", file=file)
+    if newer:
+        raise ModelError(
+            f"was written by unstained {said['unstained']}", "update unstained", file=file
+        )
+    return said, load_tensors(folder / WEIGHTS)[0]
+
+
+@contextmanager
+def told_as_damage(folder: Path) -> Iterator[None]:
+    """An entry that is missing or of another kind means that the file is not ours."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"is not what unstained wrote ({error})", "copy the model again", file=folder / MODEL
+        ) from error
