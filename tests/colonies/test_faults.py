@@ -228,10 +228,10 @@ def test_a_label_below_the_threshold_teaches_the_student_nothing(tmp_path: Path)
         run.student_step(batch._replace(label=y, confident=sure), 0.1)
         return copied(run.student)
 
-    same = [torch.equal(t, after(1, 0.0)[name]) for name, t in after(0, 0.0).items()]
-    other = [torch.equal(t, after(1, 1.0)[name]) for name, t in after(0, 1.0).items()]
-    assert all(same)
-    assert not all(other)
+    for confident in (0.0, 1.0):
+        one, other = after(0, confident), after(1, confident)
+        unchanged = all(torch.equal(one[name], other[name]) for name in one)
+        assert unchanged == (confident == 0)
 
 
 def test_the_threshold_of_the_settings_reaches_the_student(tmp_path: Path) -> None:

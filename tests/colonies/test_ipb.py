@@ -292,8 +292,10 @@ def breaking(at: int) -> Any:
     return report
 
 
-@pytest.mark.parametrize("at", [2, 3, 5])
-@pytest.mark.parametrize("changes", [{}, {"align": True, "prior": "em", "logit_adjustment": 1.0}])
+@pytest.mark.parametrize(
+    ("at", "changes"),
+    [(2, {}), (3, {}), (5, {"align": True, "prior": "em", "logit_adjustment": 1.0, "ema": 0.9})],
+)
 def test_a_run_that_was_broken_and_resumed_ends_with_the_same_weights(
     at: int, changes: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def toy(method, **changes):
         method,
         **{"steps": 40, "pretrain_steps": 20, "unlabelled_batch": 24, "batch": 12, "patch": 16}
         | {"precision": "float32", "device": "cpu", "views": 1, "ema": 0.9}
+        | {"zoom": 0.0, "shift": 0.0}
         | changes,
     )
     patches = Patches(ArrayCrops(images), 16, 0.0, flips=0.5, quarter_turns=True)
@@ -148,11 +149,14 @@ def silent(stage, progress):
     pass
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_textures_are_told_apart(method, tmp_path):
-    network, data, test = toy(method)
+# by chance 1/3, with a standard deviation of 0.06 on 60 images
+@pytest.mark.parametrize(
+    ("method", "least"), [("simclr", 0.8), ("simtriplet", 0.6), ("contrastive-clustering", 0.5)]
+)
+def test_textures_are_told_apart(method, least, tmp_path):
+    network, data, test = toy(method, steps=80)
     train_selfsupervised(network, data, tmp_path, resume=False, report=silent)
-    assert test.validate(network)["recall"] > 0.6  # by chance 1/3
+    assert test.validate(network)["recall"] > least
 
 
 @pytest.mark.parametrize("method", METHODS)
