@@ -385,7 +385,7 @@ def test_methods_that_are_compared_see_the_same_patches() -> None:
         ({"balance_cap": "nan"}, "balance_cap is nan"),
         ({"select": "worst"}, "select is 'worst'"),
         ({"redraw": "perhaps"}, "redraw='perhaps'"),
-        ({"teacher": "ema"}, "an averaged teacher learns nothing"),
+        ({"teacher": "ema", "feedback": 1.0}, "an averaged teacher learns nothing"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -62,6 +62,21 @@ def test_a_mask_of_which_patches_must_lie_wholly_inside() -> None:
     assert found.min() == 1
 
 
+def test_a_shift_moves_no_patch_out_of_its_mask() -> None:
+    mask = blob((200, 200), (100, 100), 10)
+    patches = Patches(ArrayCrops([mask], [mask]), PATCH, INSIDE, shift=0.3)
+    drawn = patches.draw(np.zeros(300, int), 0, np.column_stack([np.arange(300)] * 2))
+    assert drawn.mean(axis=(1, 2, 3)).min() >= INSIDE
+
+
+def test_without_a_mask_a_patch_is_moved_by_its_shift_at_most() -> None:
+    image = np.arange(32, dtype=np.float32) + np.zeros((32, 1), np.float32)
+    patches = Patches(ArrayCrops([image]), PATCH, INSIDE, shift=0.1)
+    drawn = patches.draw(np.zeros(300, int), 0, np.column_stack([np.arange(300)] * 2))
+    # column 16 moves by up to 3 px, a tenth of 32
+    assert sorted(set(drawn[:, 0, 0, 16].tolist())) == [13, 14, 15, 16, 17, 18, 19]
+
+
 def test_centers_of_a_large_square_mask_are_spread_over_rows_and_columns() -> None:
     mask = np.zeros((1200, 1200), bool)
     mask[100:1124, 100:1124] = True  # 1024 wide: every 256th pixel lies in four columns

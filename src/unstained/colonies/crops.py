@@ -89,10 +89,13 @@ class Prepared(NamedTuple):
         Y and X at least a patch, enlarged where they were not.
     corners : (K, 2) int array
         Upper left corners (y, x) that patches may have.
+    masked : bool
+        Whether a mask chose them.
     """
 
     pixels: Array
     corners: Array
+    masked: bool
 
 
 def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> Prepared:
@@ -136,7 +139,7 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
         larger, region = _enlarged(*_around(pixels, mask, patch, zoom), zoom, patch)
         corners = _corners(region, larger.shape[1:], patch, inside)
         if len(corners):
-            return Prepared(larger, corners)
+            return Prepared(larger, corners, mask is not None)
         zoom *= 1.25
 
 
@@ -220,7 +223,8 @@ class Patches:
     quarter_turns : bool
         Whether a weak view is also turned by a multiple of 90 degrees.
     shift : float
-        Share of its side by which it is moved at most, mirrored beyond the image.
+        Share of its side by which it is moved at most, mirrored beyond the image; where a mask
+        says where patches lie, they are not moved out of it.
     """
 
     def __init__(
@@ -286,7 +290,8 @@ class Patches:
                 )
             rng = generator(seed, index, a, b)
             y, x = ready.corners[rng.integers(len(ready.corners))]
-            view = _window(ready.pixels, y, x, self.patch, self.reach, rng)
+            reach = 0 if ready.masked else self.reach
+            view = _window(ready.pixels, y, x, self.patch, reach, rng)
             flip_y, flip_x = rng.random(2) < self.flips
             view = view[:, ::-1] if flip_y else view
             view = view[:, :, ::-1] if flip_x else view
