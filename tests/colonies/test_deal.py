@@ -253,6 +253,22 @@ def test_another_unit_than_group_or_image_is_refused() -> None:
         units(some(), "well")
 
 
+def test_of_few_groups_one_is_the_test_part() -> None:
+    # a tenth of four equal wells is less than half a well
+    for seed in range(5):
+        test = a_tenth(np.tile([0, 1], 20), np.arange(40) // 10, seed, "t")
+        assert test.sum() == 10
+        assert np.unique((np.arange(40) // 10)[test]).size == 1
+
+
+def test_a_group_that_alone_has_a_class_is_never_the_test_part() -> None:
+    # class 1 is in the last of three groups only
+    y, groups = np.repeat([0, 0, 1], 10), np.repeat([0, 1, 2], 10)
+    for seed in range(5):
+        assert not a_tenth(y, groups, seed, "t")[groups == 2].any()
+
+
 def test_too_few_groups_for_a_test_part_are_refused() -> None:
+    # without either group a class would be missing
     with pytest.raises(DataError, match="no test part"):
-        a_tenth(np.zeros(20, int), np.arange(20) % 2, 0, "t")
+        a_tenth(np.repeat([0, 1], 10), np.repeat([0, 1], 10), 0, "t")

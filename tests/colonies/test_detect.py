@@ -22,8 +22,8 @@ from unstained.colonies.detect import (
     otsu_threshold,
     to_uint8,
 )
-from unstained.colonies.detect_files import detect_files, read_colonies, read_crop
 from unstained.colonies.detect_sources import FileOptions
+from unstained.colonies.detection_folder import detect_files, read_colonies, read_crop
 from unstained.errors import DataError, FileError, InputError
 from unstained.images import as_image, read_image, read_labels, write_ome_zarr
 from unstained.simulate.colony_wells import ColonySettings, WellFrame, plan_well, render_frame

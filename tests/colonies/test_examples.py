@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from unstained.colonies.crops import Crops
-from unstained.colonies.detect_files import detect_files, read_crop
+from unstained.colonies.detection_folder import detect_files, read_crop
 from unstained.colonies.examples import load_examples
 from unstained.errors import DataError, FileError, InputError
 

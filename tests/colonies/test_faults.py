@@ -28,6 +28,7 @@ import pandas as pd
 import pytest
 import torch
 
+from unstained.colonies import ipb_run
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.crops import ArrayCrops, Crop, Patches, prepare
 from unstained.colonies.deal import choose_labelled, folds, parts
@@ -165,7 +166,8 @@ def test_every_arm_gets_the_very_same_labelled_batch(method: str) -> None:
 
 def test_the_reward_is_the_old_loss_less_the_new(tmp_path: Path) -> None:
     of = data(16, steps=1, ema=0.0, threshold=0.0)  # one step
-    batch = of.labelled_batch(0, 8, balanced=True)
+    # the first batch after those of the pre-training
+    batch = of.labelled_batch(ipb_run._LABELLED_FROM, 8, balanced=True)
     student = network(1)
     old = labelled_loss(student, batch.x, batch.y)
     train_ipb(network(), student, of, tmp_path, resume=False, report=quiet)

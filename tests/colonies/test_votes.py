@@ -12,7 +12,7 @@ from statsmodels.stats import inter_rater
 from typer.testing import CliRunner
 
 from unstained.cli.colonies_detect import votes as votes_command
-from unstained.colonies.detect_files import read_colonies
+from unstained.colonies.detection_folder import read_colonies
 from unstained.colonies.votes import fleiss_kappa, merge_votes, read_votes, votes_into_detection
 from unstained.errors import DataError, FileError
 

@@ -15,7 +15,7 @@ from .staining import parse_settings
 
 if TYPE_CHECKING:
     from ..colonies.classifier import ColonyClassifier
-    from ..colonies.evaluate import Evaluation
+    from ..colonies.evaluation import Evaluation
     from ..colonies.examples import Examples
 
 app = typer.Typer(
@@ -129,7 +129,7 @@ def predict(
 ) -> None:
     """Say what each image is, how surely, and which others it may be."""
     from ..colonies.classifier import ColonyClassifier
-    from ..colonies.evaluate import prediction_table
+    from ..colonies.evaluation import prediction_table
     from ..colonies.examples import load_examples
     from ..colonies.training import write_table
 
@@ -166,12 +166,12 @@ def score(
 ) -> None:
     """Score a classifier on images that it did not learn from."""
     from ..colonies.classifier import ColonyClassifier
-    from ..colonies.evaluate import evaluate
+    from ..colonies.evaluation import evaluate
     from ..colonies.examples import load_examples
-    from ..colonies.training import tested
+    from ..colonies.training import held_out
 
     classifier, examples = ColonyClassifier.load(model), load_examples(data)
-    kept = tested(classifier, examples, split)
+    kept = held_out(classifier, examples, split)
     found = evaluate(
         classifier, kept, level=level, views=views, by=str(classifier.about.get("by", "group"))
     )

@@ -50,8 +50,8 @@ def detect(
     Writes colonies.parquet, masks and detection.json; for movies tracks.csv and events.csv.
     """
     from ..colonies.detect import DetectSettings
-    from ..colonies.detect_files import detect_files
     from ..colonies.detect_sources import FileOptions
+    from ..colonies.detection_folder import detect_files
 
     settings = DetectSettings(
         min_area_px=min_area, min_area_um2=min_area_um2, min_contrast=min_contrast

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .balance import balancing_weights, em_prior
     from .classifier import ColonyClassifier
     from .detect import Detection, DetectSettings, detect_colonies
-    from .detect_files import detect_files, read_colonies, read_crop
+    from .detection_folder import detect_files, read_colonies, read_crop
     from .entropy import local_entropy
-    from .evaluate import Evaluation, evaluate, prediction_table
+    from .evaluation import Evaluation, evaluate, prediction_table
     from .examples import Examples, load_examples
     from .fractions import class_fractions, compare_groups, group_fractions
     from .links import link_frames
@@ -25,9 +25,9 @@ _MODULES = {
     "balance": ("balancing_weights", "em_prior"),
     "classifier": ("ColonyClassifier",),
     "detect": ("Detection", "DetectSettings", "detect_colonies"),
-    "detect_files": ("detect_files", "read_colonies", "read_crop"),
+    "detection_folder": ("detect_files", "read_colonies", "read_crop"),
     "entropy": ("local_entropy",),
-    "evaluate": ("Evaluation", "evaluate", "prediction_table"),
+    "evaluation": ("Evaluation", "evaluate", "prediction_table"),
     "examples": ("Examples", "load_examples"),
     "fractions": ("class_fractions", "compare_groups", "group_fractions"),
     "links": ("link_frames",),

@@ -11,7 +11,14 @@ import numpy.typing as npt
 from ..errors import InputError
 from ..images.image import Array
 
-__all__ = ["PriorEstimate", "adaptive_thresholds", "align", "balancing_weights", "em_prior"]
+__all__ = [
+    "PriorEstimate",
+    "adaptive_thresholds",
+    "align",
+    "balancing_weights",
+    "em_prior",
+    "geometric_mean",
+]
 
 
 def balancing_weights(
@@ -147,6 +154,15 @@ def align(probabilities: npt.ArrayLike, target: npt.ArrayLike, running: npt.Arra
     ratio = np.asarray(target, np.float64) / np.maximum(np.asarray(running, np.float64), 1e-6)
     moved = np.asarray(probabilities, np.float64) * ratio
     return np.asarray(moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300))
+
+
+def geometric_mean(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
+    """sqrt(a b) of two (N, K) arrays of probabilities, each row summing to 1.
+
+    The opinion that is nearest to both in the Kullback-Leibler sense.
+    """
+    mean = np.sqrt(np.maximum(np.asarray(a, np.float64) * np.asarray(b, np.float64), 1e-12))
+    return np.asarray(mean / mean.sum(axis=1, keepdims=True))
 
 
 def adaptive_thresholds(threshold: float, labels: Array, confidence: Array, k: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,22 +15,33 @@ import numpy as np
 import torch
 
 from ..errors import DataError, InputError, ModelError
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, atomic_path
 from ..images.image import Array
-from ..learning.encoders import Classifier
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
+from .balance import geometric_mean
 from .crops import ArrayCrops, Crops, Patches
 from .deal import MIXED, UNLABELLED, choose_labelled
 from .feature_model import FeatureModel
 from .methods import train_method
-from .model_files import model_of, model_tensors, read_model, told_as_damage, write_model
+from .model_files import (
+    Advised,
+    Model,
+    model_of,
+    model_tensors,
+    read_model,
+    told_as_damage,
+    write_model,
+)
 from .settings import ClassifierSettings
 from .training_data import TrainingData, probabilities
 from .views import Normalizer
 
 __all__ = ["ColonyClassifier", "Held"]
+
+_TEMPERATURE_SD = 0.5
+"""Of the prior on the logarithm of the temperature: a few faultless images prove little."""
 
 
 class Held(NamedTuple):
@@ -74,7 +87,7 @@ class ColonyClassifier:
         self.about: dict[str, Any] = {}
         self.held = Held(np.empty((0, 0)), np.empty(0, int))
         self.temperature = 1.0
-        self._model: Classifier | FeatureModel | None = None
+        self._model: Model | None = None
         self._normalizer = Normalizer()
 
     def fit(
@@ -85,6 +98,7 @@ class ColonyClassifier:
         *,
         masks: Sequence[Array | None] | None = None,
         classes: Sequence[str] | None = None,
+        validation: Sequence[int] | Array | None = None,
         folder: Path | None = None,
         resume: bool = False,
         report: Callable[[str, Progress], None] = lambda stage, progress: None,
@@ -103,6 +117,9 @@ class ColonyClassifier:
         masks : sequence of (Y, X) bool arrays or None, optional
         classes : sequence of str, optional
             Names; "0", "1" ... where not given.
+        validation : sequence of int, optional
+            Positions of labelled images that choose the epoch and calibrate; a share of the
+            labelled ones where not given.
         folder : Path, optional
             For history and checkpoints; a temporary one where not given.
         resume : bool
@@ -117,15 +134,16 @@ class ColonyClassifier:
             learns from them, an empty mask.
         """
         crops = _as_crops(images, masks)
-        codes = np.asarray(y, int)
+        codes = _as_codes(y)
         group = np.arange(codes.size) if groups is None else np.asarray(groups)
         self.classes = _class_names(codes, classes)
         _check(codes, len(crops), group, self.classes, self.settings)
         tune_allocator()
         began = time.perf_counter()
-        data = self._data(crops, codes, group)
+        data = self._data(crops, codes, group, validation)
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
+            _same_run(where, self.settings, codes, resume=resume)
             self._model = train_method(data, where, resume=resume, report=report)
         self._normalizer = data.normalizer
         self.about = {
@@ -139,12 +157,18 @@ class ColonyClassifier:
         self._calibrate(data)
         return self
 
-    def _data(self, crops: Crops, y: Array, groups: Array) -> TrainingData:
+    def _data(
+        self, crops: Crops, y: Array, groups: Array, aside: Sequence[int] | Array | None
+    ) -> TrainingData:
         settings = self.settings
         known = np.flatnonzero(y >= 0)
-        labelled, validation = choose_labelled(
-            y[known], groups[known], known.size, settings.seed, settings.validation
-        )
+        if aside is None:
+            labelled, validation = choose_labelled(
+                y[known], groups[known], known.size, settings.seed, settings.validation
+            )
+        else:
+            given = np.isin(known, aside)
+            labelled, validation = np.flatnonzero(~given), np.flatnonzero(given)
         unlabelled = np.flatnonzero(_hidden(y, settings))
         patches = Patches(
             crops,
@@ -172,7 +196,8 @@ class ColonyClassifier:
         if data.validation.size:
             p = self._raw(data.patches, data.validation, self.settings.views)
             self.held = Held(p, data.validation_y)
-            self.temperature = fit_temperature(_log(p), data.validation_y).temperature
+            fitted = fit_temperature(_log(p), data.validation_y, prior_sd=_TEMPERATURE_SD)
+            self.temperature = fitted.temperature
 
     def predict_proba(
         self,
@@ -231,12 +256,15 @@ class ColonyClassifier:
 
     def _raw(self, patches: Patches, indices: Array, views: int) -> Array:
         """(N, K) probabilities before calibration."""
-        model, settings = self._ready(), self.settings
+        model = self._ready()
+        how = (patches, indices, self._normalizer, self.settings)
         if isinstance(model, FeatureModel):
-            p = model.probabilities(patches, indices, self._normalizer, settings, views=views)
-        else:
-            p = probabilities(model, patches, indices, self._normalizer, settings, views=views)
-        return self._adjusted(p)
+            return self._adjusted(model.probabilities(*how, views=views))
+        if isinstance(model, Advised):
+            of_network = probabilities(model.network, *how, views=views)
+            p = geometric_mean(of_network, model.adviser.probabilities(*how, views=views))
+            return self._adjusted(p)
+        return self._adjusted(probabilities(model, *how, views=views))
 
     def _adjusted(self, p: Array) -> Array:
         """Probabilities with rare classes made up for; see `ClassifierSettings.posthoc`."""
@@ -314,10 +342,29 @@ class ColonyClassifier:
             model._model = model_of(tensors, said["network"], Path(folder))
         return model
 
-    def _ready(self) -> Classifier | FeatureModel:
+    def _ready(self) -> Model:
         if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
         return self._model
+
+
+def _same_run(folder: Path, settings: ClassifierSettings, y: Array, *, resume: bool) -> None:
+    """A training goes on only with the settings and labels that it began with."""
+    labels = hashlib.sha256(y.astype("<i8").tobytes()).hexdigest()
+    said: dict[str, Any] = {"settings": settings.as_dict(), "images": int(y.size), "labels": labels}
+    file = folder / "begun.json"
+    if resume and file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        differ = [k for k, v in said["settings"].items() if before["settings"].get(k) != v]
+        differ += [k for k in ("images", "labels") if before[k] != said[k]]
+        if differ:
+            raise InputError(
+                f"the training in {folder} began with other {', '.join(differ)}",
+                "go on with the same, or name a new folder",
+            )
+        return
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | None) -> Crops:
@@ -326,6 +373,16 @@ def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | N
             raise InputError("masks beside crops that have their own", "give one of them")
         return images
     return ArrayCrops(images, masks)
+
+
+def _as_codes(y: Sequence[int] | Array) -> Array:
+    codes = np.asarray(y)
+    if codes.dtype.kind not in "iu":
+        raise InputError(
+            f"y is of {codes.dtype}",
+            "give a code for each class from 0, -1 where it is not known; names go to `classes`",
+        )
+    return codes.astype(int)
 
 
 def _log(p: Array) -> Array:

@@ -266,10 +266,16 @@ def check_splits(split: Array, groups: Array, name: str) -> None:
 def a_tenth(y: Array, groups: Array, seed: int, name: str) -> Array:
     """(N,) bool: about a tenth of the images, whole groups, every class if groups allow."""
     test = deal(y, groups, [0.9, 0.1], seed) == 1
-    if not (test & (y >= 0)).any():
-        raise DataError(
-            "no test part can be cut from so few groups",
-            "give more wells or sequences, or a column `split`",
-            file=name,
-        )
-    return np.asarray(test)
+    if (test & (y >= 0)).any():
+        return np.asarray(test)
+    # few groups: one of them, if the others still have every class
+    classes = set(y[y >= 0].tolist())
+    for group in np.random.default_rng(seed).permutation(np.unique(groups)):
+        test = groups == group
+        if (y[test] >= 0).any() and set(y[~test & (y >= 0)].tolist()) == classes:
+            return np.asarray(test)
+    raise DataError(
+        "no test part can be cut from so few groups",
+        "give more wells or sequences, or a column `split`",
+        file=name,
+    )

@@ -18,7 +18,7 @@ from ..images.read import SUFFIXES, read_labels
 from ..images.sources import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
-from .detect_files import TABLE, open_original, read_colonies, read_crop
+from .detection_folder import TABLE, open_original, read_colonies, read_crop
 from .votes import MULTI_LABEL, check_labels
 
 __all__ = ["DATA_SETS", "Examples", "load_examples"]

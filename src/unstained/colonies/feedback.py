@@ -11,6 +11,10 @@ student's new labelled loss with respect to the teacher, up to a positive factor
 become more probable. With the arg max in place of a draw it is not, and with the sign of h
 turned round bad labels become more probable; both stand in public code.
 
+That holds for labels drawn from the teacher as it is. In Iterative Pseudo Balancing they were
+drawn at the start of the epoch and resampled by class, so that the gradient is that of a teacher
+some steps ago on balanced images: as in the paper, an approximation.
+
 References
 ----------
 .. [1] Pham, Dai, Xie, Le (2021), CVPR, Meta Pseudo Labels, doi 10.1109/CVPR46437.2021.01139.
@@ -70,7 +74,7 @@ def feedback_loss(teacher_logits: Tensor, drawn: Tensor, h: float, confident: Te
     Parameters
     ----------
     teacher_logits : (N, K) tensor
-        Of the very views that the labels were drawn for.
+        Of the views that the labels were drawn for.
     drawn : (N,) int tensor
         The labels that the student learned from.
     h : float

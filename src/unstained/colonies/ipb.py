@@ -23,7 +23,8 @@ from ..learning import devices
 from ..learning.encoders import Classifier
 from ..learning.loop import Outcome
 from ..learning.random import generator
-from .balance import adaptive_thresholds, align, balancing_weights
+from .balance import adaptive_thresholds, align, balancing_weights, geometric_mean
+from .feature_model import FeatureModel
 from .ipb_run import PseudoLabels, Run, State
 from .supervised import Report
 from .training_data import DRAW_LABELS, ORDER, TrainingData
@@ -39,8 +40,13 @@ def train_ipb(
     *,
     resume: bool,
     report: Report,
+    adviser: FeatureModel | None = None,
 ) -> Outcome:
     """Run Algorithm 1 with a pre-trained teacher; `student` ends with the weights that are kept.
+
+    With an `adviser`, pseudo-labels come from the geometric mean of its probabilities and the
+    teacher's: it measures textures, is trained on the labels alone, and does not follow the
+    student into its mistakes.
 
     `folder` gets ``history.jsonl`` (a line per epoch), ``checkpoint.safetensors`` (at the end
     of each epoch: a run that is resumed ends with the very weights of one that was not) and
@@ -57,9 +63,10 @@ def train_ipb(
         run.load()
     else:
         run.history.unlink(missing_ok=True)
+    advice = None if adviser is None else adviser_probabilities(adviser, data)
     while run.state.epoch < run.epochs:
         began = time.perf_counter()
-        pseudo = label_patches(run.labeller(), data, run.state)
+        pseudo = label_patches(run.labeller(), data, run.state, advice)
         order, weights = draw_balanced(pseudo, data, run.state.epoch)
         losses: list[dict[str, float]] = []
         for batch in run.batches(pseudo, order):
@@ -76,14 +83,22 @@ def train_ipb(
     return run.outcome()
 
 
-def label_patches(teacher: nn.Module, data: TrainingData, state: State) -> PseudoLabels:
-    """Step 1: the teacher, as it predicts, labels a weak view of every unlabelled image."""
+def label_patches(
+    teacher: nn.Module, data: TrainingData, state: State, advice: Array | None = None
+) -> PseudoLabels:
+    """Step 1: the teacher, as it predicts, labels a weak view of every unlabelled image.
+
+    `advice` has probabilities of all unlabelled images, (U, K), to be averaged with the teacher's.
+    """
     settings, k = data.settings, data.classes
     rng = generator(settings.seed, DRAW_LABELS, state.epoch)
-    images = data.unlabelled
-    if 0 < settings.epoch_images < images.size:
-        images = images[rng.permutation(images.size)[: settings.epoch_images]]
+    which = np.arange(data.unlabelled.size)
+    if 0 < settings.epoch_images < which.size:
+        which = rng.permutation(which.size)[: settings.epoch_images]
+    images = data.unlabelled[which]
     p = _predicted(teacher, data, images, state.epoch)
+    if advice is not None:
+        p = geometric_mean(p, advice[which])
     state.estimate(p, settings, data.shares)
     if settings.align:
         p = align(p, data.shares, state.aligned.update(p.mean(axis=0)))
@@ -120,6 +135,14 @@ def draw_balanced(pseudo: PseudoLabels, data: TrainingData, epoch: int) -> tuple
         return rng.permutation(n), weights
     p = weights[pseudo.label]
     return rng.choice(n, size=n, p=p / p.sum()), weights
+
+
+def adviser_probabilities(adviser: FeatureModel, data: TrainingData) -> Array:
+    """(U, K) of the unlabelled images."""
+    settings = data.settings
+    return adviser.probabilities(
+        data.patches, data.unlabelled, data.normalizer, settings, views=settings.views
+    )
 
 
 def _predicted(network: nn.Module, data: TrainingData, images: Array, epoch: int) -> Array:

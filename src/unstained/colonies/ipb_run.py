@@ -40,7 +40,8 @@ from .views import strong
 
 __all__ = ["Batch", "PseudoLabels", "Run", "State"]
 
-_PSEUDO_FROM = 2**32  # counters beyond those of labelled batches
+# counters of batches, so that pre-training's are not drawn again
+_LABELLED_FROM, _PSEUDO_FROM = 2**31, 2**32
 
 
 class PseudoLabels(NamedTuple):
@@ -192,7 +193,9 @@ class Run:
     def _batch(self, pseudo: PseudoLabels, chosen: Array, repeat: Array, i: int) -> Batch:
         data, settings = self.data, self.settings
         step = self.state.epoch * self.steps_per_epoch + i
-        labelled = data.labelled_batch(step, settings.batch, balanced=settings.balanced_labels)
+        labelled = data.labelled_batch(
+            _LABELLED_FROM + step, settings.batch, balanced=settings.balanced_labels
+        )
         weak = data.weak_views(pseudo.image[chosen], self.state.epoch, repeat)
         varied = strong(weak, settings, generator(settings.seed, AUGMENT, _PSEUDO_FROM + step))
         label = pseudo.label[chosen].astype(np.int64)

@@ -10,6 +10,7 @@ from ..learning.encoders import Classifier, EncoderSpec, build_classifier
 from ..learning.loop import Progress
 from .feature_model import FeatureModel
 from .ipb import train_ipb
+from .model_files import Advised, Model
 from .selfsupervised import train_selfsupervised
 from .settings import SELF_SUPERVISED
 from .supervised import Report, train_supervised
@@ -23,9 +24,7 @@ FINETUNE_RATE = 3e-5
 StageReport = Callable[[str, Progress], None]
 
 
-def train_method(
-    data: TrainingData, folder: Path, *, resume: bool, report: StageReport
-) -> Classifier | FeatureModel:
+def train_method(data: TrainingData, folder: Path, *, resume: bool, report: StageReport) -> Model:
     """Train as `data.settings.method` says.
 
     Parameters
@@ -50,10 +49,18 @@ def train_method(
         return network
     teacher = stages.supervised("teacher", stages.network(0), data.settings.pretrain_steps)
     student = stages.network(1, auxiliary=data.settings.auxiliary > 0)
+    adviser = FeatureModel.fit(data) if data.settings.adviser else None
     train_ipb(
-        teacher, student, data, folder / "student", resume=resume, report=stages.named("student")
+        teacher,
+        student,
+        data,
+        folder / "student",
+        resume=resume,
+        report=stages.named("student"),
+        adviser=adviser,
     )
-    return stages.finetuned(student)
+    network = stages.finetuned(student)
+    return network if adviser is None else Advised(network, adviser)
 
 
 @dataclass(frozen=True)

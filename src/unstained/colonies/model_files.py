@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from .feature_model import FeatureModel
 __all__ = [
     "MODEL",
     "TRAINING",
+    "Advised",
+    "Model",
     "model_of",
     "model_tensors",
     "read_model",
@@ -33,27 +35,42 @@ KIND = "colonies"
 FORMAT = 1
 
 
-def model_tensors(
-    model: Classifier | FeatureModel,
-) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+class Advised(NamedTuple):
+    """A network and the features model that had a say in its training."""
+
+    network: Classifier
+    adviser: FeatureModel
+
+
+Model = Classifier | FeatureModel | Advised
+
+
+def model_tensors(model: Model) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
     """Weights by name, and what is needed to build the network again; None for features."""
     if isinstance(model, FeatureModel):
-        return {f"model/{k}": torch.from_numpy(v) for k, v in model.to_tensors().items()}, None
-    weights = {f"model/{k}": v for k, v in model.state_dict().items()}
+        return {f"features/{k}": torch.from_numpy(v) for k, v in model.to_tensors().items()}, None
+    if isinstance(model, Advised):
+        weights, spec = model_tensors(model.network)
+        return weights | model_tensors(model.adviser)[0], spec
+    weights = {f"network/{k}": v for k, v in model.state_dict().items()}
     return weights, {**model.spec.as_dict(), "weights": None}
 
 
-def model_of(
-    tensors: Mapping[str, Tensor], spec: Mapping[str, Any] | None, folder: Path
-) -> Classifier | FeatureModel:
+def model_of(tensors: Mapping[str, Tensor], spec: Mapping[str, Any] | None, folder: Path) -> Model:
     """What `model_tensors` took apart."""
-    weights = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+
+    def below(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    measured = {k: v.numpy() for k, v in below("features/").items()}
+    features = FeatureModel.from_tensors(measured) if measured or spec is None else None
     if spec is None:
-        return FeatureModel.from_tensors({k: v.numpy() for k, v in weights.items()})
+        assert features is not None  # from_tensors refuses what is missing
+        return features
     network = build_classifier(EncoderSpec(**spec), seed=0)
-    load_weights(network, weights, folder / WEIGHTS)
+    load_weights(network, below("network/"), folder / WEIGHTS)
     network.eval()
-    return network
+    return network if features is None else Advised(network, features)
 
 
 def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..figures import confusion_figure, mistakes_grid, reliability_figure, save_figure
 from .classifier import ColonyClassifier
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 from .examples import Examples
 from .training import write_table
 

@@ -100,6 +100,9 @@ class ClassifierSettings:
         (distribution alignment).
     teacher : {"trained", "ema"}
         A teacher of its own that learns, or the student's averaged weights.
+    adviser : bool
+        Whether the `features` model, trained on the labels, has a say: in pseudo-labels and in
+        predictions, which are then geometric means of its probabilities and the network's.
     student_labels : float
         Weight of a supervised term in the student's loss; the paper has none.
     auxiliary : float
@@ -179,6 +182,7 @@ class ClassifierSettings:
     logit_adjustment: float = 0.0
     align: bool = False
     teacher: str = "trained"
+    adviser: bool = False
     student_labels: float = 0.0
     auxiliary: float = 0.0
     ema: float = 0.0
@@ -243,8 +247,8 @@ class ClassifierSettings:
 
     @property
     def learns_unlabelled(self) -> bool:
-        """Whether the method learns from images without labels."""
-        return self.method != "supervised"
+        """Whether the method cannot do without images that have no label."""
+        return self.method not in ("supervised", "features")
 
     def as_dict(self) -> dict[str, Any]:
         """All settings; those of a float that is infinite as text, which JSON can hold."""

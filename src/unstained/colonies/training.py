@@ -18,7 +18,7 @@ from .deal import parts, units
 from .examples import Examples
 from .model_files import MODEL, TRAINING
 
-__all__ = ["tested", "train_model", "write_table"]
+__all__ = ["held_out", "train_model", "write_table"]
 
 
 def train_model(
@@ -80,6 +80,9 @@ def train_model(
         codes,
         units(examples, by)[teach],
         classes=classes,
+        validation=np.flatnonzero(np.isin(teach, part.validation))
+        if len(part.validation)
+        else None,
         folder=out / TRAINING,
         resume=resume,
         report=report,
@@ -97,7 +100,7 @@ def train_model(
     return classifier
 
 
-def tested(classifier: ColonyClassifier, examples: Examples, split: str) -> Examples:
+def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Examples:
     """The images that a score may be taken on.
 
     Parameters

@@ -16,7 +16,7 @@ import pandas as pd
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
 from ..images.read import SUFFIXES
-from .detect_files import TABLE, read_colonies
+from .detection_folder import TABLE, read_colonies
 
 __all__ = [
     "MULTI_LABEL",

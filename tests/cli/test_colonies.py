@@ -1,0 +1,120 @@
+"""``unstained colonies``: from wells to a scored classifier, as a user would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from unstained.cli.main import main
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of simulated colonies: five small wells, two frames, all labelled."""
+    out = tmp_path_factory.mktemp("wells") / "out"
+    size = ("--wells", "5", "--frames", "2", "--size", "1000", "--number", "5")
+    words = (*size, "--crops-only", "--labelled", "1")
+    assert run("simulate", "colonies", "--out", str(out), *words) == 0
+    table = pd.read_csv(out / "manifest.csv")
+    # four classes in so few colonies would leave some with a single image
+    table["label"] = table["truth"].where(table["truth"] == "spread", "other")
+    table.drop(columns="split").to_csv(out / "two.csv", index=False)
+    return out / "two.csv"
+
+
+QUICK = ("--method", "features", "--set", "views=1")
+
+
+def test_train_score_and_predict(
+    crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    assert (
+        run("colonies", "train", str(crops), "--out", str(model), "--labelled", "0.5", *QUICK) == 0
+    )
+    assert "unlabelled images:" in capsys.readouterr().out
+    assert run("colonies", "score", str(model), str(crops), "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said["classes"]) == {"other", "spread"}
+    assert set(said["classes"]["spread"]) >= {"recall", "precision", "f1", "n"}
+    out = tmp_path / "predicted.csv"
+    words = ("--out", str(out), "--fractions", str(tmp_path / "fractions"))
+    assert run("colonies", "predict", str(model), str(crops), *words) == 0
+    table = pd.read_csv(out)
+    assert len(table) == len(pd.read_csv(crops))
+    assert table[["p_other", "p_spread"]].sum(axis=1).between(0.999, 1.001).all()
+    assert (tmp_path / "fractions" / "fractions.csv").is_file()
+
+
+def test_a_small_network_is_trained_by_the_default_method(
+    crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("pretrain_steps=3", "steps=2", "batch=4", "unlabelled_batch=4", "patch=32", "views=1")
+    sets = [word for text in few for word in ("--set", text)]
+    words = ("--out", str(tmp_path / "model"), "--labelled", "0.5", *sets)
+    assert run("colonies", "train", str(crops), *words) == 0
+    figures = tmp_path / "figures"
+    assert (
+        run("colonies", "score", str(tmp_path / "model"), str(crops), "--figures", str(figures))
+        == 0
+    )
+    assert "confusion, rows true, columns predicted" in capsys.readouterr().out
+    assert {p.name for p in figures.glob("*.png")} >= {"confusion.png", "mistakes.png"}
+
+
+def test_compare_writes_a_table(
+    crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--methods", "features", "--folds", "5", "--only", "2", "--labelled", "0.3")
+    out = ("--out", str(tmp_path / "compared"))
+    assert run("colonies", "compare", str(crops), *words, *out, "--set", "views=1") == 0
+    assert "| features | 30 % |" in capsys.readouterr().out
+
+
+def test_a_detection_folder_goes_all_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "wells"
+    words = ["--wells", "3", "--frames", "1", "--size", "900", "--number", "4"]
+    assert run("simulate", "colonies", "--out", str(out), *words) == 0
+    found = tmp_path / "colonies"
+    assert run("colonies", "detect", str(out / "wells"), "--out", str(found)) == 0
+    ids = pd.read_parquet(found / "colonies.parquet")["id"].tolist()
+    votes = pd.DataFrame({"image": ids, "annotator": "ann"})
+    votes["label"] = ["dense" if i % 2 else "spread" for i in range(len(ids))]
+    votes.to_csv(tmp_path / "votes.csv", index=False)
+    assert run("colonies", "votes", str(found), "--votes", str(tmp_path / "votes.csv")) == 0
+    model = tmp_path / "model"
+    # nothing is unlabelled, so the method must do without
+    hint = run("colonies", "train", str(found), "--out", str(model))
+    assert hint == 1
+    assert "--method supervised" in capsys.readouterr().err
+    words = ["--method", "features", "--labelled", "0.7", "--set", "views=1"]
+    assert run("colonies", "train", str(found), "--out", str(model), *words) == 0
+
+
+def test_ungrouped_data_must_be_asked_for_by_name(
+    data_set: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_set("mlcp")
+    words = ("--labelled", "0.05", "--method", "features", "--set", "views=1")
+    out = ("--out", str(tmp_path / "model"))
+    assert run("colonies", "train", "mlcp", *out, *words, "--split-by", "image") == 0
+    assert "unlabelled images: 29" in capsys.readouterr().out
+
+
+def test_data_that_is_nothing_known_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("colonies", "train", "nowhere", "--out", "model") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("unstained: 'nowhere' names no images")
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,209 @@
+"""Methods side by side, scores, and what is written of them; textures of 24 px, no network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unstained.colonies.compare import Comparison, Plan, compare, parse_arms
+from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
+from unstained.colonies.evaluation import evaluate, prediction_table
+from unstained.colonies.examples import Examples, load_examples
+from unstained.colonies.fraction_report import with_conditions, write_fractions
+from unstained.colonies.training import held_out, train_model
+from unstained.errors import DataError, FileError, InputError
+from unstained.images import write_png
+
+GRAINS = {"fine": 1, "coarse": 4}
+QUICK = {"views": 1, "validation": 0.3}
+
+
+def texture(class_: str, rng: np.random.Generator) -> np.ndarray:
+    grain = GRAINS[class_]
+    coarse = rng.integers(80, 180, (24 // grain, 24 // grain))
+    return np.kron(coarse, np.ones((grain, grain))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight wells of twelve images; a third of the wells' images are coarse."""
+    folder = tmp_path_factory.mktemp("textures")
+    rng = np.random.default_rng(0)
+    rows = []
+    for well in range(8):
+        for i in range(12):
+            class_ = "coarse" if i % 3 == 0 else "fine"
+            write_png(texture(class_, rng), folder / f"w{well}_{i}.png")
+            row = {"image": f"w{well}_{i}.png", "label": class_, "well": f"w{well}", "frame": i}
+            rows.append({**row, "treatment": "treated" if well % 2 else "control"})
+    pd.DataFrame(rows).to_csv(folder / "manifest.csv", index=False)
+    return folder / "manifest.csv"
+
+
+@pytest.fixture(scope="module")
+def examples(manifest: Path) -> Examples:
+    return load_examples(manifest)
+
+
+@pytest.fixture(scope="module")
+def found(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    arms = parse_arms(["features", "features:posthoc=1"])
+    plan = Plan(folds=4, labelled=(0.1, 0.3), common=QUICK)
+    return compare(examples, arms, tmp_path_factory.mktemp("compared") / "out", plan)
+
+
+def test_every_image_is_tested_once_by_each_arm_at_each_share(
+    found: Comparison, examples: Examples
+) -> None:
+    for _, part in found.predictions.groupby(["arm", "labelled"]):
+        assert sorted(part["row"]) == list(range(len(examples)))
+
+
+def test_no_group_is_taught_and_tested(found: Comparison) -> None:
+    folds = found.predictions.groupby("group")["fold"].nunique()
+    assert folds.max() == 1
+
+
+def test_the_test_part_stays_when_the_labelled_share_changes(found: Comparison) -> None:
+    fold_of = found.predictions.groupby(["row", "labelled"])["fold"].first().unstack()
+    assert (fold_of[0.1] == fold_of[0.3]).all()
+
+
+def test_the_labelled_images_are_the_share_that_was_asked_for(found: Comparison) -> None:
+    # 10 and 30 % of 96 images
+    shown = found.runs.groupby("labelled")["n_labelled"].unique()
+    assert shown[0.1].tolist() == [10]
+    assert shown[0.3].tolist() == [29]
+
+
+def test_pooled_recall_is_the_share_of_right_ones_of_each_class(found: Comparison) -> None:
+    part = found.predictions.query("arm == 'features' and labelled == 0.3")
+    right = part["true"] == part["predicted"]
+    by_hand = np.mean([right[part["true"] == k].mean() for k in (0, 1)])
+    row = summary(found).query("arm == 'features' and labelled == 0.3").iloc[0]
+    assert row["recall"] == pytest.approx(by_hand)
+    assert by_hand > 0.9  # grains of 1 and 4 px are easily told apart
+
+
+def test_equal_predictions_have_no_difference_and_p_of_one(found: Comparison) -> None:
+    same = found.predictions.query("arm == 'features'")
+    twice = pd.concat([same, same.assign(arm="again")], ignore_index=True)
+    runs = found.runs.query("arm == 'features'")
+    both = pd.concat([runs, runs.assign(arm="again")], ignore_index=True)
+    tests = compare_tests(Comparison(twice, both, found.classes, found.notes, found.folder))
+    assert tests["difference"].tolist() == [0, 0]
+    assert tests["p_holm"].tolist() == [1, 1]
+
+
+def test_a_finished_comparison_is_not_run_again(
+    found: Comparison, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object) -> None:
+        raise AssertionError("a run began")
+
+    monkeypatch.setattr("unstained.colonies.compare._run", never)
+    arms = parse_arms(["features", "features:posthoc=1"])
+    again = compare(examples, arms, found.folder, Plan(4, (0.1, 0.3), common=QUICK))
+    pd.testing.assert_frame_equal(again.predictions, found.predictions)
+
+
+def test_a_folder_with_a_comparison_of_other_folds_is_refused(
+    found: Comparison, examples: Examples
+) -> None:
+    with pytest.raises(InputError, match="other folds"):
+        compare(examples, parse_arms(["features"]), found.folder, Plan(3, (0.1,)))
+
+
+def test_tables_and_figures_are_written(found: Comparison, examples: Examples) -> None:
+    written = {path.name for path in write_comparison(found, examples)}
+    assert {"summary.csv", "classes.csv", "tests.csv", "summary.md"} <= written
+    assert {"methods-0.1.png", "labels.png", "confusion.png", "mistakes.png"} <= written
+    assert "| features | 10 % |" in (found.folder / "summary.md").read_text(encoding="utf-8")
+
+
+def test_the_next_labels_are_of_the_class_whose_recall_still_rises(tmp_path: Path) -> None:
+    # class a: 10 of 20 right with 10 labels, 15 with 20; class b: 20 of 20 with any
+    rows, runs = [], []
+    for share, right in ((0.1, 10), (0.2, 15)):
+        for i in range(20):
+            rows.append({"true": 0, "predicted": 0 if i < right else 1, "row": i})
+            rows.append({"true": 1, "predicted": 1, "row": 20 + i})
+            for row in rows[-2:]:
+                row |= {"arm": "m", "labelled": share, "fold": 0, "group": str(row["row"])}
+        runs.append({"arm": "m", "labelled": share, "fold": 0, "seconds": 1.0})
+        runs[-1] |= {"n_a": 100 * share, "n_b": 100 * share}
+    found = Comparison(pd.DataFrame(rows), pd.DataFrame(runs), ("a", "b"), (), tmp_path)
+    # recall rises by 0.25 / log 2 for each e-fold; log((20 + 50) / 20) of them would pass 1: the
+    # room is 0.25 of a's recall, half of that of the mean
+    assert "should be of a: macro recall +0.125" in advice(found)
+
+
+def test_methods_named_twice_are_refused() -> None:
+    with pytest.raises(InputError, match="twice"):
+        parse_arms(["features", "features"])
+
+
+def test_networks_scales_and_multi_label_make_every_row_of_the_table() -> None:
+    arms = parse_arms(["supervised", "ipb"], ["vgg19", "hrnet"], [1, 2], [True, False])
+    assert len(arms) == 2 * 2 * 2 * 2
+    assert arms[0].name == "supervised network=vgg19 scales=1 multi_label=True"
+
+
+def test_a_model_is_scored_on_the_groups_that_were_set_aside(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    kept = held_out(model, examples, "test")
+    assert set(kept.table["group"]) == set(model.about["test_groups"])
+    assert 0 < len(kept) < len(examples)
+    result = evaluate(model, kept)
+    assert result.scores.macro["recall"].estimate > 0.9
+    said = json.loads(json.dumps(result.as_dict()))
+    assert set(said["classes"]) == {"coarse", "fine"}
+    assert said["classes"]["fine"]["n"] + said["classes"]["coarse"]["n"] == len(kept)
+
+
+def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    with pytest.raises(FileError, match="exists already"):
+        train_model(examples, tmp_path / "model", "features", QUICK)
+
+
+def test_a_label_that_the_model_does_not_know_is_named(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    table = examples.table.assign(label="strange")
+    with pytest.raises(DataError, match="labels strange"):
+        evaluate(model, Examples(table, examples.root, "other"))
+
+
+def test_frames_of_a_colony_are_averaged_over_time(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    # all images of a well as one colony: its frames all get the same probabilities
+    followed = Examples(examples.table.assign(track="1"), examples.root, "followed")
+    table = prediction_table(model, followed, over_time=True)
+    assert table.groupby("well")["p_fine"].nunique().max() == 1
+    with pytest.raises(DataError, match="track"):
+        prediction_table(model, examples, over_time=True)
+
+
+def test_fractions_are_written_per_well_and_compared_between_conditions(
+    examples: Examples, tmp_path: Path
+) -> None:
+    # the true classes as predictions: a third is coarse in every well, treated or not
+    table = examples.table.assign(**{"class": examples.table["label"]})
+    words = write_fractions(table, tmp_path, condition="treatment", control="control")
+    assert any("coarse, treated less control: +0.000" in line for line in words)
+    effects = pd.read_csv(tmp_path / "effects.csv")
+    assert effects["p_holm"].min() > 0.05
+    assert (tmp_path / "fractions.png").is_file()
+
+
+def test_wells_without_a_condition_are_named(examples: Examples, tmp_path: Path) -> None:
+    wells = tmp_path / "wells.csv"
+    wells.write_text("well,treatment\nw0,control\n", encoding="utf-8")
+    with pytest.raises(DataError, match="does not name 7 wells, the first is w1"):
+        with_conditions(examples.table, wells)
