@@ -313,7 +313,7 @@ _QUICK: Mapping[str, Any] = {
 }
 _MPL: Mapping[str, Any] = {**_QUICK, "balance": 0.0, "uda": 1.0, "uda_ramp": 200.0}
 _IPB: Mapping[str, Any] = {
-    # an averaged teacher in place of one that is told how its pupil does: see docs/results.md
+    # an averaged teacher with an adviser in place of one that is told how its pupil does
     "teacher": "ema",
     "feedback": 0.0,
     "uda": 0.0,
@@ -322,6 +322,7 @@ _IPB: Mapping[str, Any] = {
     "student_labels": 1.0,
     "student_init": "teacher",
     "redraw": True,
+    "adviser": True,
 }
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
