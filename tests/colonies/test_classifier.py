@@ -13,6 +13,7 @@ import torch
 
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.examples import Examples, load_examples
+from unstained.colonies.model_files import model_tensors
 from unstained.colonies.settings import METHODS, ClassifierSettings
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.learning.loop import Progress
@@ -65,9 +66,10 @@ def weights(classifier: ColonyClassifier) -> dict[str, torch.Tensor]:
     return classifier._ready().state_dict()
 
 
-def same(one: ColonyClassifier, other: ColonyClassifier) -> bool:
-    a, b = weights(one), weights(other)
-    return all(torch.equal(a[name], b[name]) for name in a)
+def same(a: ColonyClassifier, b: ColonyClassifier) -> bool:
+    """Equal weights to the bit."""
+    one, other = (model_tensors(c._ready())[0] for c in (a, b))
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 def macro_recall(classifier: ColonyClassifier) -> float:
@@ -401,3 +403,57 @@ def test_an_unknown_method_is_refused_with_those_that_are_known() -> None:
 def test_settings_come_as_text_from_a_command() -> None:
     settings = ClassifierSettings.of_method("ipb", redraw="no", steps="12", balance_cap="inf")
     assert (settings.redraw, settings.steps, settings.balance_cap) == (False, 12, math.inf)
+
+
+# what may be added to a recipe -----------------------------------------------------------------
+
+ADDED: dict[str, dict[str, Any]] = {
+    "auxiliary": {"auxiliary": 1.0, "balanced_labels": False, "balance": 0.0},
+    "finetune": {"finetune_steps": 3},
+    "adviser": {"adviser": True},
+    "prior by EM, logits adjusted": {"prior": "em", "logit_adjustment": 1.0, "balance": 0.0},
+    "alignment, class-adaptive thresholds": {"align": True, "adaptive": True},
+}
+
+
+@pytest.mark.parametrize("what", ADDED)
+def test_an_addition_changes_the_model_and_is_loaded_as_it_was_saved(
+    what: str, tmp_path: Path
+) -> None:
+    plain = {"method": "ipb", "adviser": False, "threshold": 0.0}
+    images, _ = textures(12, seed=5)
+    with_it = fitted(**{**plain, **ADDED[what]})
+    without = fitted(**plain).predict_proba(images)
+    p = with_it.predict_proba(images)
+    assert np.abs(p - without).max() > 1e-4
+    with_it.save(tmp_path / "model")
+    again = ColonyClassifier.load(tmp_path / "model").predict_proba(images)
+    assert np.allclose(again, p, atol=1e-6)
+
+
+def test_posthoc_adjustment_divides_by_the_labelled_shares() -> None:
+    plain, adjusted = (fitted(method="features", posthoc=by) for by in (0.0, 1.0))
+    share = np.array(plain.about["labelled"]) / sum(plain.about["labelled"])
+    raw = plain.held.probabilities
+    by_hand = raw / share / (raw / share).sum(axis=1, keepdims=True)
+    assert np.allclose(adjusted.held.probabilities, by_hand)
+
+
+def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:
+    fitted(method="supervised", steps=2, folder=tmp_path)
+    with pytest.raises(InputError, match="began with other learning_rate"):
+        fitted(method="supervised", steps=2, learning_rate=0.5, folder=tmp_path, resume=True)
+
+
+def test_given_validation_images_teach_nothing() -> None:
+    images, y = textures(60)
+    aside = np.flatnonzero(np.arange(60) % 3 == 0)
+    classifier = ColonyClassifier("features", **QUICK).fit(images, y, validation=aside)
+    assert classifier.about["validation"] == np.bincount(y[aside], minlength=3).tolist()
+    assert sum(classifier.about["labelled"]) == 60 - aside.size
+
+
+def test_names_as_labels_are_refused_with_a_hint() -> None:
+    images, _ = textures(10)
+    with pytest.raises(InputError, match="names go to `classes`"):
+        ColonyClassifier("features").fit(images, np.array(["a"] * 10))

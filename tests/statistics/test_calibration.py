@@ -119,3 +119,19 @@ def test_what_is_no_probability_is_refused(p):
 def test_logits_of_probabilities_of_0_are_refused():
     with pytest.raises(InputError, match="1 of them not finite"):
         fit_temperature([[0.0, -np.inf]], [0])
+
+
+def test_a_prior_keeps_few_faultless_rows_from_certainty():
+    # five rows, all right at 90 %: without a prior T falls to its lower end
+    logits = np.tile(np.log([[0.9, 0.1]]), (5, 1))
+    true = np.zeros(5, int)
+    assert fit_temperature(logits, true).temperature < 0.07
+    held = fit_temperature(logits, true, prior_sd=0.5)
+    assert 0.7 < held.temperature < 1
+    # many rows outweigh it
+    many = np.tile(logits, (400, 1))
+    wrong = np.arange(2000) % 4 == 0  # right in three of four, at 90 %
+    free = fit_temperature(many, wrong.astype(int)).temperature
+    assert fit_temperature(many, wrong.astype(int), prior_sd=0.5).temperature == pytest.approx(
+        free, rel=0.02
+    )

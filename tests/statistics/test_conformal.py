@@ -92,3 +92,14 @@ def test_probabilities_of_other_classes_are_refused():
     fit = ClassConformal.fit(two([0.9, 0.1]), [0, 1])
     with pytest.raises(InputError, match="3 classes, calibrated for 2"):
         fit.sets([[0.2, 0.3, 0.5]])
+
+
+def test_a_rare_class_may_share_the_threshold_of_all_rows_and_is_promised_nothing():
+    # 8 scores of .1 and 20 of .1 .. : at .9 class 0 has too few, all 28 rows have rank 27
+    scores = np.r_[np.full(8, 0.1), np.linspace(0.02, 0.4, 20)]
+    p = two(np.r_[1 - scores[:8], scores[8:]])
+    fit = ClassConformal.fit(p, np.repeat([0, 1], [8, 20]), level=0.9, pool_rare=True)
+    assert fit.promised.tolist() == [False, True]
+    # ceil(29 x .9) = 27th smallest of the 28: the second largest of the linspace
+    assert fit.thresholds[0] == pytest.approx(0.38)
+    assert fit.sets(two([0.05])).tolist() == [[False, True]]

@@ -16,7 +16,6 @@ from .staining import parse_settings
 if TYPE_CHECKING:
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import Evaluation
-    from ..colonies.examples import Examples
 
 app = typer.Typer(
     help="Find colonies of stem cells and learn what they are from few labels.",
@@ -182,20 +181,20 @@ def score(
     if as_json:
         print(json.dumps(found.as_dict()))
         return
-    _print_evaluation(found, classifier, kept)
+    _print_evaluation(found, classifier)
 
 
 app.command()(compare)
 
 
-def _print_evaluation(found: Evaluation, classifier: ColonyClassifier, kept: Examples) -> None:
+def _print_evaluation(found: Evaluation, classifier: ColonyClassifier) -> None:
     rows: list[tuple[str, ...]] = [("class", "recall", "precision", "F1", "n")]
     for name, scores in found.scores.classes.items():
         shown = [_text(getattr(scores, s)) for s in ("recall", "precision", "f1")]
         rows.append((name, *shown, str(scores.n)))
     macro = found.scores.macro
     shown = [_text(macro[s]) for s in ("recall", "precision", "f1")]
-    rows.append(("mean", *shown, str(len(kept))))
+    rows.append(("mean", *shown, str(sum(s.n for s in found.scores.classes.values()))))
     _print_rows(rows)
     print(
         f"balanced accuracy {_text(macro['balanced_accuracy'])}, "
@@ -209,9 +208,12 @@ def _print_evaluation(found: Evaluation, classifier: ColonyClassifier, kept: Exa
     if found.sets is not None:
         print(
             f"prediction sets at {found.sets.level:.0%}: "
-            + ", ".join(f"{k} {v:.0%} held" for k, v in found.sets.coverage.items())
+            + ", ".join(f"{k} {v:.0%} held" for k, v in found.sets.coverage.items() if v == v)
             + f"; not sure of {found.sets.not_sure:.0%}"
         )
+        few = [name for name, kept in found.sets.promised.items() if not kept]
+        if few:
+            print(f"too few validation images to promise that of {', '.join(few)}")
     for note in found.notes:
         print(f"note: {note}")
 

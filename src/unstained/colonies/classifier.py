@@ -282,7 +282,8 @@ class ColonyClassifier:
         """Prediction sets that hold the true class with probability `level`, in every class.
 
         ``classifier.conformal(0.9).sets(p)`` of probabilities p is a set a row: one class, or
-        several, which says "not sure". Classes with few validation images are in every set.
+        several, which says "not sure". Classes with few validation images share a threshold with
+        all others and are promised nothing (``conformal(0.9).promised``).
 
         Raises
         ------
@@ -295,7 +296,7 @@ class ColonyClassifier:
                 "train with --set validation=0.2",
             )
         p = apply_temperature(_log(self.held.probabilities), self.temperature)
-        return ClassConformal.fit(p, self.held.true, level)
+        return ClassConformal.fit(p, self.held.true, level, pool_rare=True)
 
     def save(self, folder: str | Path, *, replace: bool = False) -> None:
         """Write ``model.safetensors`` and ``model.json``; the folder appears whole."""

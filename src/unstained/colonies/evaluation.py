@@ -33,6 +33,8 @@ class SetScores:
     ----------
     level : float
         Promised coverage of each class.
+    promised : dict of bool
+        Whether a class had enough validation images for the promise.
     coverage : dict of float
         Share of each class whose set held it; NaN for a class that was not tested.
     size : float
@@ -42,6 +44,7 @@ class SetScores:
     """
 
     level: float
+    promised: dict[str, bool]
     coverage: dict[str, float]
     size: float
     not_sure: float
@@ -71,6 +74,7 @@ class Evaluation:
             coverage = {k: None if np.isnan(v) else v for k, v in self.sets.coverage.items()}
             said["prediction_sets"] = {
                 "level": self.sets.level,
+                "promised": self.sets.promised,
                 "coverage": coverage,
                 "size": self.sets.size,
                 "not_sure": self.sets.not_sure,
@@ -193,10 +197,18 @@ def _set_scores(
 ) -> SetScores | None:
     if not classifier.held.true.size:
         return None
-    sets = classifier.conformal(level).sets(p)
+    conformal = classifier.conformal(level)
+    sets = conformal.sets(p)
+    promised = dict(zip(classifier.classes, conformal.promised.tolist(), strict=True))
     held = sets[np.arange(len(true)), true]
     coverage = {
         name: float(held[true == k].mean()) if (true == k).any() else float("nan")
         for k, name in enumerate(classifier.classes)
     }
-    return SetScores(level, coverage, float(sets.sum(axis=1).mean()), float(not_sure(sets).mean()))
+    return SetScores(
+        level,
+        promised,
+        coverage,
+        float(sets.sum(axis=1).mean()),
+        float(not_sure(sets).mean()),
+    )

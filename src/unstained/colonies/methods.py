@@ -104,6 +104,6 @@ class _Stages:
         settings = self.data.settings
         if not settings.finetune_steps:
             return student
-        last = replace(settings, learning_rate=FINETUNE_RATE, pretrain_schedule="cosine", ema=0.0)
+        last = replace(settings, learning_rate=FINETUNE_RATE, pretrain_schedule="cosine")
         stages = replace(self, data=replace(self.data, settings=last))
         return stages.supervised("finetune", student, settings.finetune_steps)

@@ -48,9 +48,17 @@ class ClassConformal:
 
     @classmethod
     def fit(
-        cls, probabilities: npt.ArrayLike, true: npt.ArrayLike, level: float = 0.9
+        cls,
+        probabilities: npt.ArrayLike,
+        true: npt.ArrayLike,
+        level: float = 0.9,
+        *,
+        pool_rare: bool = False,
     ) -> ClassConformal:
         """Thresholds from (N, K) probabilities and (N,) classes of rows that trained nothing.
+
+        With `pool_rare` classes of too few rows get the threshold of all rows together, if those
+        are enough: nothing is promised for them then, but not every set holds them.
 
         Raises
         ------
@@ -63,12 +71,16 @@ class ClassConformal:
         y = _true_codes(true, p)
         thresholds = np.full(p.shape[1], np.inf)
         for k in range(p.shape[1]):
-            scores = np.sort(1 - p[y == k, k])
-            # 100 x 0.55 is 55.00000000000001 in floats: rounding must not cost a rank
-            rank = int(np.ceil((scores.size + 1) * level - 1e-9))
-            if rank <= scores.size:
-                thresholds[k] = scores[rank - 1]
+            thresholds[k] = _quantile(1 - p[y == k, k], level)
+        if pool_rare:
+            pooled = _quantile(1 - p[np.arange(y.size), y], level)
+            thresholds[np.isinf(thresholds)] = pooled
         return cls(thresholds, np.bincount(y, minlength=p.shape[1]), level)
+
+    @property
+    def promised(self) -> Array:
+        """(K,) bool: classes with enough calibration rows for the promise."""
+        return np.asarray(np.ceil((self.n + 1) * self.level - 1e-9) <= self.n)
 
     @property
     def always_included(self) -> Array:
@@ -95,6 +107,13 @@ class ClassConformal:
         """What `as_dict` gave."""
         thresholds = [np.inf if t is None else float(t) for t in saved["thresholds"]]
         return cls(np.array(thresholds), np.array(saved["n"]), float(saved["level"]))
+
+
+def _quantile(scores: Array, level: float) -> float:
+    """The ceil((n + 1) level)-th smallest of n scores; infinite where there is none."""
+    # 100 x 0.55 is 55.00000000000001 in floats: rounding must not cost a rank
+    rank = int(np.ceil((scores.size + 1) * level - 1e-9))
+    return float(np.sort(scores)[rank - 1]) if rank <= scores.size else float("inf")
 
 
 def not_sure(sets: npt.ArrayLike) -> Array:
