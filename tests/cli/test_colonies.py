@@ -69,7 +69,9 @@ def test_a_small_network_is_trained_by_the_default_method(
         == 0
     )
     assert "confusion, rows true, columns predicted" in capsys.readouterr().out
-    assert {p.name for p in figures.glob("*.png")} >= {"confusion.png", "mistakes.png"}
+    assert {p.name for p in figures.glob("*.png")} >= {
+        *("confusion.png", "mistakes.png", "losses.png", "shares.png", "weights.png")
+    }
 
 
 def test_compare_writes_a_table(

@@ -62,10 +62,6 @@ def trained() -> ColonyClassifier:
     return fitted()
 
 
-def weights(classifier: ColonyClassifier) -> dict[str, torch.Tensor]:
-    return classifier._ready().state_dict()
-
-
 def same(a: ColonyClassifier, b: ColonyClassifier) -> bool:
     """Equal weights to the bit."""
     one, other = (model_tensors(c._ready())[0] for c in (a, b))

@@ -175,9 +175,10 @@ def score(
         classifier, kept, level=level, views=views, by=str(classifier.about.get("by", "group"))
     )
     if figures is not None:
+        from ..colonies.model_files import HISTORY
         from ..colonies.score_report import write_score_report
 
-        write_score_report(found, kept, classifier, figures)
+        write_score_report(found, kept, classifier, figures, model / HISTORY / "student.jsonl")
     if as_json:
         print(json.dumps(found.as_dict()))
         return

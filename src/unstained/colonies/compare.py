@@ -21,6 +21,7 @@ from .classifier import ColonyClassifier
 from .deal import Parts, folds, parts, units
 from .examples import Examples
 from .settings import ClassifierSettings
+from .training import keep_history
 
 __all__ = ["Arm", "Comparison", "Plan", "compare", "parse_arms"]
 
@@ -220,8 +221,7 @@ def _run(
         table[f"p_{name}"] = p[:, k]
     with atomic_path(where / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False)
-    for history in sorted((where / "training").glob("*/history.jsonl")):
-        shutil.copyfile(history, where / f"{history.parent.name}.jsonl")
+    keep_history(where / "training", where)
     seconds = classifier.about["seconds"]
     shutil.rmtree(where / "training", ignore_errors=True)
     count = np.bincount(y[part.labelled], minlength=len(classes))

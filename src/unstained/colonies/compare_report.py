@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -12,13 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..figures import (
-    class_shares,
     confusion_figure,
     label_curve,
-    loss_curves,
     methods_figure,
     mistakes_grid,
-    sampling_weights,
     save_figure,
 )
 from ..images.atomic import atomic_path
@@ -32,6 +28,7 @@ from ..statistics import (
 )
 from .compare import Comparison
 from .examples import Examples
+from .learning_figures import learning_figures
 
 __all__ = ["advice", "class_table", "compare_tests", "summary", "write_comparison"]
 
@@ -184,6 +181,8 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
         written.append(save_figure(label_curve(drawn), folder / "labels.png"))
     best = table.iloc[int(table["recall"].argmax())]
     written += _figures_of(found, examples, str(best["arm"]), float(best["labelled"]))
+    for file in sorted((folder / "runs").glob("*/*/fold-0/student.jsonl")):
+        written += learning_figures(file, found.classes, file.parent)
     return written
 
 
@@ -209,7 +208,7 @@ def markdown(found: Comparison) -> str:
 
 
 def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -> list[Path]:
-    """Of the best arm: confusion, mistakes, and of its first fold how it learned."""
+    """Of the best arm: confusion and mistakes."""
     folder, names = found.folder, found.classes
     part = found.predictions.query("arm == @arm and labelled == @share")
     scores = classification_scores(part["true"], part["predicted"], names)
@@ -221,30 +220,7 @@ def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -
     columns = surest[["true", "predicted", "row"]].to_numpy(int)
     patches = {(names[t], names[p]): examples.read(int(row)).pixels[0] for t, p, row in columns}
     written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
-    for file in sorted((folder / "runs").glob(f"*/labelled-{share:g}/fold-0/student.jsonl")):
-        run = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))
-        if run["arm"] == arm:
-            written += learning_figures(file, names, folder)
     return written
-
-
-def learning_figures(
-    history: Path, names: Sequence[str], folder: Path, true: dict[str, float] | None = None
-) -> list[Path]:
-    """Losses, class shares of the pseudo-labels and sampling weights over the epochs."""
-    lines = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
-    table = pd.DataFrame(lines).assign(validation=[line["recall"] for line in lines])
-    long = [
-        {"epoch": line["epoch"], "class": name, "share": share, "weight": weight}
-        for line in lines
-        for name, share, weight in zip(names, line["shares"], line["weights"], strict=True)
-    ]
-    figures = {
-        "losses.png": loss_curves(table),
-        "shares.png": class_shares(pd.DataFrame(long), true=true),
-        "weights.png": sampling_weights(pd.DataFrame(long)),
-    }
-    return [save_figure(figure, folder / name) for name, figure in figures.items()]
 
 
 def _by_arm(found: Comparison) -> list[tuple[tuple[str, float], pd.DataFrame]]:

@@ -19,6 +19,7 @@ from ..learning.encoders import Classifier, EncoderSpec, build_classifier
 from .feature_model import FeatureModel
 
 __all__ = [
+    "HISTORY",
     "MODEL",
     "TRAINING",
     "Advised",
@@ -30,7 +31,7 @@ __all__ = [
     "write_model",
 ]
 
-MODEL, WEIGHTS, TRAINING = "model.json", "model.safetensors", "training"
+MODEL, WEIGHTS, TRAINING, HISTORY = "model.json", "model.safetensors", "training", "history"
 KIND = "colonies"
 FORMAT = 1
 

@@ -8,13 +8,18 @@ from ..figures import confusion_figure, mistakes_grid, reliability_figure, save_
 from .classifier import ColonyClassifier
 from .evaluation import Evaluation
 from .examples import Examples
+from .learning_figures import learning_figures
 from .training import write_table
 
 __all__ = ["write_score_report"]
 
 
 def write_score_report(
-    found: Evaluation, examples: Examples, classifier: ColonyClassifier, folder: Path
+    found: Evaluation,
+    examples: Examples,
+    classifier: ColonyClassifier,
+    folder: Path,
+    history: Path | None = None,
 ) -> list[Path]:
     """Write the predictions, the confusion matrix, reliability and the surest mistakes.
 
@@ -22,6 +27,8 @@ def write_score_report(
     ----------
     found : Evaluation
         Of the labelled ones among `examples`, in their order.
+    history : Path, optional
+        ``student.jsonl`` of the training, if there is one: how it learned is drawn too.
     """
     names = classifier.classes
     scored = examples.take((examples.codes(names) >= 0).nonzero()[0])
@@ -37,4 +44,6 @@ def write_score_report(
         "mistakes.png": mistakes_grid(patches, names),
     }
     written = [save_figure(figure, folder / name) for name, figure in figures.items()]
+    if history is not None and history.is_file():
+        written += learning_figures(history, names, folder)
     return [folder / "predictions.csv", folder / "reliability.csv", *written]

@@ -16,9 +16,9 @@ from ..learning.loop import Progress
 from .classifier import ColonyClassifier
 from .deal import parts, units
 from .examples import Examples
-from .model_files import MODEL, TRAINING
+from .model_files import HISTORY, MODEL, TRAINING
 
-__all__ = ["held_out", "train_model", "write_table"]
+__all__ = ["held_out", "keep_history", "train_model", "write_table"]
 
 
 def train_model(
@@ -95,9 +95,17 @@ def train_model(
         "taught": len(teach),
         "notes": list(examples.notes),
     }
+    keep_history(out / TRAINING, out / HISTORY)
     classifier.write_into(out)
     shutil.rmtree(out / TRAINING)
     return classifier
+
+
+def keep_history(training: Path, folder: Path) -> None:
+    """Copy the history of each stage, ``STAGE.jsonl``, out of the folder of a training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for history in sorted(training.glob("*/history.jsonl")):
+        shutil.copyfile(history, folder / f"{history.parent.name}.jsonl")
 
 
 def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Examples:
