@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from unstained.cli.colonies_detect import votes as votes_command
 from unstained.colonies.detection_folder import read_colonies
-from unstained.colonies.votes import fleiss_kappa, merge_votes, read_votes, votes_into_detection
+from unstained.colonies.votes import fleiss_kappa, merge_votes, votes_into_detection
 from unstained.errors import DataError, FileError
+from unstained.images.sources import read_table
 
 
 def table(text: str) -> pd.DataFrame:
@@ -214,7 +215,7 @@ def test_a_manifest_keeps_its_columns_and_its_own_labels(tmp_path: Path) -> None
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("image;label;group\ncrops/a.png;;w1\ncrops/b.png;spread;w2\n")
     votes_into_detection(manifest, write(tmp_path / "votes.csv", "a.png,ann,dense"))
-    found = read_votes(manifest)
+    found = read_table(manifest)
     assert found["label"].tolist() == ["dense", "spread"]
     assert found["group"].tolist() == ["w1", "w2"]
 
@@ -233,7 +234,7 @@ def test_a_file_name_that_two_images_share_names_neither(tmp_path: Path) -> None
     with pytest.raises(DataError, match="not in"):
         votes_into_detection(manifest, write(tmp_path / "1.csv", "a.png,ann,dense"))
     votes_into_detection(manifest, write(tmp_path / "2.csv", "w2/a.png,ann,dense"))
-    assert read_votes(manifest)["label"].tolist() == ["", "dense"]
+    assert read_table(manifest)["label"].tolist() == ["", "dense"]
 
 
 def test_what_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 from ..errors import DataError, InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path
 from ..images.image import Array
+from ..learning.encoders import least_side
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
@@ -172,7 +173,7 @@ class ColonyClassifier:
         unlabelled = np.flatnonzero(_hidden(y, settings))
         patches = Patches(
             crops,
-            settings.patch or _auto_patch(crops, known, settings.scales),
+            settings.patch or _auto_patch(crops, known, settings),
             settings.inside,
             flips=settings.flips,
             quarter_turns=settings.quarter_turns,
@@ -434,9 +435,15 @@ def _hidden(y: Array, settings: ClassifierSettings) -> Array:
     return np.asarray((y == UNLABELLED) | (settings.multi_label & (y == MIXED)))
 
 
-def _auto_patch(crops: Crops, labelled: Array, scales: int) -> int:
-    """128 or 224 px; of images smaller than half of that, their median side."""
-    full = 128 if scales == 1 else 224
+def _auto_patch(crops: Crops, labelled: Array, settings: ClassifierSettings) -> int:
+    """128 or 224 px; of images smaller than half of that, their median side or the least."""
+    full = 128 if settings.scales == 1 else 224
     some = labelled[:: max(1, labelled.size // 100)]
     side = int(np.median([min(crops.read(int(i)).pixels.shape[1:]) for i in some]))
-    return full if side >= full // 2 else side
+    if side >= full // 2:
+        return full
+    return (
+        side
+        if settings.method == "features"
+        else max(side, least_side(settings.network, settings.scales))
+    )

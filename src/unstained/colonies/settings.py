@@ -36,7 +36,8 @@ class ClassifierSettings:
         Whether images of several classes are among the unlabelled ones.
     patch : int
         Side of a patch in pixels. 0: 128 with one scale and 224 with two; of images that are
-        smaller than half of it, single cells say, their median side.
+        smaller than half of it, single cells say, their median side, or the least that the
+        network takes.
     inside : float
         Least share of a patch inside the mask; an object too small for it is enlarged.
     normalization : {"dataset", "image"}

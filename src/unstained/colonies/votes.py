@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from io import StringIO
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import pandas as pd
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
 from ..images.read import SUFFIXES
+from ..images.sources import read_table
 from .detection_folder import TABLE, read_colonies
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "check_labels",
     "fleiss_kappa",
     "merge_votes",
-    "read_votes",
     "votes_into_detection",
 ]
 
@@ -155,32 +154,6 @@ def fleiss_kappa(counts: Array) -> float:
     return float((agreeing.mean() - by_chance) / (1 - by_chance))
 
 
-def read_votes(path: str | PathLike[str]) -> pd.DataFrame:
-    """Read a CSV ``image,annotator,label``; commas, semicolons or tabs between.
-
-    Raises
-    ------
-    FileError
-        It is not there.
-    DataError
-        It is no table.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileError("is not there", "check the path of the CSV", file=path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        head = text.lstrip().partition("\n")[0]
-        separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
-        table: pd.DataFrame = pd.read_csv(
-            StringIO(text), sep=separator, dtype=str, keep_default_na=False
-        )
-    except (UnicodeDecodeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
-    return table
-
-
 def votes_into_detection(
     target: str | PathLike[str],
     votes_csv: str | PathLike[str],
@@ -199,7 +172,7 @@ def votes_into_detection(
         ``manifest.csv``: the same path, or its file name where that is unique. Or a folder of
         images, which gets a ``manifest.csv``.
     votes_csv : path-like
-        See `read_votes`.
+        Commas, semicolons or tabs between the columns.
     classes : sequence of str, optional
         See `merge_votes`.
 
@@ -217,7 +190,7 @@ def votes_into_detection(
     """
     votes_csv = Path(votes_csv)
     try:
-        votes = read_votes(votes_csv)
+        votes = read_table(Path(votes_csv))
         path, table, names = _target(Path(target))
         known = _rows_by_name(names)
         if "image" in votes.columns:
@@ -338,7 +311,7 @@ def _target(target: Path) -> tuple[Path, pd.DataFrame, pd.Series[str]]:
         raise FileError("is not there", "name a folder of colonies or a manifest", file=target)
     manifest = target / "manifest.csv" if target.is_dir() else target
     if manifest.is_file():
-        table = read_votes(manifest)
+        table = read_table(manifest)
         if "image" not in table.columns:
             raise DataError("has no column image", "name the images of each row", file=manifest)
         return manifest, table, table["image"]

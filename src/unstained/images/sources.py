@@ -14,7 +14,13 @@ from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths
 from .pairs import REQUIRED, Pairs
 
-__all__ = ["load_pairs", "pairs_from_channels", "pairs_from_folders", "pairs_from_manifest"]
+__all__ = [
+    "load_pairs",
+    "pairs_from_channels",
+    "pairs_from_folders",
+    "pairs_from_manifest",
+    "read_table",
+]
 
 _TABLES = (".csv", ".tsv", ".txt")
 _SUFFIXES = (
@@ -271,8 +277,17 @@ def _lenient(phase: Path, stain: Path) -> Pairs:
 
 
 def read_table(path: Path) -> pd.DataFrame:
+    """A CSV as text, whatever separates it: commas, semicolons or tabs.
+
+    Raises
+    ------
+    FileError
+        It is not there.
+    DataError
+        It is no table.
+    """
     if not path.is_file():
-        raise FileError("is not there", "check the path of the manifest", file=path)
+        raise FileError("is not there", "check the path of the table", file=path)
     try:
         text = path.read_text(encoding="utf-8-sig")
         head = text.lstrip().partition("\n")[0]

@@ -32,6 +32,7 @@ __all__ = [
     "EncoderSpec",
     "SmallEncoder",
     "build_classifier",
+    "least_side",
     "parameter_groups",
 ]
 
@@ -270,6 +271,12 @@ def build_classifier(spec: EncoderSpec, *, seed: int | None = None) -> Classifie
             _initialize(classifier.auxiliary)
     # a third faster on processors
     return classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def least_side(name: str, scales: int) -> int:
+    """The least side of a patch that an encoder takes, pixels; of zoo encoders, what most take."""
+    kinds: dict[str, int] = {"small": SmallEncoder.least, "vgg19": VGG19.least}
+    return kinds.get(name, HRNet.least) * scales
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
