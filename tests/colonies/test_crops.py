@@ -238,3 +238,11 @@ def test_masks_must_be_as_many_as_images() -> None:
 def test_an_image_of_four_axes_is_refused() -> None:
     with pytest.raises(InputError, match="image 0 has shape"):
         ArrayCrops([np.zeros((1, 2, 4, 5))]).read(0)
+
+
+def test_a_view_that_is_not_moved_is_the_patch_as_it_lies() -> None:
+    image = np.arange(144, dtype=np.float32).reshape(12, 12)
+    patches = Patches(ArrayCrops([image]), 12, 0.25, flips=1.0, quarter_turns=True, shift=0.25)
+    counters = np.array([[0, 0]])
+    assert np.array_equal(patches.draw([0], 0, counters, moved=False)[0, 0], image)
+    assert not np.array_equal(patches.draw([0], 0, counters)[0, 0], image)

@@ -260,8 +260,15 @@ class Patches:
                 self._bytes -= old.pixels.nbytes + old.corners.nbytes
         return ready
 
-    def draw(self, indices: Sequence[int] | Array, seed: int, counters: Array) -> Array:
-        """One weak view of each image.
+    def draw(
+        self,
+        indices: Sequence[int] | Array,
+        seed: int,
+        counters: Array,
+        *,
+        moved: bool = True,
+    ) -> Array:
+        """One weak view of each image; not `moved`, the patch as it lies in the image.
 
         Parameters
         ----------
@@ -290,8 +297,11 @@ class Patches:
                 )
             rng = generator(seed, index, a, b)
             y, x = ready.corners[rng.integers(len(ready.corners))]
-            reach = 0 if ready.masked else self.reach
+            reach = self.reach if moved and not ready.masked else 0
             view = _window(ready.pixels, y, x, self.patch, reach, rng)
+            if not moved:
+                views.append(view)
+                continue
             flip_y, flip_x = rng.random(2) < self.flips
             view = view[:, ::-1] if flip_y else view
             view = view[:, :, ::-1] if flip_x else view

@@ -176,7 +176,9 @@ def _rows(
     for at in range(0, image.size, 1024):
         some = slice(at, at + 1024)
         counters = np.column_stack([np.full(image[some].size, VALIDATE), 1 + view[some]])
-        drawn = patches.draw(np.asarray(indices)[image[some]], settings.seed, counters)
+        chosen = np.asarray(indices)[image[some]]
+        # features are blind to mirrors and quarter turns, and a shift would cut the object
+        drawn = patches.draw(chosen, settings.seed, counters, moved=False)
         found.append(patch_features(normalizer(drawn).numpy()))
     return _Rows(np.concatenate(found), image, (1 / n)[image]) if found else _NO_ROWS
 
