@@ -182,6 +182,7 @@ def test_pages_and_regions_that_are_not_there_are_refused(
             DataError,
             r"1 images twice, the first again in row 3: a\.tif",
         ),
+        (("image,label", "a.tif,x", "./a.tif,x"), DataError, "1 images twice"),
         (("image,label,index", "a.tif,x,one"), DataError, "row 1 has the index 'one'"),
         (("image,label", "a.tif,Dense", "b.tif,dense"), DataError, "capitals alone"),
     ],

@@ -265,7 +265,10 @@ def _checked(examples: Examples) -> Examples:
         raise DataError("has no images", "add rows", file=examples.name)
     check_labels(sorted(set(table["label"]) - {""}), None)
     if not examples.detected:
-        twice = table.duplicated(["image", "region", "index"])
+        files = [
+            ";".join(os.path.normpath(part) for part in text.split(";")) for text in table["image"]
+        ]
+        twice = table.assign(image=files).duplicated(["image", "region", "index"])
         if twice.any():
             row = int(np.flatnonzero(twice)[0])
             raise DataError(
