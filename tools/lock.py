@@ -15,7 +15,7 @@ from pathlib import Path
 
 LOCK = Path("requirements.lock")
 HEADER = """\
-# All extras but zoo, with hashes, for Python 3.11.2 to 3.13 on Linux, macOS, Windows. Made by `make lock`.
+# All extras but zoo, with hashes, for Python 3.11.2 to 3.13; Linux, macOS, Windows. By `make lock`.
 # torch (2.13.0) is installed before; see Makefile.
 """
 NOT_OURS = re.compile(r"(torch|triton|cuda-|nvidia-)")
