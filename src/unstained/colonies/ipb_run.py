@@ -276,7 +276,7 @@ class Run:
         """Step 4: labels, consistency of weak and strong views, and the student's feedback."""
         settings = self.settings
         if settings.teacher == "ema":
-            return {"teacher_loss": 0.0, "h": h}
+            return {"teacher_loss": math.nan, "h": h}  # it learns nothing by itself
         self.teacher.train()
         parts = [batch.labelled_x]
         if settings.uda or settings.feedback:
@@ -364,8 +364,9 @@ class Run:
             "prior": state.prior.share.tolist(),
             **scores,
         }
+        known = {k: None if v != v else v for k, v in line.items()}  # JSON knows no NaN
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(known) + "\n")
         self._save()
         return scores
 

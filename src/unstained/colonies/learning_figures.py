@@ -30,7 +30,8 @@ def learning_figures(
         True shares of the classes among the unlabelled, where they are known.
     """
     lines = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
-    table = pd.DataFrame(lines).assign(validation=[line["recall"] for line in lines])
+    numbers = pd.DataFrame(lines)[["epoch", "student_loss", "teacher_loss", "recall"]]
+    table = numbers.astype(float).rename(columns={"recall": "validation"})
     by_class = pd.DataFrame(
         [
             {"epoch": line["epoch"], "class": name, "share": share, "weight": weight}

@@ -45,6 +45,8 @@ def loss_curves(history: pd.DataFrame, *, score: str = "validation macro recall"
         axes = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
         for j, who in enumerate(("teacher", "student")):
             rows = history[history[f"{who}_loss"].notna()].sort_values("epoch")
+            if rows.empty:  # an averaged teacher has none
+                continue
             axes[0].plot(rows["epoch"], rows[f"{who}_loss"], color=PALETTE[j], lw=1.2, label=who)
         axes[0].set_ylim(bottom=min(0.0, *history[["student_loss", "teacher_loss"]].min()))
         axes[0].set_ylabel("loss")
