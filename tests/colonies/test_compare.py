@@ -167,6 +167,15 @@ def test_a_model_is_scored_on_the_groups_that_were_set_aside(
     assert said["classes"]["fine"]["n"] + said["classes"]["coarse"]["n"] == len(kept)
 
 
+def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    aside = held_out(model, examples, "test").notes[-1]
+    assert aside.startswith("scored on the 1 groups that training set aside")
+    # the same wells under another name: seven of the eight were learned from
+    copied = Examples(examples.table, examples.root, "copied.csv")
+    assert held_out(model, copied, "test").notes[-1].startswith("7 groups have names of groups")
+
+
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(FileError, match="exists already"):

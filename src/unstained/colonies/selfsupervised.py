@@ -8,6 +8,7 @@ clusters as there are classes; labels only say which cluster is which class.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -118,7 +119,7 @@ class _Pretrained(nn.Module):
         self.heads = nn.ModuleDict(heads)
 
 
-class _Task:
+class _Task(ABC):
     """What the three have in common, for the training loop: batches of strong views."""
 
     n_views = 2
@@ -137,11 +138,13 @@ class _Task:
             "network": loop.Trained(self.module, optimizer(self.module, data.settings))
         }
 
+    @abstractmethod
     def new_heads(self, width: int) -> dict[str, nn.Module]:
-        raise NotImplementedError
+        """What is trained on top of the encoder and thrown away."""
 
+    @abstractmethod
     def loss(self, views: list[Tensor]) -> Tensor:
-        raise NotImplementedError
+        """Of the views of a step."""
 
     def batch(self, step: int) -> loop.Batch:
         return {str(i): view for i, view in enumerate(self.views(step))}

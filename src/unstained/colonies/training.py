@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def train_model(
         "by": by,
         "tested": np.bincount(y[part.test], minlength=len(classes)).tolist(),
         "test_groups": sorted(set(units(examples, by)[part.test].tolist())),
-        "taught": len(teach),
+        "taught_groups": sorted(set(units(examples, by)[teach].tolist())),
         "notes": list(examples.notes),
     }
     keep_history(out / TRAINING, out / HISTORY)
@@ -128,7 +129,7 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
         raise InputError(f"split {split!r}", "choose test or all")
     about = classifier.about
     if split == "all" or Path(examples.name).name != Path(str(about.get("data"))).name:
-        return examples
+        return _warned(examples, about.get("taught_groups", ())) if split == "test" else examples
     kept = np.flatnonzero(np.isin(units(examples, about["by"]), about["test_groups"]))
     if not kept.size:
         raise DataError(
@@ -136,7 +137,28 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
             "score other data, or every image with --split all",
             file=examples.name,
         )
-    return examples.take(kept)
+    n = np.unique(units(examples, about["by"])[kept]).size
+    return _noted(
+        examples.take(kept),
+        f"scored on the {n} groups that training set aside; --split all scores every image",
+    )
+
+
+def _warned(examples: Examples, taught: Sequence[str]) -> Examples:
+    """With a note where groups are called as those that the model learned from."""
+    # images without a group are numbered, and other data has the same numbers
+    alike = sorted(set(taught) & set(examples.groups().tolist())) if examples.grouped else []
+    if not alike:
+        return examples
+    return _noted(
+        examples,
+        f"{len(alike)} groups have names of groups that taught the model, {alike[0]} for example: "
+        "if they are the same, these scores flatter",
+    )
+
+
+def _noted(examples: Examples, note: str) -> Examples:
+    return replace(examples, notes=(*examples.notes, note))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:

@@ -20,7 +20,7 @@ from .views import Normalizer, mirrored, strong
 __all__ = ["LabelledBatch", "TrainingData", "probabilities", "recall_and_accuracy"]
 
 # first counters of generators, so that no two uses draw the same numbers
-LABELLED, EPOCH, ORDER, AUGMENT, VALIDATE, DRAW_LABELS, MASK = range(7)
+LABELLED, ORDER, AUGMENT, VALIDATE, DRAW_LABELS, MASK = 0, 2, 3, 4, 5, 6
 _NORMALIZED_ON = 2000
 _EPOCHS_FROM = 2**32  # beyond any step
 
@@ -83,12 +83,9 @@ class TrainingData:
     def batch_shares(self) -> Array:
         """(K,) shares of the classes in labelled batches."""
         shares = self.shares
-        return np.where(shares > 0, 1.0, 0.0) / (shares > 0).sum() if self.balanced else shares
-
-    @property
-    def balanced(self) -> bool:
-        """Whether labelled batches have equal shares of the classes."""
-        return self.settings.balanced_labels
+        if not self.settings.balanced_labels:
+            return shares
+        return np.asarray((shares > 0) / (shares > 0).sum())
 
     def labelled_batch(self, step: int, size: int, *, balanced: bool) -> LabelledBatch:
         """Varied views of labelled images, of equal shares of the classes if `balanced`."""
