@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import zarr
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
@@ -83,7 +82,7 @@ def detect_files(
     - ``colonies.parquet``: a row for each colony and frame: `id`, `image` (relative to the
       folder, with ``/``; absolute on another drive) and the frame `t` inside it, `mask`, `well`,
       `field`, `frame`, `time_h`, `track`, and the columns of `Detection`
-    - ``masks/``: the labels of each image as OME-Zarr, all frames, full resolution only
+    - ``masks/``: the labels of each image as OME-Zarr, all frames
     - ``tracks.csv`` and ``events.csv`` (see `Links`; tracks are numbered through the folder),
       where a well has more than one frame
     - ``detection.json``: settings, versions, and the colonies of every frame, none included
@@ -240,11 +239,9 @@ def _detect_source(
     image, path = source.image, folder / source.mask
     shape = (image.shape[0], 1, 1, *image.shape[3:])
     pixel = image.pixel_size_um
-    # the writer's coarser levels are means, which labels have not: none but a single pixel
-    whole = max(2, *shape[-2:])
     colonies = [Channel("colonies")]
     with create_ome_zarr(
-        path, shape, np.int32, colonies, pixel, chunk=_MASK_CHUNK_PX, scale_factor=whole
+        path, shape, np.int32, colonies, pixel, chunk=_MASK_CHUNK_PX, labels=True
     ) as writer:
         for t in range(shape[0]):
             frame = source.first_frame + t
@@ -257,9 +254,6 @@ def _detect_source(
             writer.write(t, 0, 0, 0, 0, found.labels)
             numbers = found.colonies["colony"].to_numpy()
             yield found.colonies.assign(t=t, track=track_of[numbers]), found.faint
-    group = zarr.open_group(path, mode="r+")
-    ome: Any = group.attrs["ome"]
-    group.attrs.update({"ome": {**ome, "image-label": {}}})
 
 
 def _identified(

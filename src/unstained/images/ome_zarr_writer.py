@@ -195,12 +195,14 @@ def create_ome_zarr(
     chunk: int = 512,
     scale_factor: int = 2,
     overwrite: bool = False,
+    labels: bool = False,
 ) -> Iterator[OmeZarrWriter]:
     """Write an OME-Zarr image block by block, for images larger than memory.
 
-    When the block of code ends, the coarser levels are computed (block means, one block at a
-    time) and the folder gets its final name; if it raises, nothing remains. Where planes are
-    larger than a shard (4 x 4 chunks), blocks are first collected beside and then packed.
+    When the block of code ends, the coarser levels are computed (block means, or every second
+    pixel of labels, one block at a time) and the folder gets its final name; if it raises,
+    nothing remains. Where planes are larger than a shard (4 x 4 chunks), blocks are first
+    collected beside and then packed.
 
     Parameters
     ----------
@@ -222,6 +224,8 @@ def create_ome_zarr(
         Between levels.
     overwrite : bool
         Whether a folder of this name is replaced.
+    labels : bool
+        Whether the pixels are numbers of objects, of which there is no mean.
 
     Yields
     ------
@@ -252,7 +256,10 @@ def create_ome_zarr(
             shutil.rmtree(part / _STAGING)
         else:
             yield OmeZarrWriter(layout.array(group, "0", shape, kind))
-        _finish_image(group, layout, path.stem, channels)
+        if labels:
+            _finish_labels(group, layout, path.stem, {})
+        else:
+            _finish_image(group, layout, path.stem, channels)
 
 
 def write_ome_zarr(
@@ -422,14 +429,16 @@ def _write_labels(group: zarr.Group, layout: _Layout, name: str, array: LazyArra
     kind = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
     shape = tuple(array.shape)
     fill(layout.array(group, "0", shape, kind), lambda *at: array[at])
+    _finish_labels(group, layout, name, {"source": {"image": "../../"}})
+
+
+def _finish_labels(group: zarr.Group, layout: _Layout, name: str, about: Mapping[str, Any]) -> None:
     _, n_levels = _coarser(group, layout, every_nth)
-    about: dict[str, Any] = {"source": {"image": "../../"}}
-    if layout.version == "0.4":
-        about = {"version": "0.4", **about}
+    version = {"version": "0.4"} if layout.version == "0.4" else {}
     layout.set_metadata(
         group,
         {
             "multiscales": [layout.multiscales(name, n_levels, shifted=False)],
-            "image-label": about,
+            "image-label": {**version, **about},
         },
     )

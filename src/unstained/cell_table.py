@@ -1,0 +1,284 @@
+"""The table of cells: one AnnData with a row for each cell and frame.
+
+All that measures, compares or follows single cells meets here. The columns:
+
+- ``obs``: `image`, `frame`, `time_s`, `label`; `track` (0: not followed) and `parent` (track of
+  the mother, 0: none known); `y_um`, `x_um`; `border` (touches the image's edge), `neighbors`
+  (cells within a distance); what an experimenter knows: `donor`, `passage`, `well` ...
+- ``var``: the markers, the label-free channel and the shape features by name; `kind` (``marker``,
+  ``image`` or ``shape``) and `unit`
+- ``X``: the total of a marker or channel inside the outline, or the shape feature; NaN where there
+  is none
+- ``layers``, of the same shape: `mean`, `sd`, `p05`, `p25`, `p50`, `p75`, `p95` of the pixels, and
+  `low` and `high`, between which a predicted total is believed to lie; NaN for shape features
+- ``obsm["spatial"]``: (x, y) in micrometers, as other tools expect it
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .errors import DataError, FileError, InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = [
+    "KINDS",
+    "LAYERS",
+    "OBS_COLUMNS",
+    "Traces",
+    "names_of",
+    "need_columns",
+    "new_cells",
+    "read_cells",
+    "traces_of",
+    "values_of",
+    "write_cells",
+]
+
+Array = np.ndarray[Any, Any]
+
+OBS_COLUMNS = (
+    "image",
+    "frame",
+    "time_s",
+    "label",
+    "track",
+    "parent",
+    "y_um",
+    "x_um",
+    "border",
+    "neighbors",
+)
+KINDS = ("marker", "image", "shape")
+LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "low", "high")
+
+
+class Traces(NamedTuple):
+    """One value of each followed cell over time.
+
+    Attributes
+    ----------
+    image : (C,) array of str
+    track, parent : (C,) int arrays
+    time_s : (T,) array
+        Equally spaced, from the first frame of the table to the last.
+    values : (C, T) float64 array
+        NaN where a cell was not seen.
+    frame_interval_s : float
+    """
+
+    image: Array
+    track: Array
+    parent: Array
+    time_s: Array
+    values: Array
+    frame_interval_s: float
+
+
+def new_cells(
+    obs: pd.DataFrame,
+    columns: pd.DataFrame,
+    var: pd.DataFrame,
+    layers: Mapping[str, Array] | None = None,
+) -> AnnData:
+    """Put a table of cells together.
+
+    Parameters
+    ----------
+    obs : (N,) DataFrame
+        `OBS_COLUMNS` and any more; the index is made from image, frame and label.
+    columns : (N, V) DataFrame
+        What goes into ``X``, by name.
+    var : (V,) DataFrame
+        Index as `columns`; `kind` and `unit`.
+    layers : mapping of str to (N, V) array, optional
+
+    Returns
+    -------
+    AnnData
+        ``X`` and layers in float32.
+
+    Raises
+    ------
+    DataError
+        A column is missing, a kind unknown, or a cell is there twice.
+    """
+    from anndata import AnnData
+
+    missing = [name for name in OBS_COLUMNS if name not in obs.columns]
+    if missing:
+        raise DataError(f"the cells lack {', '.join(missing)}", f"give {', '.join(OBS_COLUMNS)}")
+    odd = sorted(set(var["kind"]) - set(KINDS))
+    if odd:
+        raise DataError(f"kind {', '.join(odd)} is not known", f"choose {', '.join(KINDS)}")
+    index = [
+        f"{i}/{t}/{n}" for i, t, n in zip(obs["image"], obs["frame"], obs["label"], strict=True)
+    ]
+    if (twice := pd.Index(index).duplicated()).any():
+        raise DataError(
+            f"cell {index[int(twice.argmax())]} is there twice", "give each image its own name"
+        )
+    cells = AnnData(
+        X=columns[list(var.index)].to_numpy(np.float32),
+        obs=obs.set_axis(pd.Index(index), axis=0),
+        var=var,
+        layers={name: np.asarray(layer, np.float32) for name, layer in (layers or {}).items()},
+    )
+    cells.obsm["spatial"] = obs[["x_um", "y_um"]].to_numpy(np.float64)
+    return cells
+
+
+def write_cells(cells: AnnData, path: str | os.PathLike[str]) -> Path:
+    """Write ``.h5ad``, which appears when it is whole.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
+    from .images.atomic import atomic_path
+
+    with atomic_path(path) as temporary:
+        cells.write_h5ad(temporary, compression="gzip")
+    return Path(path)
+
+
+def read_cells(path: str | os.PathLike[str]) -> AnnData:
+    """Read ``.h5ad`` that `write_cells` wrote, or another with the same columns.
+
+    Raises
+    ------
+    FileError
+        It is not there or no such file.
+    DataError
+        It has no cell, or lacks a column.
+    """
+    import anndata
+
+    file = Path(path)
+    if not file.is_file():
+        raise FileError(
+            "is not there",
+            "make it: unstained cells measure DIR --stains DIR --out CELLS.h5ad",
+            file=file,
+        )
+    try:
+        cells = anndata.read_h5ad(file)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise FileError(
+            f"cannot be read as a table of cells ({error})", "give an .h5ad file", file=file
+        ) from error
+    missing = [name for name in ("image", "frame", "label") if name not in cells.obs]
+    missing += [name for name in ("kind",) if name not in cells.var]
+    if missing:
+        raise DataError(
+            f"lacks {', '.join(missing)}", "measure cells with unstained cells measure", file=file
+        )
+    if cells.n_obs == 0:
+        raise DataError("has no cell", "look at the labels that were measured", file=file)
+    return cells
+
+
+def names_of(cells: AnnData, *kinds: str) -> list[str]:
+    """Names of the variables of some kinds, in their order."""
+    return [str(name) for name in cells.var_names[cells.var["kind"].isin(kinds)]]
+
+
+def values_of(cells: AnnData, names: Sequence[str], layer: str | None = None) -> Array:
+    """(N, K) float64 values of some variables; of ``X`` where no layer is named.
+
+    Raises
+    ------
+    InputError
+        No such variable or layer.
+    """
+    unknown = [name for name in names if name not in cells.var_names]
+    if unknown:
+        raise InputError(
+            f"the cells have no {', '.join(unknown)}", f"there are {', '.join(cells.var_names)}"
+        )
+    if layer is not None and layer not in cells.layers:
+        raise InputError(
+            f"the cells have no layer {layer!r}", f"there are {', '.join(cells.layers) or 'none'}"
+        )
+    of = cells.X if layer is None else cells.layers[layer]
+    return np.asarray(of[:, cells.var_names.get_indexer(list(names))], np.float64)
+
+
+def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
+    """Refuse a table that lacks columns of ``obs``.
+
+    Raises
+    ------
+    DataError
+        With the columns that are there.
+    """
+    missing = [name for name in names if name not in cells.obs]
+    if missing:
+        raise DataError(
+            f"the cells have no column {', '.join(missing)}",
+            f"{why}; there are {', '.join(map(str, cells.obs.columns))}",
+        )
+
+
+def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:
+    """One variable of every followed cell over the frames.
+
+    Raises
+    ------
+    DataError
+        No cell is followed, there is one frame, a cell is twice in a frame, frames are unequally
+        spaced, or images differ in their interval.
+    """
+    need_columns(cells, ("track", "time_s"), "follow the cells with unstained cells track")
+    values = values_of(cells, [name], layer)[:, 0]
+    followed = cells.obs["track"].to_numpy() > 0
+    if not followed.any():
+        raise DataError("no cell is followed", "follow them: unstained cells track DIR")
+    obs = cells.obs.loc[followed, ["image", "frame", "time_s", "track"]].assign(
+        value=values[followed],
+        parent=cells.obs["parent"].to_numpy()[followed] if "parent" in cells.obs else 0,
+        image=cells.obs["image"].astype(str).to_numpy()[followed],
+    )
+    frames = np.arange(int(obs["frame"].min()), int(obs["frame"].max()) + 1)
+    interval = _interval_s(obs)
+    if obs.duplicated(["image", "track", "frame"]).any():
+        raise DataError("a track has two cells in one frame", "follow the cells anew")
+    wide = obs.pivot(index=["image", "track"], columns="frame", values="value")
+    wide = wide.reindex(columns=frames)
+    parent = obs.groupby(["image", "track"])["parent"].first().reindex(wide.index)
+    return Traces(
+        wide.index.get_level_values(0).to_numpy(str),
+        wide.index.get_level_values(1).to_numpy(int),
+        parent.to_numpy(int),
+        frames * interval,
+        wide.to_numpy(np.float64),
+        interval,
+    )
+
+
+def _interval_s(obs: pd.DataFrame) -> float:
+    """Seconds from frame to frame, the same for all."""
+    times = obs.drop_duplicates(["image", "frame"]).sort_values(["image", "frame"])
+    step = times.groupby("image")[["frame", "time_s"]].diff().dropna()
+    if step.empty:
+        raise DataError("there is one frame only", "give a movie")
+    if not np.isfinite(times["time_s"]).all():
+        raise DataError("the time of some frames is not known", "give --frame-interval")
+    pace = (step["time_s"] / step["frame"]).to_numpy()
+    interval = float(np.median(pace))
+    if not (interval > 0 and np.allclose(pace, interval, rtol=0.01)):
+        raise DataError(
+            f"frames are {pace.min():g} to {pace.max():g} s apart",
+            "correlations over time need equal intervals: leave frames out, or measure the "
+            "parts on their own",
+        )
+    return interval

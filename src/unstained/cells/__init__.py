@@ -1,0 +1,1 @@
+"""Single cells: outlines, segmentation, tracks, measures, shape."""

@@ -1,0 +1,1 @@
+"""How cells change over time: traces, correlations, kymographs, divisions."""

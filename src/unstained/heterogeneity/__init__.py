@@ -1,0 +1,1 @@
+"""How cells differ: distributions, clusters, components, phenotypes, factors."""
