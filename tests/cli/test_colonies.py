@@ -70,7 +70,8 @@ def test_a_small_network_is_trained_by_the_default_method(
     )
     assert "confusion, rows true, columns predicted" in capsys.readouterr().out
     assert {p.name for p in figures.glob("*.png")} >= {
-        *("confusion.png", "mistakes.png", "losses.png", "shares.png", "weights.png")
+        *("confusion.png", "mistakes.png", "losses.png", "shares.png", "weights.png"),
+        "patches.png",
     }
 
 

@@ -15,7 +15,7 @@ from ..images.image import Array
 from ..images.tiles import read_reflected
 from ..learning.random import generator
 
-__all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "prepare"]
+__all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "patch_corners", "prepare"]
 
 _MOST_CENTERS = 4096
 _CACHE_BYTES = 2 * 2**30
@@ -137,7 +137,7 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
     zoom = max(1.0, patch / min(pixels.shape[1:]))
     while True:  # ends at the latest where one pixel of the mask has become a patch
         larger, region = _enlarged(*_around(pixels, mask, patch, zoom), zoom, patch)
-        corners = _corners(region, larger.shape[1:], patch, inside)
+        corners = patch_corners(region, larger.shape[1:], patch, inside)
         if len(corners):
             return Prepared(larger, corners, mask is not None)
         zoom *= 1.25
@@ -175,7 +175,9 @@ def _enlarged(
     return larger, region.astype(bool)
 
 
-def _corners(mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: float) -> Array:
+def patch_corners(
+    mask: Array | None, shape_yx: tuple[int, ...], patch: int, inside: float
+) -> Array:
     """(K, 2) corners of allowed patches, at most 4096, spread evenly over the mask."""
     height, width = shape_yx
     if mask is None:

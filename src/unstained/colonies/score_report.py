@@ -9,6 +9,7 @@ from .classifier import ColonyClassifier
 from .evaluation import Evaluation
 from .examples import Examples
 from .learning_figures import learning_figures
+from .patch_figures import patch_figures
 from .training import write_table
 
 __all__ = ["write_score_report"]
@@ -21,12 +22,14 @@ def write_score_report(
     folder: Path,
     history: Path | None = None,
 ) -> list[Path]:
-    """Write the predictions, the confusion matrix, reliability and the surest mistakes.
+    """Write the predictions, the confusion matrix, reliability, mistakes and patches.
 
     Parameters
     ----------
     found : Evaluation
         Of the labelled ones among `examples`, in their order.
+    examples : Examples
+        Those of several classes among them are drawn, not scored.
     history : Path, optional
         ``student.jsonl`` of the training, if there is one: how it learned is drawn too.
     """
@@ -44,6 +47,7 @@ def write_score_report(
         "mistakes.png": mistakes_grid(patches, names),
     }
     written = [save_figure(figure, folder / name) for name, figure in figures.items()]
+    written += patch_figures(examples, classifier, folder)
     if history is not None and history.is_file():
         written += learning_figures(history, names, folder)
     return [folder / "predictions.csv", folder / "reliability.csv", *written]
