@@ -79,6 +79,7 @@ def data(unlabelled: int = 40, method: str = "ipb-paper", **changes: Any) -> Tra
         CLASSES,
         settings,
         TrainingData.fit_normalizer(patches, np.arange(n), settings),
+        labelled,
     )
 
 

@@ -184,6 +184,7 @@ def data_of(counts=(12, 12, 4), hidden=(60, 60, 8), validation=4, **changes):
         classes=len(counts),
         settings=settings,
         normalizer=normalizer,
+        groups=labelled,
     )
     return data, y
 
@@ -307,3 +308,38 @@ def test_no_unlabelled_images_is_plain_regression():
     data = replace(data, unlabelled=np.empty(0, int))
     found = predicted(FeatureModel.fit(data), data, data.validation).argmax(axis=1)
     assert (found == data.validation_y).mean() > 0.8
+
+
+def test_near_copies_within_a_well_do_not_make_it_sure_of_itself():
+    # 24 images whose classes mean nothing, each four times: left out one by one, every image
+    # finds its copies among the learned; left out as wells, none does
+    rng = np.random.default_rng(0)
+    one_each = [scipy.ndimage.gaussian_filter(rng.normal(size=(16, 16)), 0.8) for _ in range(24)]
+    noise = np.repeat(one_each, 4, axis=0)
+    images = list(100 + 10 * noise + 0.01 * rng.normal(size=noise.shape))
+    y, well = np.tile(np.repeat([0, 1], 4), 12), np.repeat(np.arange(24), 4)
+    settings = ClassifierSettings.of_method("features", validation=0.0)
+    patches = Patches(ArrayCrops(images), 16, 0.0)
+    at = np.arange(96)
+    data = TrainingData(
+        patches=patches,
+        labelled=at,
+        labelled_y=y,
+        validation=at[:0],
+        validation_y=y[:0],
+        unlabelled=at[:0],
+        classes=2,
+        settings=settings,
+        normalizer=TrainingData.fit_normalizer(patches, at, settings),
+        groups=well,
+    )
+    by_well = predicted(FeatureModel.fit(data), data, at).max(axis=1).mean()
+    by_image = predicted(FeatureModel.fit(replace(data, groups=at)), data, at).max(axis=1).mean()
+    assert by_image > 0.9
+    assert by_well < by_image - 0.1
+
+
+def test_advice_is_what_the_model_says_of_the_unlabelled():
+    data, _ = data_of()
+    model, advice = FeatureModel.fit_and_advise(data)
+    np.testing.assert_array_equal(advice, predicted(model, data, data.unlabelled))

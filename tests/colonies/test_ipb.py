@@ -65,6 +65,7 @@ def data(unlabelled: int = 40, **changes: Any) -> TrainingData:
         CLASSES,
         settings,
         TrainingData.fit_normalizer(patches, at, settings),
+        labelled,
     )
 
 

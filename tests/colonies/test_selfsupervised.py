@@ -140,6 +140,7 @@ def toy(method, **changes):
         classes=3,
         settings=settings,
         normalizer=TrainingData.fit_normalizer(patches, np.arange(12), settings),
+        groups=np.arange(12),
     )
     test = replace(data, validation=np.arange(60, 120), validation_y=y[60:])
     return build_classifier(EncoderSpec("small", 1, 3), seed=0), data, test

@@ -190,6 +190,7 @@ class ColonyClassifier:
             classes=len(self.classes),
             settings=settings if validation.size else replace(settings, select="last"),
             normalizer=TrainingData.fit_normalizer(patches, teaching, settings),
+            groups=groups[known[labelled]],
         )
 
     def _calibrate(self, data: TrainingData) -> None:

@@ -3,9 +3,9 @@
 1. Features of patches of labelled and unlabelled images, standardized over both.
 2. Multinomial logistic regression with equal weight for each class, on a map of the features
    that makes a Gaussian kernel linear.
-3. Cross-validation among the labelled tells how far the logits of new images lie from those of
-   images that were learned: the logits are rescaled and shifted by it. Of a rare class, whose
-   few images are learned by heart, this finds more.
+3. Cross-validation among the labelled, whole groups left out, tells how far the logits of new
+   images lie from those of images that were learned: the logits are rescaled and shifted by it.
+   Of a rare class, whose few images are learned by heart, this finds more.
 4. Balanced self-training: the unlabelled get pseudo-labels, the confident ones are learned beside
    the labels, each class with equal weight; a few rounds. The round is kept that is best on the
    validation part.
@@ -26,6 +26,7 @@ from ..images.image import Array
 from ..learning.random import generator
 from .balance import balancing_weights
 from .crops import Patches
+from .deal import folds
 from .features import patch_features
 from .settings import ClassifierSettings
 from .training_data import ORDER, VALIDATE, TrainingData
@@ -88,12 +89,23 @@ class FeatureModel:
 
     @classmethod
     def fit(cls, data: TrainingData) -> FeatureModel:
+        """`fit_and_advise` without the advice."""
+        return cls.fit_and_advise(data)[0]
+
+    @classmethod
+    def fit_and_advise(cls, data: TrainingData) -> tuple[FeatureModel, Array]:
         """Learn from labelled and unlabelled images, and choose the round on the validation part.
 
         Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `select` and
         `seed` of the settings. The best round has the lowest cross-entropy, averaged over
         the classes; recall would be a matter of one or two images of a rare class. Without
         validation part the last round is kept.
+
+        Returns
+        -------
+        FeatureModel
+        (U, K) float64 array
+            `probabilities` of the unlabelled images, which were measured for it anyway.
         """
         settings = data.settings
         known, unknown, asked = (
@@ -103,10 +115,11 @@ class FeatureModel:
         seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
         start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
-        if not data.validation.size or settings.select == "last":
-            return rounds[-1]
-        losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
-        return rounds[int(np.argmin(losses))]
+        best = rounds[-1]
+        if data.validation.size and settings.select == "best":
+            losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
+            best = rounds[int(np.argmin(losses))]
+        return best, best._of_rows(unknown) if unknown.x.size else np.empty((0, data.classes))
 
     def probabilities(
         self,
@@ -226,7 +239,7 @@ def _left_out(x: Array, known: _Rows, y: Array, even: Array, data: TrainingData)
     even : (R,) array
         Their weights.
     """
-    fold = _folds(y, data.classes, data.settings.seed)
+    fold = _folds(y, data)
     if fold is None:  # of some class there are too few images to leave any out
         return _Calibration(1.0, np.zeros(data.classes))
     logits = np.empty((len(x), data.classes))
@@ -237,16 +250,16 @@ def _left_out(x: Array, known: _Rows, y: Array, even: Array, data: TrainingData)
     return _calibration(known.mean(logits), y)
 
 
-def _folds(y: Array, classes: int, seed: int) -> Array | None:
-    """(N,) fold of each image, even in the classes; None where a class has under 5 images."""
-    if np.bincount(y, minlength=classes).min() < _FOLDS:
+def _folds(y: Array, data: TrainingData) -> Array | None:
+    """(N,) fold of each image, whole groups; None where a class has too few of them."""
+    if (
+        np.unique(data.groups).size < _FOLDS
+        or np.bincount(y, minlength=data.classes).min() < _FOLDS
+    ):
         return None
-    fold = np.empty(y.size, int)
-    rng = generator(seed, ORDER, 1)
-    for k in range(classes):
-        members = rng.permutation(np.flatnonzero(y == k))
-        fold[members] = np.arange(members.size) % _FOLDS
-    return fold
+    fold = folds(y, data.groups, _FOLDS, data.settings.seed)
+    learned = [set(y[fold != k].tolist()) for k in range(_FOLDS)]
+    return fold if all(len(classes) == data.classes for classes in learned) else None
 
 
 def _even(y: Array, rows: _Rows, classes: int) -> Array:

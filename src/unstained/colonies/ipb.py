@@ -24,7 +24,6 @@ from ..learning.encoders import Classifier
 from ..learning.loop import Outcome
 from ..learning.random import generator
 from .balance import adaptive_thresholds, align, balancing_weights, geometric_mean
-from .feature_model import FeatureModel
 from .ipb_run import PseudoLabels, Run, State
 from .supervised import Report
 from .training_data import DRAW_LABELS, ORDER, TrainingData
@@ -40,13 +39,13 @@ def train_ipb(
     *,
     resume: bool,
     report: Report,
-    adviser: FeatureModel | None = None,
+    advice: Array | None = None,
 ) -> Outcome:
     """Run Algorithm 1 with a pre-trained teacher; `student` ends with the weights that are kept.
 
-    With an `adviser`, pseudo-labels come from the geometric mean of its probabilities and the
-    teacher's: it measures textures, is trained on the labels alone, and does not follow the
-    student into its mistakes.
+    With `advice`, (U, K) probabilities of the unlabelled images from elsewhere, pseudo-labels come
+    from their geometric mean with the teacher's: an adviser that measures textures and was
+    trained beforehand does not follow the student into its mistakes.
 
     `folder` gets ``history.jsonl`` (a line per epoch), ``checkpoint.safetensors`` (at the end
     of each epoch: a run that is resumed ends with the very weights of one that was not) and
@@ -63,7 +62,6 @@ def train_ipb(
         run.load()
     else:
         run.history.unlink(missing_ok=True)
-    advice = None if adviser is None else adviser_probabilities(adviser, data)
     while run.state.epoch < run.epochs:
         began = time.perf_counter()
         pseudo = label_patches(run.labeller(), data, run.state, advice)
@@ -135,14 +133,6 @@ def draw_balanced(pseudo: PseudoLabels, data: TrainingData, epoch: int) -> tuple
         return rng.permutation(n), weights
     p = weights[pseudo.label]
     return rng.choice(n, size=n, p=p / p.sum()), weights
-
-
-def adviser_probabilities(adviser: FeatureModel, data: TrainingData) -> Array:
-    """(U, K) of the unlabelled images."""
-    settings = data.settings
-    return adviser.probabilities(
-        data.patches, data.unlabelled, data.normalizer, settings, views=settings.views
-    )
 
 
 def _predicted(network: nn.Module, data: TrainingData, images: Array, epoch: int) -> Array:

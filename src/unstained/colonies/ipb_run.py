@@ -29,7 +29,7 @@ from ..learning.checkpoints import (
     save_tensors,
 )
 from ..learning.encoders import Classifier
-from ..learning.loop import LoopSettings, Outcome, Progress, learning_rate_factor
+from ..learning.loop import LoopSettings, Outcome, Progress, learning_rate_factor, seed_step
 from ..learning.random import generator
 from .balance import PriorEstimate, balancing_weights, em_prior
 from .feedback import Baseline, feedback_loss, labelled_loss
@@ -221,6 +221,7 @@ class Run:
     def student_step(self, batch: Batch, rate: float) -> dict[str, float]:
         """Step 3: cross-entropy against the pseudo-labels, behind the confidence mask."""
         settings = self.settings
+        seed_step(settings.seed, batch.step)
         self.student.train()
         n = len(batch.strong)
         views = [batch.strong, batch.labelled_x] if settings.student_labels else [batch.strong]

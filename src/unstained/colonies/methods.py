@@ -49,7 +49,9 @@ def train_method(data: TrainingData, folder: Path, *, resume: bool, report: Stag
         return network
     teacher = stages.supervised("teacher", stages.network(0), data.settings.pretrain_steps)
     student = stages.network(1, auxiliary=data.settings.auxiliary > 0)
-    adviser = FeatureModel.fit(data) if data.settings.adviser else None
+    adviser, advice = None, None
+    if data.settings.adviser:
+        adviser, advice = FeatureModel.fit_and_advise(data)
     train_ipb(
         teacher,
         student,
@@ -57,7 +59,7 @@ def train_method(data: TrainingData, folder: Path, *, resume: bool, report: Stag
         folder / "student",
         resume=resume,
         report=stages.named("student"),
-        adviser=adviser,
+        advice=advice,
     )
     network = stages.finetuned(student)
     return network if adviser is None else Advised(network, adviser)

@@ -45,6 +45,8 @@ class TrainingData:
     classes : int
     settings : ClassifierSettings
     normalizer : Normalizer
+    groups : (N,) array
+        Sequence or well of each of the `labelled`.
     """
 
     patches: Patches
@@ -56,6 +58,7 @@ class TrainingData:
     classes: int
     settings: ClassifierSettings
     normalizer: Normalizer
+    groups: Array
 
     @staticmethod
     def fit_normalizer(

@@ -32,7 +32,16 @@ from .checkpoints import (
     save_tensors,
 )
 
-__all__ = ["Batch", "LoopSettings", "Outcome", "Progress", "Task", "learning_rate_factor", "train"]
+__all__ = [
+    "Batch",
+    "LoopSettings",
+    "Outcome",
+    "Progress",
+    "Task",
+    "learning_rate_factor",
+    "seed_step",
+    "train",
+]
 
 Batch = Mapping[str, Tensor]
 Update = Callable[[str, Tensor], None]
@@ -193,7 +202,7 @@ class _Run:
         """One step, and what is due after it."""
         began = time.perf_counter()
         settings = self.settings
-        torch.manual_seed(_mix(settings.seed, self.done, devices.rank()))  # for dropout
+        seed_step(settings.seed, self.done)
         factor = learning_rate_factor(self.done, settings)
         for name, trained in self.task.trained.items():
             trained.module.train()
@@ -285,5 +294,6 @@ class _Run:
                 temporary.write_text("".join(kept), encoding="utf-8")
 
 
-def _mix(seed: int, step: int, rank: int) -> int:
-    return (seed * 1_000_003 + step) * 1_009 + rank
+def seed_step(seed: int, step: int) -> None:
+    """Let what torch draws in a step, dropout, depend on the step alone."""
+    torch.manual_seed((seed * 1_000_003 + step) * 1_009 + devices.rank())
