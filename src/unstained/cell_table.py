@@ -9,8 +9,9 @@ All that measures, compares or follows single cells meets here. The columns:
   ``image`` or ``shape``) and `unit`
 - ``X``: the total of a marker or channel inside the outline, or the shape feature; NaN where there
   is none
-- ``layers``, of the same shape: `mean`, `sd`, `p05`, `p25`, `p50`, `p75`, `p95` of the pixels, and
-  `low` and `high`, between which a predicted total is believed to lie; NaN for shape features
+- ``layers``, of the same shape: `mean`, `sd`, `p05`, `p25`, `p50`, `p75`, `p95` of the pixels;
+  `background`, which was subtracted from each of them; where they are known, `low` and `high`,
+  between which the measured total is believed to lie; NaN for shape features
 - ``obsm["spatial"]``: (x, y) in micrometers, as other tools expect it
 """
 
@@ -58,7 +59,7 @@ OBS_COLUMNS = (
     "neighbors",
 )
 KINDS = ("marker", "image", "shape")
-LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "low", "high")
+LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "background", "low", "high")
 
 
 class Traces(NamedTuple):
@@ -268,7 +269,8 @@ def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:
 def _interval_s(obs: pd.DataFrame) -> float:
     """Seconds from frame to frame, the same for all."""
     times = obs.drop_duplicates(["image", "frame"]).sort_values(["image", "frame"])
-    step = times.groupby("image")[["frame", "time_s"]].diff().dropna()
+    step = times.groupby("image")[["frame", "time_s"]].diff()
+    step = step[step["frame"].notna()]  # the first frame of an image has none before it
     if step.empty:
         raise DataError("there is one frame only", "give a movie")
     if not np.isfinite(times["time_s"]).all():

@@ -45,7 +45,7 @@ class _Build:
     volume_um3: tuple[float, float]
 
 
-# SS, RS and FC cells: Haasters et al. (2009), Histochem Cell Biol 132:533; ranges ours
+# SS, RS and FC cells: Haasters et al. (2009), J Anat 214:759; ranges ours
 PHENOTYPES: Mapping[Phenotype, _Build] = {
     "spindle": _Build(
         arms=(2, 2),

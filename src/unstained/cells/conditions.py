@@ -1,0 +1,88 @@
+"""What is known of cells from other tables: their tracks, and the conditions of their image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..cell_table import OBS_COLUMNS
+from ..errors import DataError, FileError
+from .segmentation_folder import Segmented
+
+__all__ = ["read_conditions", "with_tracks"]
+
+
+def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Track and parent of each cell, 0 where there is none."""
+    if not (folder / "track_of.csv").is_file():
+        return obs
+    track_of = _read_csv(folder / "track_of.csv", ("image", "frame", "label", "track"))
+    tracks = _read_csv(folder / "tracks.csv", ("image", "track", "parent"))
+    keys = ["image", "frame", "label"]
+    for table, unique in ((track_of, keys), (tracks, ["image", "track"])):
+        table["image"] = table["image"].astype(str)
+        if table.duplicated(unique).any():
+            raise DataError(
+                f"two rows have the same {', '.join(unique)}", "track anew", file=folder
+            )
+    known = track_of.merge(tracks[["image", "track", "parent"]], on=["image", "track"], how="left")
+    out = obs.drop(columns=["track", "parent"]).merge(
+        known[[*keys, "track", "parent"]], on=keys, how="left"
+    )
+    if out["track"].notna().sum() == 0:
+        raise DataError(
+            "the tracks are of other cells", "track again: unstained cells track", file=folder
+        )
+    for name in ("track", "parent"):
+        out[name] = out[name].fillna(0).astype(np.int64)
+    return out[list(obs.columns)]
+
+
+def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -> pd.DataFrame:
+    """One row an image, under the names of the segmentation folder."""
+    table = _read_csv(Path(path), ("image",))
+    clash = sorted((set(OBS_COLUMNS) - {"image"}) & set(table.columns))
+    if clash:
+        raise DataError(
+            f"column {', '.join(clash)} has a name that the cells have already",
+            "give the condition another name",
+            file=path,
+        )
+    given = table["image"].astype(str)
+    files = given.map(lambda text: Path(text).name.split(".")[0])
+    names = [one.image for one in images]
+    table["image"] = given.where(given.isin(names), files)
+    lacking = [name for name in names if name not in set(table["image"])]
+    if lacking:
+        raise DataError(
+            f"has no row for image {', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''}",
+            "give each image its conditions",
+            file=path,
+        )
+    table = table[table["image"].isin(names)]
+    if table["image"].duplicated().any():
+        twice = table["image"][table["image"].duplicated()].iloc[0]
+        raise DataError(f"has two rows for image {twice}", "keep one", file=path)
+    text = table.select_dtypes(object).columns
+    return table.assign(**{name: table[name].fillna("").astype(str) for name in text})
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        raise FileError("is not there", "check the path", file=path) from None
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot be read as CSV ({error})", "save it as CSV", file=path) from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"has no column {', '.join(missing)} among {', '.join(map(str, table.columns))}",
+            f"give {', '.join(columns)}",
+            file=path,
+        )
+    return table

@@ -1,0 +1,228 @@
+"""Images with the labels of their cells, to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.labelled import standard_labels
+from ..datasets.registry import names as known_sets
+from ..errors import DataError, FileError
+from ..images.read import SUFFIXES, read_image, read_labels
+from ..learning.random import generator
+
+__all__ = ["LabelledImage", "Split", "load_labelled", "split_images"]
+
+_SPLITS = ("", "train", "validation", "test")
+_TOLD = re.compile(r"[_-](labels?|masks?|seg|instances|cells|nuclei)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """One image and its labels.
+
+    Attributes
+    ----------
+    name, group : str
+        Images of one group are never on both sides of a split.
+    image : (Y, X) array
+        Grey values as they are.
+    labels : (Y, X) int32 array
+        0 is background.
+    nuclei : (Y, X) bool array or None
+        Where nuclei are; None where that is not known.
+    pixel_size_um : float or None
+    split : {"", "train", "validation", "test"}
+        Where a manifest says it.
+    """
+
+    name: str
+    group: str
+    image: NDArray[np.generic]
+    labels: NDArray[np.int32]
+    nuclei: NDArray[np.bool_] | None = None
+    pixel_size_um: float | None = None
+    split: str = ""
+
+
+class Split(NamedTuple):
+    """Images to learn from, and images that choose weights and thresholds."""
+
+    train: list[LabelledImage]
+    validation: list[LabelledImage]
+
+
+def load_labelled(data: str | Path, labels: str | Path | None = None) -> list[LabelledImage]:
+    """Read images and labels that go together.
+
+    Parameters
+    ----------
+    data : str or path
+        The name of a data set (``usiigaci``); a manifest CSV with the columns image, labels and,
+        if wanted, group, split, nuclei, with paths relative to it; a folder with the folders
+        ``images``, ``labels`` and, if wanted, ``nuclei``; or a folder of images, with `labels`.
+    labels : path, optional
+        Folder of label images, of the same names as the images but for the suffix and an
+        ending such as ``_labels`` or ``_mask``.
+
+    Raises
+    ------
+    FileError, InputError
+        There is no such file, folder or data set, or an image has no labels.
+    DataError
+        Image and labels differ in shape, an image has several planes, or no image has a cell.
+    """
+    if labels is None and str(data) in known_sets():
+        rows = [
+            {"image": str(f.image), "labels": str(f.labels), "group": f.group}
+            for f in standard_labels(str(data))
+        ]
+    elif Path(data).is_file():
+        rows = _of_manifest(Path(data))
+    elif Path(data).is_dir():
+        rows = _of_folders(Path(data), None if labels is None else Path(labels))
+    else:
+        raise FileError(
+            "is no folder, no manifest and no data set",
+            f"data sets: {', '.join(known_sets())}",
+            file=data,
+        )
+    images = [_read(row) for row in rows]
+    if not any(image.labels.any() for image in images):
+        raise DataError("no image has a labelled cell", "look at the labels", file=data)
+    return images
+
+
+def split_images(images: Sequence[LabelledImage], share: float, seed: int) -> Split:
+    """Take whole groups out for validation, unless the images say where they belong.
+
+    A share of the groups, at least one, drawn by `seed`. Images of split "test" are left out;
+    where one says "validation", all that do are, and the others train.
+
+    Raises
+    ------
+    DataError
+        There is one group only, or no image is left to train on.
+    """
+    named = [image for image in images if image.split == "validation"]
+    rest = [image for image in images if image.split in ("", "train")]
+    if not named:
+        groups = sorted({image.group for image in rest})
+        if len(groups) < 2:
+            raise DataError(
+                f"{len(groups)} group of images to learn from, and validation needs another",
+                "label a second image, or cut this one in two",
+            )
+        count = min(max(1, round(share * len(groups))), len(groups) - 1)
+        drawn = generator(seed, 0).permutation(len(groups))[:count]
+        chosen = {groups[i] for i in drawn}
+        named = [image for image in rest if image.group in chosen and image.split == ""]
+        rest = [image for image in rest if image not in named]
+    if not named or not rest:
+        raise DataError(
+            f"{len(rest)} images to train on, {len(named)} for validation",
+            "both need one: look at the column split",
+        )
+    shared = {image.group for image in named} & {image.group for image in rest}
+    if shared:
+        raise DataError(
+            f"group {min(shared)!r} is in training and in validation",
+            "keep a group on one side: look at the columns group and split",
+        )
+    return Split(rest, named)
+
+
+def _of_manifest(file: Path) -> list[dict[str, str]]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FileError(f"is no table ({error})", "give a CSV with a header", file=file) from error
+    missing = [name for name in ("image", "labels") if name not in table.columns]
+    if missing or not len(table):
+        raise DataError(
+            f"has no column {missing[0]!r}" if missing else "has no rows",
+            "a manifest has the columns image, labels and, if wanted, group, split, nuclei",
+            file=file,
+        )
+    wrong = sorted(set(table.get("split", pd.Series(dtype=str))) - set(_SPLITS))
+    if wrong:
+        raise DataError(f"split {wrong[0]!r}", "write train, validation or test", file=file)
+    rows: list[dict[str, str]] = []
+    for row in table.to_dict("records"):
+        found = {str(k): str(v) for k, v in row.items()}
+        for name in ("image", "labels", "nuclei"):
+            if found.get(name):
+                found[name] = str(file.parent / found[name])
+        rows.append(found)
+    return rows
+
+
+def _of_folders(folder: Path, labels: Path | None) -> list[dict[str, str]]:
+    nuclei: Mapping[str, Path] = {}
+    if labels is None:
+        folder, labels = folder / "images", folder / "labels"
+        for part in (folder, labels):
+            if not part.is_dir():
+                raise FileError(
+                    "is not there",
+                    "a folder to learn from has the folders images and labels; "
+                    "or name the folder of labels with --labels",
+                    file=part,
+                )
+        if (folder.parent / "nuclei").is_dir():
+            nuclei = _by_stem(folder.parent / "nuclei")
+    of_stem = _by_stem(labels)
+    rows = []
+    for stem, path in _by_stem(folder).items():
+        if stem not in of_stem:
+            raise FileError(f"has no labels in {labels}", "name them alike", file=path)
+        row = {"image": str(path), "labels": str(of_stem[stem])}
+        rows.append(row | ({"nuclei": str(nuclei[stem])} if stem in nuclei else {}))
+    if not rows:
+        raise FileError("has no images", f"files that end in {', '.join(SUFFIXES)}", file=folder)
+    return rows
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise FileError("is no folder", "name a folder of images", file=folder)
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    stems = [_TOLD.sub("", path.name[: -len(path.suffix)].removesuffix(".ome")) for path in files]
+    return dict(zip(stems, files, strict=True))
+
+
+def _read(row: Mapping[str, str]) -> LabelledImage:
+    path = row["image"]
+    opened = read_image(path)
+    if opened.shape[:3] != (1, 1, 1):
+        raise DataError(
+            f"has shape {opened.shape} (T, C, Z, Y, X)",
+            "give one plane; of several channels one, as PATH#CHANNEL",
+            file=path,
+        )
+    image, labels = opened.plane(), _labels(row["labels"], opened.shape[-2:])
+    nuclei = _labels(row["nuclei"], opened.shape[-2:]) > 0 if row.get("nuclei") else None
+    group = row.get("group") or path
+    split = row.get("split", "")
+    return LabelledImage(path, group, image, labels, nuclei, opened.pixel_size_um, split)
+
+
+def _labels(path: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    labels = read_labels(path)
+    if labels.shape != shape:
+        raise DataError(
+            f"labels are {labels.shape}, the image is {shape}",
+            "give labels of the same pixels",
+            file=path,
+        )
+    if labels.size and labels.min() < 0:
+        raise DataError(f"has a label of {labels.min()}", "number cells from 1", file=path)
+    return labels.astype(np.int32)

@@ -1,0 +1,53 @@
+"""One scale for the grey values of all images."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..images.image import LazyArray
+
+__all__ = ["Statistics", "measure_statistics", "normalize"]
+
+_LARGEST = 2048  # sides beyond are thinned out evenly
+
+
+class Statistics(NamedTuple):
+    """Median and standard deviation of an image, grey values."""
+
+    offset: float
+    scale: float
+
+
+def measure_statistics(image: LazyArray) -> Statistics:
+    """Measure a (Y, X) image once, for all its tiles.
+
+    Of an image of more than 2048 pixels a side, every so many-th row and column is read.
+
+    Raises
+    ------
+    DataError
+        The image is constant, or has values that are not finite.
+    """
+    y, x = (max(1, -(-n // _LARGEST)) for n in image.shape[-2:])
+    values = np.asarray(image[::y, ::x]).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError("the image has values that are not finite", "export the image again")
+    scale = float(values.std())
+    if not scale > 0:
+        raise DataError(
+            f"the image is constant at {values.flat[0]:g}: there are no cells to be seen",
+            "export the image again, or leave it out",
+        )
+    return Statistics(float(np.median(values)), scale)
+
+
+def normalize(image: NDArray[np.generic], statistics: Statistics) -> NDArray[np.float32]:
+    """(..., Y, X) grey values to float32 of median 0 and standard deviation 1."""
+    out = image.astype(np.float32)
+    out -= np.float32(statistics.offset)
+    out /= np.float32(statistics.scale)
+    return out

@@ -1,0 +1,202 @@
+"""From outlines drawn by hand to a segmentation folder, and back for correction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError, InputError
+from ..images.atomic import atomic_dir
+from ..images.image import Image
+from ..images.read import read_image, read_labels
+from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
+from .outlines import Filled, Outline, fill_outlines, trace_outlines
+from .segmentation_folder import create_segmentation, read_segmentation
+from .segmentation_sources import CellSource, SourceOptions, find_images
+
+__all__ = ["Drawn", "export_outlines", "segmentation_from_outlines"]
+
+Array = np.ndarray[Any, Any]
+Format = Literal["imagej", "geojson"]
+
+_WRITERS = {"imagej": (write_imagej, ".zip"), "geojson": (write_geojson, ".geojson")}
+
+
+class Drawn(NamedTuple):
+    """What came of the outlines.
+
+    Attributes
+    ----------
+    cells : dict of str to tuple of int
+        By image: cells of each frame.
+    notes : tuple of str
+        Overlaps, outlines without a pixel, outlines over the image's edge.
+    """
+
+    cells: dict[str, tuple[int, ...]]
+    notes: tuple[str, ...]
+
+
+def segmentation_from_outlines(
+    images: Sequence[str | os.PathLike[str]],
+    outlines: Sequence[str | os.PathLike[str]],
+    out_dir: str | os.PathLike[str],
+    options: SourceOptions | None = None,
+) -> Drawn:
+    """Write a segmentation folder from outlines that were drawn by hand.
+
+    Parameters
+    ----------
+    images : sequence of path-like
+        Images and movies, or folders of them.
+    outlines : sequence of path-like
+        One file for each image: ImageJ ROIs, GeoJSON, or an image of labels. With several images
+        a file belongs to the one whose name it begins with, else to the only one in its folder.
+    out_dir : path-like
+        Must not exist yet.
+    options : SourceOptions, optional
+
+    Returns
+    -------
+    Drawn
+
+    Raises
+    ------
+    InputError
+        No outlines, or not one file for each image.
+    FileError, DataError
+        A file is absent or holds no outlines; outlines lie outside their image, or do not say to
+        which frame of a movie they belong.
+    """
+    sources = find_images(images, options)
+    pairs = _matched(sources, [Path(path) for path in outlines])
+    notes: list[str] = []
+    with create_segmentation(out_dir, {"kind": "outlines drawn by hand"}) as writer:
+        for source, file in pairs:
+            frames = _label_frames(source, file, notes)
+            writer.add(source.name, source.image, source.path, frames)
+    made = read_segmentation(out_dir)
+    return Drawn({entry.image: entry.cells_per_frame for entry in made}, tuple(notes))
+
+
+def export_outlines(
+    folder: str | os.PathLike[str], out_dir: str | os.PathLike[str], kind: Format = "imagej"
+) -> list[Path]:
+    """Write the outlines of a segmentation folder for correction in ImageJ or QuPath.
+
+    One file ``NAME.zip`` or ``NAME.geojson`` for each image; `segmentation_from_outlines` takes
+    them back.
+
+    Raises
+    ------
+    InputError
+        Another format.
+    FileError
+        There is no such folder, or `out_dir` exists.
+    DataError
+        An image has no cell.
+    """
+    if kind not in _WRITERS:
+        raise InputError(f"format {kind!r}", f"choose {' or '.join(_WRITERS)}")
+    write, suffix = _WRITERS[kind]
+    names = []
+    with atomic_dir(out_dir) as part:
+        for entry in read_segmentation(folder):
+            outlines: list[Outline] = []
+            for t in range(entry.frames):
+                outlines += trace_outlines(entry.labels(t), t if entry.frames > 1 else None)
+            if not outlines:
+                raise DataError(f"{entry.image} has no cell", "there is nothing to export")
+            names.append(f"{entry.image}{suffix}")
+            write(outlines, part / names[-1])
+    return [Path(out_dir) / name for name in names]
+
+
+def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple[CellSource, Path]]:
+    """Each image with its file, by name, else by folder; never by order."""
+    for file in files:
+        if not file.exists():
+            raise FileError("does not exist", "check the path", file=file)
+    if len(sources) == len(files) == 1:
+        return [(sources[0], files[0])]
+    if len(sources) != len(files):
+        raise InputError(
+            f"{len(sources)} images and {len(files)} files of outlines",
+            "give one file of outlines for each image",
+        )
+    pairs = []
+    for source in sources:
+        stem = source.name.casefold()
+        # the longest name wins: "well1" is not meant where there is a "well10"
+        named = [f for f in files if _owner(f, sources) == stem]
+        folder = Path(source.path).parent
+        alone = sum(Path(other.path).parent == folder for other in sources) == 1
+        beside = [f for f in files if alone and f.absolute().parent == folder]
+        found = named or beside
+        if len(found) != 1:
+            raise InputError(
+                f"{len(found)} files of outlines fit the image {source.name}",
+                f"name one so that it begins with {source.name}, or put it into the image's folder",
+            )
+        pairs.append((source, found[0]))
+    if len({file for _, file in pairs}) != len(pairs):
+        raise InputError("one file of outlines fits several images", "give each image its own")
+    return pairs
+
+
+def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
+    """The longest name of an image that a file's name begins with."""
+    name = file.name.casefold()
+    held = [source.name.casefold() for source in sources]
+    return max((h for h in held if name.startswith(h)), key=len, default=None)
+
+
+def _label_frames(source: CellSource, file: Path, notes: list[str]) -> Iterator[Array]:
+    """The labels of every frame of an image."""
+    if file.suffix.lower() not in OUTLINE_SUFFIXES:
+        yield from _drawn_labels(source.image, file)
+        return
+    outlines = read_outlines(file)
+    frames = source.image.shape[0]
+    by_frame: dict[int, list[Outline]] = {t: [] for t in range(frames)}
+    for outline in outlines:
+        t = 0 if frames == 1 and outline.frame is None else outline.frame
+        if t not in by_frame:
+            at = "no frame" if t is None else f"frame {t}"
+            raise DataError(
+                f"outline {outline.name!r} is of {at}, and {source.name} has {frames}",
+                "give each ROI its position in the movie (from 1), or each object its frame",
+                file=file,
+            )
+        by_frame[t].append(outline)
+    shape = source.image.shape[3:]
+    for t, drawn in by_frame.items():
+        try:
+            filled = fill_outlines(drawn, shape)
+        except DataError as error:
+            raise DataError(error.reason, error.remedy, file=file) from error
+        notes += _notes(filled, source.name if frames == 1 else f"{source.name}, frame {t}")
+        yield filled.labels
+
+
+def _drawn_labels(image: Image, file: Path) -> Iterator[Array]:
+    """Labels that were painted as an image."""
+    if image.shape[0] == 1:
+        yield read_labels(file)
+        return
+    labels = read_image(file, axes="TYX" if file.suffix.lower() in (".tif", ".tiff") else None)
+    for t in range(labels.shape[0]):
+        yield labels.plane(t)
+
+
+def _notes(filled: Filled, where: str) -> Iterator[str]:
+    if filled.overlap_px:
+        yield f"{where}: {filled.overlap_px} px lie in several outlines; the smallest got them"
+    if filled.empty:
+        yield f"{where}: no pixel is left for {', '.join(filled.empty)}"
+    if filled.clipped:
+        yield f"{where}: cut off at the image's edge: {', '.join(filled.clipped)}"

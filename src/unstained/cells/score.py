@@ -1,0 +1,287 @@
+"""Score labels in files against true labels: folders, movies, single label images."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError
+from ..images.image import Array
+from ..images.read import SUFFIXES, read_image, read_labels
+from ..statistics.intervals import Interval
+from .matching import (
+    THRESHOLDS,
+    ImageScore,
+    SegmentationScore,
+    average_precision_of,
+    pool_scores,
+    score_labels,
+)
+from .segmentation_folder import ABOUT, read_segmentation
+from .segmentation_sources import natural_order
+
+__all__ = ["FileScore", "ScoredFiles", "score_files", "score_text", "scores_as_json"]
+
+_SUFFIX = re.compile(r"[_-](raw|image|labels?|classes|masks?|seg|cells|instances)$", re.IGNORECASE)
+
+
+class FileScore(NamedTuple):
+    """One frame: the `image` it is of, the `frame` in it, its counts."""
+
+    image: str
+    frame: int
+    score: ImageScore
+
+
+class ScoredFiles(NamedTuple):
+    """Of all frames.
+
+    Attributes
+    ----------
+    pooled : SegmentationScore
+        Intervals from a bootstrap over images; the frames of a movie are drawn together.
+    frames : list of FileScore
+    notes : list of str
+    """
+
+    pooled: SegmentationScore
+    frames: list[FileScore]
+    notes: list[str]
+
+
+class _Labelled(NamedTuple):
+    """Label images of one name, each read when it is asked for."""
+
+    name: str
+    frames: list[Callable[[], Array]]
+
+
+def score_files(
+    labels: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> ScoredFiles:
+    """Compare labels with true labels.
+
+    Parameters
+    ----------
+    labels, truth : path-like
+        Each a segmentation folder, a label image (with frames or without), or a folder of
+        label images, also one folder deep (``set02/instances.png`` is ``set02-instances``).
+        Images are matched by name, for which ``_labels``, ``_mask``, ``_instances``, ``_raw``
+        and the like at the end do not count; where there is one of each, they are matched
+        whatever their names; one movie is matched with as many single images in their order.
+    thresholds : sequence of float
+        Of IoU.
+
+    Returns
+    -------
+    ScoredFiles
+
+    Raises
+    ------
+    FileError
+        A path is absent or no labels.
+    DataError
+        No name is in both, or frames differ in number or size.
+    """
+    found, true = _labelled(Path(labels)), _labelled(Path(truth))
+    pairs, notes = _paired(found, true)
+    frames: list[FileScore] = []
+    for predicted, wanted in pairs:
+        if len(predicted.frames) != len(wanted.frames):
+            raise DataError(
+                f"{predicted.name} has {len(predicted.frames)} frames, {wanted.name} of the truth "
+                f"{len(wanted.frames)}",
+                "give truth for every frame",
+            )
+        for t, (of_labels, of_truth) in enumerate(
+            zip(predicted.frames, wanted.frames, strict=True)
+        ):
+            a, b = of_labels(), of_truth()
+            if a.shape != b.shape:
+                raise DataError(
+                    f"labels of {predicted.name}, frame {t}, are {a.shape}, the truth {b.shape}",
+                    "give labels of the same image",
+                )
+            frames.append(FileScore(predicted.name, t, score_labels(b, a, thresholds)))
+    groups = [frame.image for frame in frames]
+    pooled = pool_scores([frame.score for frame in frames], groups)
+    return ScoredFiles(pooled, frames, notes)
+
+
+def score_text(scored: ScoredFiles) -> str:
+    """A few lines for people."""
+    pooled = scored.pooled
+    lines = [
+        f"{pooled.images} frames: {pooled.true_cells} true cells, {pooled.predicted_cells} found",
+        f"mean IoU over true cells {_with_interval(pooled.mean_iou)}",
+    ]
+    for at in pooled.at:
+        lines.append(
+            f"IoU {at.threshold:g}: average precision {_with_interval(at.average_precision)}, "
+            f"mean over frames {at.per_image.estimate:.3f}; {at.true_positives} matched "
+            f"(mean IoU {at.matched_iou:.3f}), {at.false_positives} wrong, "
+            f"{at.false_negatives} missed"
+        )
+    return "\n".join(lines + [f"note: {note}" for note in scored.notes])
+
+
+def scores_as_json(scored: ScoredFiles) -> str:
+    """The same with every frame; numbers that are not defined are null."""
+    pooled = scored.pooled
+    about = {
+        "frames": pooled.images,
+        "true_cells": pooled.true_cells,
+        "predicted_cells": pooled.predicted_cells,
+        "mean_iou": pooled.mean_iou._asdict(),
+        "at": [
+            {
+                **at._asdict(),
+                "average_precision": at.average_precision._asdict(),
+                "per_image": at.per_image._asdict(),
+            }
+            for at in pooled.at
+        ],
+        "per_frame": [
+            {
+                "image": frame.image,
+                "frame": frame.frame,
+                "true_cells": frame.score.true_cells,
+                "predicted_cells": frame.score.predicted_cells,
+                "mean_iou": _share(frame.score.iou_sum, frame.score.true_cells),
+                "true_positives": frame.score.true_positives.tolist(),
+                "average_precision": average_precision_of(frame.score).tolist(),
+            }
+            for frame in scored.frames
+        ],
+        "notes": scored.notes,
+    }
+    return json.dumps(_defined(about), indent=1, allow_nan=False)
+
+
+# Which labels there are --------------------------------------------------------------------
+
+
+def _labelled(path: Path) -> list[_Labelled]:
+    if (path / ABOUT).is_file():
+        return [
+            _Labelled(entry.image, [_call(entry.labels, t) for t in range(entry.frames)])
+            for entry in read_segmentation(path)
+        ]
+    zarr_names = ("zarr.json", ".zgroup", ".zattrs")
+    if path.is_dir() and not any((path / name).exists() for name in zarr_names):
+        return _in_folder(path)
+    if not path.exists():
+        raise FileError("does not exist", "check the path", file=path)
+    return [_of_file(path, path.stem)]
+
+
+def _in_folder(folder: Path) -> list[_Labelled]:
+    """Label images of a folder; where it has none, of the folders in it."""
+    here = [p for p in _sorted(folder) if _is_labels(p)]
+    if here:
+        return [_of_file(p, p.stem) for p in here]
+    inner = [
+        _of_file(p, f"{sub.name}-{p.stem}")
+        for sub in _sorted(folder)
+        if sub.is_dir()
+        for p in _sorted(sub)
+        if _is_labels(p) and not p.stem.casefold().endswith("raw")
+    ]
+    if not inner:
+        raise FileError(
+            "is a folder without label images", f"read are {', '.join(SUFFIXES)}", file=folder
+        )
+    return inner
+
+
+def _of_file(path: Path, name: str) -> _Labelled:
+    name = re.sub(r"\.ome$", "", name, flags=re.IGNORECASE)
+    image = read_image(path) if path.suffix.lower() != ".png" else None
+    n = 1 if image is None else image.shape[0]
+    if image is None or n == 1:
+        return _Labelled(name, [_call(read_labels, path)])
+    if image.n_planes != 1:
+        raise DataError(
+            f"has shape {image.shape} (T, C, Z, Y, X)", "give one plane of labels", file=path
+        )
+    return _Labelled(name, [_call(image.plane, t) for t in range(n)])
+
+
+def _call(function: Callable[[Any], Array], argument: Any) -> Callable[[], Array]:
+    return lambda: function(argument)
+
+
+def _is_labels(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _sorted(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda p: natural_order(p.name))
+
+
+def _paired(
+    found: Sequence[_Labelled], true: Sequence[_Labelled]
+) -> tuple[list[tuple[_Labelled, _Labelled]], list[str]]:
+    """Labels and truth of the same image, and notes on what has no partner."""
+    if len(found) == 1 and len(true) > 1 and len(found[0].frames) == len(true):
+        true = [_Labelled("all", [frame for one in true for frame in one.frames])]
+    if len(found) == len(true) == 1:
+        return [(found[0], true[0])], []
+    named = {_key(one.name): one for one in true}
+    if len(named) < len(true) or len({_key(one.name) for one in found}) < len(found):
+        raise DataError(
+            "two label images have one name, but for endings such as _labels",
+            "give each image its own name",
+        )
+    pairs = [(one, named[_key(one.name)]) for one in found if _key(one.name) in named]
+    if not pairs:
+        some = [", ".join(one.name for one in side[:3]) for side in (found, true)]
+        raise DataError(
+            f"no name is in both: labels are {some[0]} ..., truth {some[1]} ...",
+            "name the true labels as the images",
+        )
+    notes = []
+    for left, what in (
+        (len(found) - len(pairs), "label images have no truth and were left out"),
+        (len(true) - len(pairs), "true label images have no labels and were left out"),
+    ):
+        if left:
+            notes.append(f"{left} {what}")
+    return pairs, notes
+
+
+def _key(name: str) -> str:
+    return _SUFFIX.sub("", name).casefold()
+
+
+# How it is told ----------------------------------------------------------------------------
+
+
+def _with_interval(value: Interval) -> str:
+    if math.isnan(value.low):  # one image: there is nothing to draw from
+        return f"{value.estimate:.3f}"
+    return f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _defined(value: Any) -> Any:
+    """NaN becomes None, which JSON has; NumPy numbers become Python's."""
+    if isinstance(value, dict):
+        return {key: _defined(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value

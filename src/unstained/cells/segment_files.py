@@ -1,0 +1,240 @@
+"""Segment images, movies and folders into a segmentation folder, one frame at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import zarr
+
+from ..images.image import Array, Image, LazyArray
+from .segmentation_folder import create_segmentation
+from .segmentation_sources import CellSource, SourceOptions, find_images
+from .tiling import Found, both, label_tiles
+
+if TYPE_CHECKING:
+    from .model import CellModel
+
+__all__ = ["FrameSegmenter", "SegmentedFiles", "model_segmenter", "segment_files", "segmenter_of"]
+
+TILE_PX = 2048
+HALO_PX = 256
+
+_SCRATCH = "scratch"
+_STRIP_PX = 1024
+
+
+@dataclass(frozen=True)
+class FrameSegmenter:
+    """What finds the cells of a frame.
+
+    Attributes
+    ----------
+    about : mapping
+        For ``segmentation.json``.
+    begin : callable
+        Is given a whole frame, lazily, and the micrometers of its pixels (or None), and gives
+        the function from an image, or a tile of it, to its cells.
+    halo_px : int
+        What tiles of large frames see beyond themselves, see `label_tiles`.
+    nuclei : bool
+        Whether nuclei are found too.
+    """
+
+    about: Mapping[str, Any]
+    begin: Callable[[LazyArray, float | None], Callable[[Array], Found]]
+    halo_px: int = HALO_PX
+    nuclei: bool = False
+
+
+class SegmentedFiles(NamedTuple):
+    """What was made.
+
+    Attributes
+    ----------
+    folder : Path
+    images, frames, cells : int
+    notes : list of str
+        What the user should know.
+    """
+
+    folder: Path
+    images: int
+    frames: int
+    cells: int
+    notes: list[str]
+
+
+def segmenter_of(
+    segment: Callable[[Array, float | None], Array], about: Mapping[str, Any]
+) -> FrameSegmenter:
+    """Of a function that takes an image and its pixel size and knows nothing of the rest."""
+    return FrameSegmenter(about, lambda _, pixel: lambda image: segment(image, pixel))
+
+
+def model_segmenter(model: CellModel, about: Mapping[str, Any]) -> FrameSegmenter:
+    """Of a trained model; grey values are scaled by the statistics of the whole frame."""
+    from .normalize import measure_statistics
+
+    def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
+        statistics = measure_statistics(frame)
+        return lambda image: model.segment_both(image, pixel, statistics)
+
+    nuclei = "nuclei" in model.map_names
+    return FrameSegmenter(about, begin, max(HALO_PX, model.halo_px), nuclei)
+
+
+def segment_files(
+    paths: Sequence[str | os.PathLike[str]],
+    out_dir: str | os.PathLike[str],
+    segmenter: FrameSegmenter,
+    options: SourceOptions | None = None,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> SegmentedFiles:
+    """Find the cells of images, movies and folders of them.
+
+    One frame is in memory at a time; one that is larger than 2048 px and two halos along a
+    side is segmented in tiles of 2048 px (see `label_tiles`), and then one tile is.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        As for `find_images`.
+    out_dir : path-like
+        Must not exist yet; appears when all is done.
+    segmenter : FrameSegmenter
+    options : SourceOptions, optional
+    progress : callable, optional
+        Is told the share done.
+
+    Returns
+    -------
+    SegmentedFiles
+        A frame without cells is noted, not an error.
+
+    Raises
+    ------
+    FileError
+        A file is absent or no image, or the folder exists.
+    DataError
+        Color, several planes, or labels that do not fit.
+    """
+    sources = find_images(paths, options)
+    total = sum(source.image.shape[0] for source in sources)
+    notes = _about_sizes(sources)
+    done = cut = 0
+    with create_segmentation(out_dir, segmenter.about) as writer:
+        scratch = writer.folder / _SCRATCH
+        for source in sources:
+            frames = _Frames(source.image, segmenter, scratch)
+
+            def tell(t: int, before: int = done) -> None:
+                if progress is not None:
+                    progress((before + t) / total)
+
+            nuclei = frames.nuclei() if segmenter.nuclei else None
+            writer.add(source.name, source.image, source.path, frames.labels(tell), nuclei)
+            done += source.image.shape[0]
+            cut += frames.cut
+        shutil.rmtree(scratch, ignore_errors=True)
+        counts = [n for entry in writer.entries for n in entry["cells_per_frame"]]
+        empty = sum(n == 0 for n in counts)
+        if empty:
+            notes.append(f"{empty} of {total} frames have no cell")
+        if cut:
+            notes.append(
+                f"{cut} cells are larger than {segmenter.halo_px} px: tiles may have cut them"
+            )
+        writer.notes += notes
+    return SegmentedFiles(Path(out_dir), len(sources), total, sum(counts), notes)
+
+
+class _Frames:
+    """The cells of an image frame by frame, with the nuclei of the frame that came last."""
+
+    def __init__(self, image: Image, segmenter: FrameSegmenter, scratch: Path) -> None:
+        self.cut = 0
+        self._image = image
+        self._segmenter = segmenter
+        self._scratch = scratch
+        self._nuclei: LazyArray | None = None
+
+    def labels(self, tell: Callable[[int], None]) -> Iterator[LazyArray]:
+        large = max(self._image.shape[3:]) > TILE_PX + 2 * self._segmenter.halo_px
+        for t in range(self._image.shape[0]):
+            yield self._in_tiles(t) if large else self._at_once(t)
+            tell(t + 1)
+
+    def nuclei(self) -> Iterator[LazyArray]:
+        for _ in range(self._image.shape[0]):
+            if self._nuclei is not None:
+                yield self._nuclei
+
+    def _at_once(self, t: int) -> LazyArray:
+        plane = self._image.plane(t)
+        segment = self._segmenter.begin(plane, self._image.pixel_size_um)
+        labels, self._nuclei = both(segment(plane), plane.shape)
+        return labels
+
+    def _in_tiles(self, t: int) -> LazyArray:
+        frame = _Frame(self._image, t)
+        joined = label_tiles(
+            self._segmenter.begin(frame, self._image.pixel_size_um),
+            frame,
+            tile=TILE_PX,
+            halo=self._segmenter.halo_px,
+            out=self._on_disk("labels"),
+            nuclei_out=self._on_disk("nuclei") if self._segmenter.nuclei else None,
+        )
+        self.cut += joined.cut
+        self._nuclei = joined.nuclei
+        labels: LazyArray = joined.labels
+        return labels
+
+    def _on_disk(self, name: str) -> zarr.Array[Any]:
+        """Zeros of a frame's size."""
+        return zarr.create_array(
+            store=str(self._scratch / name),
+            shape=self._image.shape[3:],
+            chunks=(TILE_PX // 4, TILE_PX // 4),
+            dtype=np.int32,
+            fill_value=0,
+            overwrite=True,
+        )
+
+
+class _Frame:
+    """One frame of a lazy image as (Y, X)."""
+
+    def __init__(self, image: Image, t: int) -> None:
+        self.shape: tuple[int, ...] = image.shape[3:]
+        self.dtype = image.dtype
+        self._image, self._t = image, t
+
+    def __getitem__(self, at: tuple[slice, slice]) -> Array:
+        rows, columns = at
+        start, stop, step = rows.indices(self.shape[0])
+        if step == 1:
+            return np.asarray(self._image.data[self._t, 0, 0, rows, columns])
+        length = max(1, _STRIP_PX // step) * step  # few of many rows: not all of them at once
+        strips = [
+            self._image.data[self._t, 0, 0, slice(y, min(y + length, stop), step), columns]
+            for y in range(start, stop, length)
+        ]
+        return np.concatenate(strips)
+
+
+def _about_sizes(sources: Sequence[CellSource]) -> list[str]:
+    unsized = sum(source.image.pixel_size_um is None for source in sources)
+    if not unsized:
+        return []
+    return [
+        f"{unsized} of {len(sources)} images do not say their pixel size: measures in "
+        "micrometers will need it; give --pixel-size"
+    ]

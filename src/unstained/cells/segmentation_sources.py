@@ -1,0 +1,213 @@
+"""Which images there are to segment: files, folders of files, and folders that are movies."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError, InputError
+from ..images.image import Array, Image, LazyPlanes
+from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+
+__all__ = ["CellSource", "SourceOptions", "find_images", "natural_order", "open_movie"]
+
+_NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg|instances)$|^instances$", re.IGNORECASE)
+_ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
+
+
+class CellSource(NamedTuple):
+    """One image or movie: a unique `name`, its absolute `path`, the lazy `image`."""
+
+    name: str
+    path: str
+    image: Image
+
+
+class SourceOptions(NamedTuple):
+    """What files do not say themselves.
+
+    Attributes
+    ----------
+    pixel_size_um, frame_interval_s : float, optional
+        In place of what the files say.
+    channel : str, optional
+        Name or position of the channel to use, where files have several.
+    movie : bool
+        Whether the files of a folder are the frames of one movie, in the order of their names.
+    """
+
+    pixel_size_um: float | None = None
+    frame_interval_s: float | None = None
+    channel: str | None = None
+    movie: bool = False
+
+
+def find_images(
+    paths: Sequence[str | os.PathLike[str]], options: SourceOptions | None = None
+) -> list[CellSource]:
+    """All images of files and folders, each with one plane a frame.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        Images (``PATH#CHANNEL`` too), folders of images, OME-Zarr plates. Files of a folder
+        that are named as labels (``_labels``, ``_mask``, ``instances`` ...) are no images.
+    options : SourceOptions, optional
+
+    Returns
+    -------
+    list of CellSource
+        Named by the stem of the file, and by its folder too where stems are equal.
+
+    Raises
+    ------
+    InputError
+        No path.
+    FileError, DataError
+        A file is absent or no image, a folder has none, or an image has several channels or
+        planes in z.
+    """
+    options = options or SourceOptions()
+    if not paths:
+        raise InputError("no image is given", "name images or folders of images")
+    listed: list[str] = []
+    for path in paths:
+        listed += _images_at(os.fspath(path), options.movie)
+    if options.channel is not None:
+        listed = [f"{path}#{options.channel}" for path in listed]
+    unique = list(dict.fromkeys(listed))
+    names = _names(unique)
+    return [
+        CellSource(name, path, _opened(path, options))
+        for name, path in zip(names, unique, strict=True)
+    ]
+
+
+def open_movie(
+    path: str, *, pixel_size_um: float | None = None, frame_interval_s: float | None = None
+) -> Image | None:
+    """The images of a folder as the frames of one movie; None where `path` is an image.
+
+    Frames follow the numbers in their names (``t2`` before ``t10``) and are read one by one.
+
+    Raises
+    ------
+    DataError
+        No image in the folder, frames of different sizes, or of several planes.
+    """
+    file = split_selector(path).path
+    if not _is_plain_folder(file):
+        return None
+    selector = path[len(str(file)) :]
+    files = [f"{frame}{selector}" for frame in _images_in(file)]
+    first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
+    if first.shape[:3] != (1, 1, 1):
+        raise DataError(
+            f"has shape {first.shape} (T, C, Z, Y, X)",
+            "a folder is a movie where each file is one plane of one channel",
+            file=files[0],
+        )
+    return replace(first, data=_Frames(files, first), source=file, levels=())
+
+
+class _Frames(LazyPlanes):
+    """Files of one plane each, as frames."""
+
+    def __init__(self, files: Sequence[str], first: Image) -> None:
+        super().__init__((len(files), *first.shape[1:]), first.dtype)
+        self._files = tuple(files)
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        frame = _frame(self._files[t])
+        if frame.shape != (1, *self.shape[1:]):
+            raise DataError(
+                f"has shape {frame.shape}, the first frame {(1, *self.shape[1:])}",
+                "give frames of one size",
+                file=self._files[t],
+            )
+        return np.asarray(frame.data[0, c, z, y, x])
+
+
+@lru_cache(maxsize=4)
+def _frame(path: str) -> Image:
+    return read_image(path)
+
+
+def _is_plain_folder(path: Path) -> bool:
+    """A folder that is no OME-Zarr."""
+    return path.is_dir() and not any((path / name).exists() for name in _ZARR_FILES)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
+    images = [p for p in inside if not p.name.startswith(".") and not _NOT_IMAGES.search(p.stem)]
+    if not images:
+        raise DataError(
+            "is a folder without images", f"read are {', '.join(SUFFIXES)}", file=folder
+        )
+    return sorted(images, key=lambda p: natural_order(p.name))
+
+
+def _images_at(spec: str, movie: bool) -> list[str]:
+    """Absolute paths of the fields of an image or plate, or of all images in a folder."""
+    given = split_selector(spec).path
+    path, selector = given.absolute(), spec[len(str(given)) :]
+    if not path.exists():
+        raise FileError("does not exist", "check the path", file=path)
+    if _is_plain_folder(path):
+        if movie:
+            return [f"{path}{selector}"]
+        return [field + selector for file in _images_in(path) for field in fields_of(file)]
+    if "#field=" in selector:
+        return [f"{path}{selector}"]
+    return [field + selector for field in fields_of(path)]
+
+
+def _opened(path: str, options: SourceOptions) -> Image:
+    pixel, interval = options.pixel_size_um, options.frame_interval_s
+    image = open_movie(path, pixel_size_um=pixel, frame_interval_s=interval) or read_image(
+        path, pixel_size_um=pixel, frame_interval_s=interval
+    )
+    if image.n_planes != 1:
+        names = ", ".join(channel.name for channel in image.channels)
+        raise DataError(
+            f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; cells "
+            "are looked for in one",
+            "choose a channel with --channel NAME or PATH#NAME; where the planes are times, save "
+            "them as OME-TIFF with axis T or as a file each",
+            file=path,
+        )
+    return image
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """The stem of each file; where two are equal, with the folder in front."""
+    stems = [_stem(path) for path in paths]
+    return [
+        stem if stems.count(stem) == 1 else f"{split_selector(path).path.parent.name}-{stem}"
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+
+
+def _stem(path: str) -> str:
+    """``plate.ome.zarr/B/3/0`` is plate-B-3-0, ``x.czi#field=2`` is x-field2."""
+    chosen = split_selector(path)
+    file = chosen.path
+    inside = [p for p in (file, *file.parents) if p.suffix.lower() == ".zarr"]
+    root = inside[-1] if inside else file
+    stem = root.name if root.is_dir() and root.suffix.lower() != ".zarr" else root.stem
+    stem = re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
+    parts = [stem, *(file.relative_to(root).parts if inside else ())]
+    return "-".join(parts) + ("" if chosen.field is None else f"-field{chosen.field}")
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """t2 before t10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,402 @@
+"""Outline and distances of one mask as machine code; import it late, it compiles.
+
+The first use on a machine compiles for a quarter of a minute; the code is kept beside this file
+(or in ``NUMBA_CACHE_DIR``), and later processes load it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+__all__ = ["measure_mask", "trace_mask"]
+
+Array = np.ndarray[Any, Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_GROUP = 16  # vertices that are skipped together where they are too far
+_DIRECTIONS = 64  # for the mean width of a shape; a square is then right to 0.02 %
+_FINEST = 1 / 64  # of the search for the inscribed circle, pixels
+
+
+def _native(function: Function) -> Function:
+    """Machine code that lets other threads run, kept between processes where a folder allows."""
+    try:
+        return cast(Function, numba.njit(nogil=True, cache=True)(function))
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        warnings.warn(
+            "no folder to keep compiled code in can be written, so each start compiles it "
+            "again: set the environment variable NUMBA_CACHE_DIR to one",
+            stacklevel=2,
+        )
+        return cast(Function, numba.njit(nogil=True)(function))
+
+
+@_native
+def trace_mask(mask: Array) -> tuple[Array, Array]:
+    """Walk around a mask on the edges between its pixels and others.
+
+    Pixels that meet at a corner only are one piece. A piece is walked clockwise on the screen
+    (y down), so that its area comes out positive, a hole the other way round.
+
+    Parameters
+    ----------
+    mask : (Y, X) bool array
+        Its outermost rows and columns are False.
+
+    Returns
+    -------
+    corners : (N, 2) int64 array
+        (y, x) of the pixel corners in order, one for each pixel edge; ring after ring. The outer
+        corner of pixel (0, 0) is (0, 0).
+    ends : (R,) int64 array
+        Ring i is ``corners[ends[i - 1] : ends[i]]``.
+    """
+    height, width = mask.shape
+    edges = 0
+    tops = 0
+    for y in range(1, height):
+        for x in range(1, width):
+            edges += (mask[y, x] != mask[y - 1, x]) + (mask[y, x] != mask[y, x - 1])
+            tops += mask[y, x] and not mask[y - 1, x]
+    corners = np.empty((edges, 2), np.int64)
+    ends = np.empty(tops, np.int64)  # each ring has an edge above a pixel
+    seen = np.zeros(mask.shape, np.bool_)  # edges above pixels
+    steps = np.array(((0, 1), (1, 0), (0, -1), (-1, 0)))  # right, down, left, up
+    # the pixel ahead to the left, as seen from the corner; the one to the right is the next
+    ahead = np.array(((-1, 0), (0, 0), (0, -1), (-1, -1)))
+    n = 0
+    rings = 0
+    for top in range(1, height):
+        for left in range(1, width):
+            if not mask[top, left] or mask[top - 1, left] or seen[top, left]:
+                continue
+            y, x, way = top, left, 0
+            while not (way == 0 and seen[y, x]):
+                if way == 0:
+                    seen[y, x] = True
+                corners[n, 0], corners[n, 1] = y, x
+                n += 1
+                y += steps[way, 0]
+                x += steps[way, 1]
+                right = (way + 1) % 4
+                if mask[y + ahead[way, 0], x + ahead[way, 1]]:
+                    way = (way + 3) % 4
+                elif not mask[y + ahead[right, 0], x + ahead[right, 1]]:
+                    way = right
+            ends[rings] = n
+            rings += 1
+    return corners, ends[:rings].copy()
+
+
+@_native
+def edge_middles(corners: Array, ends: Array) -> Array:
+    """(N, 2) middles of the pixel edges, as float64."""
+    middles = np.empty(corners.shape, np.float64)
+    first = 0
+    for end in ends:
+        for i in range(first, end):
+            after = i + 1 if i + 1 < end else first
+            middles[i, 0] = 0.5 * (corners[i, 0] + corners[after, 0])
+            middles[i, 1] = 0.5 * (corners[i, 1] + corners[after, 1])
+        first = end
+    return middles
+
+
+@_native
+def smooth_rings(points: Array, ends: Array) -> Array:
+    """Move each point of rings onto a parabola through itself and four points to each side.
+
+    A staircase is longer than the line that it stands for (a circle by 5 %). The parabola is
+    fitted along the ring, for y and x: weights (-21, 14, 39, 54, 59, 54, 39, 14, -21) / 231
+    (Savitzky and Golay 1964, doi:10.1021/ac60214a047), which keep curvature, where a mean would
+    shrink a small cell. Rings of fewer than 16 points stay as they are.
+
+    Returns
+    -------
+    (N, 2) float64 array
+    """
+    weights = np.array((-21.0, 14.0, 39.0, 54.0, 59.0, 54.0, 39.0, 14.0, -21.0)) / 231.0
+    smooth = np.zeros(points.shape, np.float64)
+    first = 0
+    for end in ends:
+        size = end - first
+        for i in range(size):
+            if size < 16:
+                smooth[first + i] = points[first + i]
+                continue
+            for k in range(9):
+                near = first + (i + k - 4 + size) % size
+                smooth[first + i, 0] += weights[k] * points[near, 0]
+                smooth[first + i, 1] += weights[k] * points[near, 1]
+        first = end
+    return smooth
+
+
+@_native
+def _is_outer(corners: Array, first: int, end: int) -> bool:
+    """Whether a ring runs around a piece, not a hole."""
+    twice = 0
+    for i in range(first, end):
+        after = i + 1 if i + 1 < end else first
+        twice += corners[i, 1] * corners[after, 0] - corners[after, 1] * corners[i, 0]
+    return twice > 0
+
+
+@_native
+def _perimeter_and_dispersion(
+    corners: Array, smooth: Array, ends: Array, center: tuple[float, float]
+) -> tuple[float, float]:
+    """Length of all rings; 1 - mean absolute deviation / mean of the outer rings' distances."""
+    lengths = np.zeros(len(smooth))
+    distances = np.zeros(len(smooth))
+    outer = np.zeros(len(smooth))
+    first = 0
+    for end in ends:
+        is_outer = _is_outer(corners, first, end)
+        for i in range(first, end):
+            after = i + 1 if i + 1 < end else first
+            dy, dx = smooth[after, 0] - smooth[i, 0], smooth[after, 1] - smooth[i, 1]
+            lengths[i] = math.sqrt(dy * dy + dx * dx)
+            y = 0.5 * (smooth[after, 0] + smooth[i, 0]) - center[0]
+            x = 0.5 * (smooth[after, 1] + smooth[i, 1]) - center[1]
+            distances[i] = math.sqrt(y * y + x * x)
+            outer[i] = lengths[i] if is_outer else 0.0
+        first = end
+    mean = (outer * distances).sum() / outer.sum()
+    deviation = (outer * np.abs(distances - mean)).sum() / outer.sum()
+    return lengths.sum(), 1 - deviation / mean
+
+
+@_native
+def _hull_perimeter(smooth: Array) -> float:
+    """Pi times the mean width over all directions, which is what Cauchy's formula says."""
+    total = 0.0
+    for k in range(_DIRECTIONS):
+        c = math.cos(math.pi * k / _DIRECTIONS)
+        s = math.sin(math.pi * k / _DIRECTIONS)
+        low = high = smooth[0, 0] * c + smooth[0, 1] * s
+        for i in range(1, len(smooth)):
+            along = smooth[i, 0] * c + smooth[i, 1] * s
+            low = min(low, along)
+            high = max(high, along)
+        total += high - low
+    return math.pi * total / _DIRECTIONS
+
+
+@_native
+def _to_segment(y: float, x: float, a: Array, b: Array) -> float:
+    """Squared distance of a point from the line between two."""
+    dy, dx = b[0] - a[0], b[1] - a[1]
+    length = dy * dy + dx * dx
+    along = 0.0
+    if length > 0:
+        along = min(1.0, max(0.0, ((y - a[0]) * dy + (x - a[1]) * dx) / length))
+    ry, rx = y - a[0] - along * dy, x - a[1] - along * dx
+    return float(ry * ry + rx * rx)
+
+
+@_native
+def _ring_neighbors(ends: Array) -> Array:
+    """(N, 2) positions of the vertices before and after each."""
+    neighbors = np.empty((ends[-1], 2), np.int64)
+    first = 0
+    for end in ends:
+        for i in range(first, end):
+            neighbors[i, 0] = i - 1 if i > first else end - 1
+            neighbors[i, 1] = i + 1 if i + 1 < end else first
+        first = end
+    return neighbors
+
+
+@_native
+def _circles(smooth: Array) -> Array:
+    """(G, 3) center and radius of a circle around each group of vertices."""
+    count = (len(smooth) + _GROUP - 1) // _GROUP
+    circles = np.empty((count, 3), np.float64)
+    for g in range(count):
+        part = smooth[g * _GROUP : (g + 1) * _GROUP]
+        y, x = part[:, 0].mean(), part[:, 1].mean()
+        far = 0.0
+        for i in range(len(part)):
+            far = max(far, (part[i, 0] - y) ** 2 + (part[i, 1] - x) ** 2)
+        circles[g, 0], circles[g, 1], circles[g, 2] = y, x, math.sqrt(far)
+    return circles
+
+
+@_native
+def _nearest(
+    y: float, x: float, smooth: Array, circles: Array, neighbors: Array, start: int
+) -> tuple[float, int]:
+    """Distance of a point from the outline, and the nearest vertex; `start` is a first guess."""
+    best = start
+    least = (smooth[start, 0] - y) ** 2 + (smooth[start, 1] - x) ** 2
+    reach = math.sqrt(least)
+    for g in range(len(circles)):
+        away = reach + circles[g, 2]
+        dy, dx = circles[g, 0] - y, circles[g, 1] - x
+        if dy * dy + dx * dx > away * away:
+            continue
+        for i in range(g * _GROUP, min(len(smooth), (g + 1) * _GROUP)):
+            dy, dx = smooth[i, 0] - y, smooth[i, 1] - x
+            squared = dy * dy + dx * dx
+            if squared < least:
+                least = squared
+                best = i
+        reach = math.sqrt(least)
+    before = _to_segment(y, x, smooth[neighbors[best, 0]], smooth[best])
+    after = _to_segment(y, x, smooth[best], smooth[neighbors[best, 1]])
+    return math.sqrt(min(before, after)), best
+
+
+@_native
+def _depth(mask: Array, outline: Array, neighbors: Array) -> tuple[float, float, float]:
+    """Mean distance of the pixels' centers from the outline; y and x of the innermost."""
+    circles = _circles(outline)
+    total, count, guess, most = 0.0, 0, 0, -1.0
+    inner_y, inner_x = 0.0, 0.0
+    for row in range(mask.shape[0]):
+        for column in range(mask.shape[1]):
+            if mask[row, column]:
+                y, x = row + 0.5, column + 0.5
+                distance, guess = _nearest(y, x, outline, circles, neighbors, guess)
+                total += distance
+                count += 1
+                if distance > most:
+                    most, inner_y, inner_x = distance, y, x
+    return total / count, inner_y, inner_x
+
+
+@_native
+def _free_radius(y: float, x: float, points: Array, neighbors: Array) -> float:
+    """Radius of the largest circle near a place that holds none of the points or lines."""
+    circles = _circles(points)
+    radius, guess = _nearest(y, x, points, circles, neighbors, 0)
+    step = 0.5
+    while step >= _FINEST:  # uphill in ever smaller steps
+        best_y, best_x, best = y, x, radius
+        for k in range(9):
+            to_y, to_x = y + step * (k // 3 - 1), x + step * (k % 3 - 1)
+            distance, guess = _nearest(to_y, to_x, points, circles, neighbors, guess)
+            if distance > best:
+                best_y, best_x, best = to_y, to_x, distance
+        if best > radius + 1e-9:
+            y, x, radius = best_y, best_x, best
+        else:
+            step *= 0.5
+    return radius
+
+
+@_native
+def _outside(middles: Array, corners: Array) -> Array:
+    """(N, 2) centers of the other pixels at the edges of a mask."""
+    outside = np.empty(middles.shape, np.float64)
+    for i in range(len(middles)):
+        # half a step along the edge, turned to the left
+        outside[i, 0] = middles[i, 0] - (middles[i, 1] - corners[i, 1])
+        outside[i, 1] = middles[i, 1] + (middles[i, 0] - corners[i, 0])
+    return outside
+
+
+@_native
+def _depth_and_girth(
+    mask: Array, corners: Array, middles: Array, outline: Array, ends: Array
+) -> tuple[float, float]:
+    """Mean distance from the outline; radius of the inscribed circle.
+
+    Pixels know the circle to half a pixel: the largest one within the outline touches it where it
+    strays inward (smoothed once more, it does so less), the largest one that holds no other
+    pixel's center may reach over an edge by half a pixel. The mean of both is taken.
+    """
+    neighbors = _ring_neighbors(ends)
+    depth, y, x = _depth(mask, outline, neighbors)
+    alone = np.empty(neighbors.shape, np.int64)  # points without lines between them
+    for i in range(len(alone)):
+        alone[i, 0], alone[i, 1] = i, i
+    within = _free_radius(y, x, smooth_rings(outline, ends), neighbors)
+    without = _free_radius(y, x, _outside(middles, corners), alone)
+    return depth, 0.5 * (within + without)
+
+
+@_native
+def _moments(mask: Array) -> tuple[float, float, float, float, float, float]:
+    """Pixels, center (y, x) and second central moments yy, xx, yx of the pixels' squares."""
+    n, sy, sx = 0, 0.0, 0.0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                n += 1
+                sy += y
+                sx += x
+    cy, cx = sy / n, sx / n
+    yy, xx, yx = 0.0, 0.0, 0.0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                yy += (y - cy) ** 2
+                xx += (x - cx) ** 2
+                yx += (y - cy) * (x - cx)
+    # a square of side 1 has the moment 1/12 along each axis
+    return n, cy + 0.5, cx + 0.5, yy / n + 1 / 12, xx / n + 1 / 12, yx / n
+
+
+@_native
+def _mean_distance(mask: Array, center: tuple[float, float]) -> float:
+    """Mean distance of a shape's points from its center.
+
+    Over the square of a pixel at distance d the mean is d + 1 / (24 d) + ..., since the Laplacian
+    of the distance is 1 / d; sqrt(d^2 + 1/12) is the same and finite at d = 0.
+    """
+    total, n = 0.0, 0
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                dy, dx = y + 0.5 - center[0], x + 0.5 - center[1]
+                total += math.sqrt(dy * dy + dx * dx + 1 / 12)
+                n += 1
+    return total / n
+
+
+@_native
+def measure_mask(
+    mask: Array,
+) -> tuple[float, float, float, float, float, float, float, float, float]:
+    """Size and distances of one mask, in pixels.
+
+    Parameters
+    ----------
+    mask : (Y, X) bool array
+        Its outermost rows and columns are False, and it has a pixel.
+
+    Returns
+    -------
+    area, perimeter, aspect ratio, mean distance and mean squared distance from the center,
+    dispersion, mean depth, girth (radius), perimeter of the convex hull
+    """
+    area, cy, cx, yy, xx, yx = _moments(mask)
+    corners, ends = trace_mask(mask)
+    middles = edge_middles(corners, ends)
+    smooth = smooth_rings(middles, ends)
+    perimeter, dispersion = _perimeter_and_dispersion(corners, smooth, ends, (cy, cx))
+    depth, girth = _depth_and_girth(mask, corners, middles, smooth, ends)
+    half = 0.5 * (yy + xx)
+    spread = math.sqrt(0.25 * (yy - xx) ** 2 + yx * yx)
+    aspect = math.sqrt((half + spread) / (half - spread))
+    return (
+        area,
+        perimeter,
+        aspect,
+        _mean_distance(mask, (cy, cx)),
+        yy + xx,
+        dispersion,
+        depth,
+        girth,
+        _hull_perimeter(smooth),
+    )

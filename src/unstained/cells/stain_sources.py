@@ -1,0 +1,194 @@
+"""Which stains belong to which segmented image: by the image's name, or by a manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import DataError, FileError
+from ..images.image import Array, Image, LazyArray
+from ..images.read import SUFFIXES, read_image, split_selector
+from .segmentation_folder import Segmented
+
+__all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
+
+
+class Channels(NamedTuple):
+    """Channels of one image by name, each with the file that it comes from."""
+
+    images: dict[str, Image]
+    files: dict[str, str]
+
+    def planes(self, t: int) -> dict[str, LazyPlane]:
+        """The planes of a frame by name."""
+        return {name: LazyPlane(image.data, t) for name, image in self.images.items()}
+
+
+class LazyPlane:
+    """Frame `t` of the only channel of an image as a (Y, X) array, read where it is indexed."""
+
+    def __init__(self, data: LazyArray, t: int) -> None:
+        self._data, self._t = data, t
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape[-2:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._data.dtype
+
+    def __getitem__(self, index: tuple[slice, slice]) -> Array:
+        y, x = index
+        return np.asarray(self._data[self._t, 0, 0, y, x])
+
+
+def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Channels]:
+    """Find the stains of each image, measured or predicted.
+
+    Parameters
+    ----------
+    images : sequence of Segmented
+    stains : path-like
+        A folder: ``NAME.*``, as ``unstained staining predict`` writes it, whose channels are the
+        markers, or ``NAME_MARKER.*`` with one channel; NAME is that of the image. Or a manifest
+        CSV with the columns phase, stain, marker, group, as for training.
+
+    Returns
+    -------
+    dict of str to Channels
+        By the name of the image.
+
+    Raises
+    ------
+    FileError
+        There is no such folder or manifest.
+    DataError
+        An image has no stain, or two of one marker; or a stain does not fit its image.
+    """
+    path = Path(stains)
+    if not path.exists():
+        raise FileError("does not exist", "name a folder of stains or a manifest CSV", file=path)
+    manifest = path.suffix.lower() == ".csv"
+    pairs = _of_manifest(images, path) if manifest else _of_folder(images, path)
+    found: dict[str, Channels] = {}
+    for segmented in images:
+        of_image = Channels({}, {})
+        for file, marker in pairs[segmented.image]:
+            _add(of_image, segmented, file, marker)
+        if not of_image.images:
+            what = (
+                "names no stain for" if manifest else f"has no {segmented.image}.* with stains of"
+            )
+            raise DataError(
+                f"{what} image {segmented.image}",
+                "predict the stains of the images that were segmented, or give a manifest CSV",
+                file=path,
+            )
+        found[segmented.image] = of_image
+    return found
+
+
+def own_stains(segmented: Segmented, names: Sequence[str]) -> Channels:
+    """Channels of the segmented image's own file that are stains.
+
+    Raises
+    ------
+    DataError
+        There is no such channel.
+    """
+    file = str(split_selector(segmented.image_path).path)
+    own = Channels({}, {})
+    for name in names:
+        _add(own, segmented, f"{file}#{name}", None)
+    return own
+
+
+def label_free(segmented: Segmented) -> Channels:
+    """The channel in which the cells were outlined; none where labels come without an image.
+
+    A channel that its file does not name is called ``image``.
+    """
+    if segmented.path is None:
+        return Channels({}, {})
+    image = segmented.open_image()
+    name = image.channels[0].name
+    name = "image" if re.fullmatch(r"C\d+", name) else name
+    return Channels({name: image}, {name: segmented.image_path})
+
+
+def _add(channels: Channels, segmented: Segmented, file: str, marker: str | None) -> None:
+    """Each channel of a file; its only one under the name `marker`, where that is given."""
+    image = read_image(file)
+    if marker is not None and len(image.channels) > 1:
+        raise DataError(
+            f"has {len(image.channels)} channels and is to be marker {marker}",
+            "give a file of one channel, or choose one as PATH#NAME",
+            file=file,
+        )
+    frames, _, z, *size = image.shape
+    wanted = (segmented.frames, 1, *segmented.labels_image.shape[-2:])
+    if (frames, z, *size) != wanted:
+        raise DataError(
+            f"has {frames} frames, {z} planes in z, {size[0]} x {size[1]} pixels; the outlines of "
+            f"{segmented.image} have {wanted[0]}, 1, {wanted[2]} x {wanted[3]}",
+            "give stains of the very image that was segmented",
+            file=file,
+        )
+    for channel in image.channels:
+        name = marker or channel.name
+        if name in channels.images:
+            raise DataError(
+                f"image {segmented.image} has two stains {name}: {channels.files[name]} and {file}",
+                "keep one of them",
+            )
+        channels.images[name] = image.channel(channel.name)
+        channels.files[name] = file
+
+
+def _of_folder(
+    images: Sequence[Segmented], folder: Path
+) -> dict[str, list[tuple[str, str | None]]]:
+    """(file, marker) of each image; marker None where the file's channels name them.
+
+    A file belongs to the longest name that it begins with, so that ``well_1_CD105.tif`` is of
+    ``well_1`` and not of ``well``.
+    """
+    if not folder.is_dir():
+        raise FileError("is no folder", "give a folder of stains or a manifest CSV", file=folder)
+    found: dict[str, list[tuple[str, str | None]]] = {one.image: [] for one in images}
+    # pictures of predictions (NAME.png beside NAME.ome.zarr) are for people
+    suffixes = {".png": 1, ".jpg": 1, ".jpeg": 1}
+    listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    stems = {p: re.sub(r"\.ome$", "", p.stem, flags=re.IGNORECASE) for p in listed}
+    better = {stems[p] for p in listed if p.suffix.lower() not in suffixes}
+    for path, stem in stems.items():
+        if path.name.startswith(".") or (path.suffix.lower() in suffixes and stem in better):
+            continue
+        of = [name for name in found if stem == name or stem.startswith(f"{name}_")]
+        if of:
+            name = max(of, key=len)
+            found[name].append((str(path), stem[len(name) + 1 :] or None))
+    return found
+
+
+def _of_manifest(
+    images: Sequence[Segmented], manifest: Path
+) -> dict[str, list[tuple[str, str | None]]]:
+    """(file, marker) of each image, found by its path."""
+    from ..images.sources import load_pairs
+
+    table = load_pairs(manifest).table
+    by_path: dict[Path, list[tuple[str, str | None]]] = {}
+    for phase, stain, marker in zip(table["phase"], table["stain"], table["marker"], strict=True):
+        path = split_selector(phase.split(";")[0]).path.resolve()
+        by_path.setdefault(path, []).append((stain, marker))
+    found = {}
+    for one in images:
+        path = split_selector(one.image_path).path.resolve()
+        found[one.image] = by_path.get(path, [])
+    return found

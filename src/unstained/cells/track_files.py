@@ -1,0 +1,239 @@
+"""Tracks of a segmentation folder: made, read, exported and scored.
+
+DIR/track_of.csv    image, frame, label, track
+DIR/tracks.csv      image, track, begin, end, parent
+DIR/divisions.csv   image, frame, mother, daughter_1, daughter_2
+DIR/events.csv      image, frame, kind, tracks
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError, FileError, InputError
+from .ctc import CtcMovie, read_ctc, read_ctc_tracks, write_ctc
+from .segmentation_folder import Segmented, read_segmentation
+from .tracking import (
+    DIVISION_COLUMNS,
+    EVENT_COLUMNS,
+    TRACK_COLUMNS,
+    TRACK_OF_COLUMNS,
+    Tracked,
+    TrackSettings,
+    track_labels,
+)
+from .tracking_scores import Followed, TrackScores, score_tracking
+
+__all__ = ["export_ctc", "read_tracks", "score_folder", "track_folder"]
+
+Array = np.ndarray[Any, Any]
+
+_COLUMNS = {
+    "track_of": TRACK_OF_COLUMNS,
+    "tracks": TRACK_COLUMNS,
+    "divisions": DIVISION_COLUMNS,
+    "events": EVENT_COLUMNS,
+}
+_FOLLOW = "follow the cells: unstained cells track DIR"
+
+
+def track_folder(
+    folder: str | os.PathLike[str],
+    settings: TrackSettings | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Tracked:
+    """Follow the cells of each movie of a segmentation folder and write its four tables.
+
+    Parameters
+    ----------
+    folder : path-like
+        As `create_segmentation` makes it.
+    settings : TrackSettings, optional
+    overwrite : bool
+        Whether tracks that are there may be replaced.
+    progress : callable, optional
+        Called with the share done.
+
+    Returns
+    -------
+    Tracked
+        Each table with the column `image` first. Tracks are numbered anew in each image.
+
+    Raises
+    ------
+    FileError
+        No such folder, or it has tracks.
+    DataError
+        An image of one frame, or without cells.
+    InputError
+        A distance in micrometers for an image whose pixel size is not known.
+    """
+    root = Path(folder)
+    movies = read_segmentation(root)
+    there = [name for name in _COLUMNS if (root / f"{name}.csv").exists()]
+    if there and not overwrite:
+        raise FileError(
+            f"has tracks already ({there[0]}.csv)", "allow it with --overwrite", file=root
+        )
+    if not movies:
+        raise DataError("has no images", "segment some", file=root)
+    total = sum(movie.frames for movie in movies)
+    parts: list[Tracked] = []
+    done = 0
+    for movie in movies:
+        frames = _counted(movie, done, total, progress)
+        try:
+            parts.append(track_labels(frames, settings, movie.pixel_size_um))
+        except (DataError, InputError) as error:
+            raise type(error)(f"{movie.image}: {error.reason}", error.remedy, file=root) from error
+        done += movie.frames
+    whole = Tracked(
+        *(
+            pd.concat(
+                [
+                    part[i].assign(image=movie.image)[["image", *columns]]
+                    for part, movie in zip(parts, movies, strict=True)
+                ],
+                ignore_index=True,
+            )
+            for i, columns in enumerate(_COLUMNS.values())
+        )
+    )
+    _write(whole, root)
+    return whole
+
+
+def _counted(
+    movie: Segmented, done: int, total: int, progress: Callable[[float], None] | None
+) -> Iterator[Array]:
+    for t in range(movie.frames):
+        yield movie.labels(t)
+        if progress is not None:
+            progress((done + t + 1) / total)
+
+
+def _write(tracked: Tracked, root: Path) -> None:
+    """All four are whole before the first gets its name."""
+    from ..images.atomic import atomic_path
+
+    with ExitStack() as stack:
+        for name, table in zip(_COLUMNS, tracked, strict=True):
+            part = stack.enter_context(atomic_path(root / f"{name}.csv"))
+            table.to_csv(part, index=False, lineterminator="\n")
+
+
+def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
+    """Read what `track_folder` wrote.
+
+    Raises
+    ------
+    FileError
+        There are no tracks, or a table is damaged.
+    """
+    root = Path(folder)
+    tables = []
+    for name, columns in _COLUMNS.items():
+        path = root / f"{name}.csv"
+        if not path.is_file():
+            raise FileError("is not there", _FOLLOW, file=path)
+        try:
+            table = pd.read_csv(path, dtype={"image": str, "kind": str, "tracks": str})
+        except (OSError, ValueError) as error:
+            raise FileError(f"cannot be read ({error})", _FOLLOW, file=path) from error
+        missing = [column for column in ("image", *columns) if column not in table]
+        if missing:
+            raise FileError(f"lacks {', '.join(missing)}", _FOLLOW, file=path)
+        tables.append(table)
+    return Tracked(*tables)
+
+
+def export_ctc(folder: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> list[Path]:
+    """Write the tracks of each movie for the Cell Tracking Challenge, ``OUT/IMAGE``.
+
+    Raises
+    ------
+    FileError
+        There are no tracks, or a folder exists already.
+    """
+    tracked = read_tracks(folder)
+    return [
+        write_ctc(Path(out_dir) / movie.image, *_followed(movie, tracked))
+        for movie in read_segmentation(folder)
+    ]
+
+
+def _followed(movie: Segmented, tracked: Tracked) -> Followed:
+    """One movie of the folder."""
+    return Followed(
+        (movie.labels(t) for t in range(movie.frames)),
+        tracked.track_of[tracked.track_of["image"] == movie.image],
+        tracked.tracks[tracked.tracks["image"] == movie.image],
+    )
+
+
+def score_folder(
+    folder: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    *,
+    image: str | None = None,
+    division_tolerance: int = 2,
+) -> TrackScores:
+    """Score the tracks of a segmentation folder.
+
+    Parameters
+    ----------
+    folder : path-like
+        With tracks.
+    truth : path-like
+        A folder of the Cell Tracking Challenge, or a movie of `unstained simulate movie`.
+    image : str, optional
+        Which one, where the folder has several.
+    division_tolerance : int
+        Frames.
+
+    Raises
+    ------
+    FileError
+        Tracks or truth cannot be read.
+    InputError
+        No such image, or several and none named.
+    """
+    movies = {movie.image: movie for movie in read_segmentation(folder)}
+    if image is None and len(movies) == 1:
+        image = next(iter(movies))
+    if image is None or image not in movies:
+        raise InputError(
+            f"which image is {truth} the truth of? Not {image!r}",
+            f"name one of {', '.join(movies)}",
+        )
+    result = _followed(movies[image], read_tracks(folder))
+    return score_tracking(_truth(Path(truth)), result, division_tolerance=division_tolerance)
+
+
+def _truth(folder: Path) -> Followed:
+    movie_path = folder / "movie.ome.zarr"
+    if not movie_path.exists():
+        movie: CtcMovie = read_ctc(folder)
+        return Followed(movie.frames(), movie.track_of, movie.tracks)
+    from ..images.read import read_image
+
+    labels = read_image(movie_path / "labels" / "cells")
+    tracks = read_ctc_tracks(folder / "res_track.txt")
+    rows = [
+        (t, label)
+        for t in range(labels.shape[0])
+        for label in np.unique(labels.plane(t)).tolist()
+        if label
+    ]
+    cells = pd.DataFrame(rows, columns=["frame", "label"], dtype=np.int64)
+    frames = (labels.plane(t) for t in range(labels.shape[0]))
+    return Followed(frames, cells.assign(track=cells["label"]), tracks)

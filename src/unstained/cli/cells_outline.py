@@ -1,0 +1,66 @@
+"""``unstained cells outline`` and ``export``: outlines drawn by hand, and labels as outlines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+__all__ = ["export", "outline"]
+
+
+def outline(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Images, movies, folders of images.")
+    ],
+    outlines: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="ImageJ .roi or .zip, GeoJSON, or an image of labels; one for each image.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds between frames; else as they say.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Where files have several: its name or position.")
+    ] = None,
+) -> None:
+    """Make a segmentation folder from outlines that were drawn by hand.
+
+    Where outlines overlap, the smallest gets the pixels. Several images: a file of outlines is
+    named after its image, or lies beside it.
+    """
+    from ..cells.outline_folder import segmentation_from_outlines
+    from ..cells.segmentation_sources import SourceOptions
+
+    drawn = segmentation_from_outlines(
+        images, outlines, out, SourceOptions(pixel_size, interval, channel)
+    )
+    for name, counts in drawn.cells.items():
+        frames = "" if len(counts) == 1 else f" in {len(counts)} frames"
+        print(f"{name}: {sum(counts)} cells{frames}")
+    for note in drawn.notes:
+        print(f"note: {note}")
+    print(f"segmentation: {out}")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A segmentation folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    kind: Annotated[str, typer.Option("--format", help="imagej or geojson (QuPath).")] = "imagej",
+) -> None:
+    """Write the outlines of a segmentation folder, to be corrected in ImageJ or QuPath.
+
+    Bring them back with `unstained cells outline`.
+    """
+    from ..cells.outline_folder import export_outlines
+
+    for path in export_outlines(folder, out, cast(Literal["imagej", "geojson"], kind)):
+        print(path)

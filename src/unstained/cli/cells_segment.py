@@ -1,0 +1,146 @@
+"""``unstained cells segment`` and ``score``: outline cells, and say how well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError
+from ._progress import Bar
+
+if TYPE_CHECKING:
+    from ..cells.segment_files import FrameSegmenter
+
+__all__ = ["score", "segment"]
+
+_METHODS = ("classical", "cellpose", "stardist", "instanseg")
+
+
+def segment(
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE...", help="Images, movies, folders of images, plates."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A trained model; or the model's name for --method."),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="In place of a trained model: classical, cellpose, stardist, instanseg."),
+    ] = None,
+    movie: Annotated[
+        bool, typer.Option("--movie", help="The files of a folder are the frames of one movie.")
+    ] = False,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")
+    ] = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds between frames; else as the files say."),
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Where files have several: its name or position.")
+    ] = None,
+    diameter: Annotated[
+        float | None, typer.Option(metavar="UM", help="Of a cell, for cellpose.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
+) -> None:
+    """Find the cells of label-free images and movies.
+
+    Writes a label image for each and segmentation.json. Large images are read tile by tile.
+    """
+    from ..cells.segment_files import segment_files
+    from ..cells.segmentation_sources import SourceOptions
+
+    options = SourceOptions(pixel_size, interval, channel, movie)
+    with Bar("frames") as bar:
+        made = segment_files(
+            images, out, _segmenter(model, method, diameter, device), options, progress=bar
+        )
+    print(f"{made.cells} cells in {made.frames} frames of {made.images} images: {made.folder}")
+    for note in made.notes:
+        print(f"note: {note}")
+
+
+def score(
+    labels: Annotated[
+        Path,
+        typer.Argument(help="Segmentation folder, label image, or folder of label images."),
+    ],
+    truth: Annotated[Path, typer.Argument(help="The same of the true cells.")],
+    thresholds: Annotated[
+        str, typer.Option(metavar="IOU,...", help="At which overlap a cell counts as found.")
+    ] = "0.5,0.75",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with every frame.")] = False,
+) -> None:
+    """Score labels against true cells: average precision TP / (TP + FP + FN) and mean IoU.
+
+    Images are matched by name; intervals at 95 % are a bootstrap over images.
+    """
+    from ..cells.score import score_files, score_text, scores_as_json
+
+    scored = score_files(labels, truth, _numbers(thresholds))
+    print(scores_as_json(scored) if json else score_text(scored))
+
+
+def _segmenter(
+    model: str | None, method: str | None, diameter_um: float | None, device: str
+) -> FrameSegmenter:
+    from ..cells.segment_files import segmenter_of
+
+    if method is not None and method not in _METHODS:
+        raise InputError(f"method {method!r} is not known", f"choose {', '.join(_METHODS)}")
+    if diameter_um is not None and method != "cellpose":
+        raise InputError("--diameter is for --method cellpose", "leave it out")
+    if method is None:
+        return _trained(model, device)
+    if method == "classical":
+        from dataclasses import asdict
+
+        from ..cells.classical import ClassicalSettings, segment_classical
+
+        if model is not None:
+            raise InputError("--model with --method classical", "give one of them")
+        settings = ClassicalSettings()
+        return segmenter_of(
+            lambda image, _: segment_classical(image, settings),
+            {"method": method, "settings": asdict(settings)},
+        )
+    from importlib.metadata import version
+
+    from ..cells.adapters import ADAPTERS, PACKAGES
+
+    given = {} if model is None else {"model": model}
+    more = {} if diameter_um is None else {"diameter_um": diameter_um}
+    run = ADAPTERS[method](**given, **more, device=device)
+    return segmenter_of(
+        run, {"method": method, **given, **more, "version": version(PACKAGES[method])}
+    )
+
+
+def _trained(model: str | None, device: str) -> FrameSegmenter:
+    if model is None:
+        raise InputError(
+            "neither a model nor a method is given",
+            "give --model MODEL (unstained cells train makes one) or --method classical",
+        )
+    from ..cells.model import CellModel
+    from ..cells.segment_files import model_segmenter
+    from ..learning.devices import choose_device
+
+    trained = CellModel.load(model, device=str(choose_device(device)))
+    return model_segmenter(trained, {"method": "model", "model": Path(model).resolve().as_posix()})
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"thresholds {text!r}", "give numbers between commas, such as 0.5,0.75"
+        ) from error

@@ -1,0 +1,75 @@
+"""``unstained cells train``: from labelled images to a model that outlines cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._progress import TrainingReport
+from .staining import parse_settings
+
+if TYPE_CHECKING:
+    from ..learning.loop import Progress
+
+__all__ = ["train"]
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="usiigaci; a folder with images/ and labels/ (and nuclei/); a manifest CSV "
+            "image,labels,group; or a folder of images with --labels.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="MODEL", help="Folder of the new model.")],
+    labels: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Label images, named as the images.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
+    seed: Annotated[int, typer.Option(help="Of split, weights, order and patches.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a break.")] = False,
+    release: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.zip", help="Also write the model as one file, with SHA-256."),
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting; may be repeated."),
+    ] = None,
+) -> None:
+    """Train a network that outlines cells in label-free images.
+
+    Some images choose the best weights; all others teach, and both choose the thresholds.
+    """
+    from ..cells.labelled import load_labelled
+    from ..cells.settings import CellSettings
+    from ..cells.training import train_cells, write_release
+
+    changes: dict[str, Any] = {"seed": seed, "device": device}
+    changes |= {} if steps is None else {"steps": steps}
+    settings = CellSettings().changed(changes | parse_settings(setting or []))
+    shown = TrainingReport("cells")
+
+    def report(progress: Progress) -> None:
+        shown("cells", progress)
+
+    images = load_labelled(data, labels)
+    model = train_cells(images, out, settings, resume=resume, report=report)
+    about = model.about
+    print(
+        f"{len(about['train_groups'])} groups taught, {len(about['validation_groups'])} validated"
+    )
+    scores = about["validation"]
+    print(
+        f"validation: average precision {scores['ap50']:.3f} at IoU 0.5, "
+        f"{scores['ap75']:.3f} at 0.75 (thresholds were chosen on these images)"
+    )
+    print(f"model: {out}")
+    if release is not None:
+        written = write_release(out, release)
+        print(f"release: {written.file}, SHA-256 {written.sha256}")

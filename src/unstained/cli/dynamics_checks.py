@@ -1,0 +1,199 @@
+"""``unstained dynamics divisions``, ``validity`` and ``error``: inheritance, and belief."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ._dynamics import Cells, Out, save_both, split_names
+
+if TYPE_CHECKING:
+    from ..dynamics.model_error import ErrorBounds, ErrorInTime
+
+__all__ = ["divisions", "error", "validity"]
+
+
+def divisions(
+    cells: Cells,
+    out: Out,
+    window_min: Annotated[
+        float, typer.Option(metavar="MIN", help="Before and after, over which levels are averaged.")
+    ] = 60.0,
+    skip_min: Annotated[float, typer.Option(metavar="MIN", help="Left out on either side.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of bootstrap and permutations.")] = 0,
+) -> None:
+    """What daughters get of their mother: asymmetry, sisters' correlation, sums.
+
+    Writes division_levels.csv, inheritance.csv, and divisions as PNG and SVG.
+    """
+    import pandas as pd
+
+    from ..cell_table import read_cells
+    from ..dynamics.divisions import DivisionSettings, division_levels, inheritance
+    from ..dynamics.kymograph_files import write_table
+    from ..figures.kymographs import division_figure
+
+    settings = DivisionSettings(window_min=window_min, skip_min=skip_min, seed=seed)
+    levels = division_levels(read_cells(cells), settings)
+    found = inheritance(levels, settings)
+    rows = []
+    for one in found:
+        row: dict[str, Any] = {}
+        for key, value in one._asdict().items():
+            if hasattr(value, "estimate"):
+                row |= {key: value.estimate, f"{key}_low": value.low, f"{key}_high": value.high}
+            else:
+                row[key] = value
+        rows.append(row)
+        print(
+            f"{one.marker}: {one.divisions} divisions of {one.families} families; asymmetry "
+            f"{_with_interval(one.asymmetry)} (random pairs {one.random_asymmetry:.2f}, "
+            f"p {one.asymmetry_p:.3g}); sisters r {_with_interval(one.sister_r)}, given the mother "
+            f"{_with_interval(one.sister_r_given_mother)}; mother and daughter r "
+            f"{_with_interval(one.mother_r)}; daughters' sum over mother "
+            f"{_with_interval(one.sum_over_mother)}"
+        )
+        if one.left_out:
+            print(f"note: {one.marker}: {one.left_out} divisions without positive levels left out")
+    if min(one.families for one in found) < 5:
+        print("note: intervals over fewer than five families are too narrow")
+    table = pd.DataFrame(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(levels, out / "division_levels.csv")
+    write_table(table, out / "inheritance.csv")
+    drawn = table.rename(
+        columns={"asymmetry_low": "low", "asymmetry_high": "high", "random_asymmetry": "random"}
+    )
+    save_both(division_figure(levels, drawn), out, "divisions")
+    print(f"tables and figures: {out}")
+
+
+def validity(
+    cells: Cells,
+    out: Out,
+    reference: Annotated[
+        Path, typer.Option(metavar="CELLS.h5ad", help="Cells of the training images.")
+    ],
+    group: Annotated[
+        str | None,
+        typer.Option(help="Column of the reference: its fields or donors; its images if several."),
+    ] = None,
+    level: Annotated[float, typer.Option(help="Share of good frames beyond the limit.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="Of the parts of the reference.")] = 0,
+) -> None:
+    """Are the frames of a live movie like the fixed cells that a model was trained on?
+
+    Compares what the label-free image and the outlines show, not the stains. Writes validity.csv,
+    shifts.csv, and validity as PNG and SVG.
+    """
+    from ..cell_table import need_columns, read_cells
+    from ..dynamics.fixed_to_live import ValiditySettings, cell_features
+    from ..dynamics.fixed_to_live import validity as check
+    from ..dynamics.kymograph_files import write_table
+    from ..figures.kymographs import validity_figure
+
+    live, training = read_cells(cells), read_cells(reference)
+    if group is not None:
+        need_columns(training, [group], "name one of its columns")
+    elif training.obs["image"].nunique() > 1:
+        group = "image"
+    found = check(
+        cell_features(live),
+        live.obs["frame"].to_numpy(),
+        cell_features(training),
+        groups=None if group is None else training.obs[group].astype(str).to_numpy(),
+        settings=ValiditySettings(level=level, seed=seed),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(found.frames, out / "validity.csv")
+    write_table(found.shifts, out / "shifts.csv")
+    interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
+    known = interval if interval > 0 else None
+    save_both(validity_figure(found.frames, frame_interval_s=known), out, "validity")
+    print(found.verdict)
+    if found.left_out:
+        print(f"note: not compared: {', '.join(found.left_out)}")
+    print("note: this compares label-free images; it cannot see whether the stain itself changed")
+    print(f"tables and figures: {out}")
+
+
+def error(
+    cells: Cells,
+    out: Out,
+    relative_error: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Of a predicted total on held-out cells, as 0.05."),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="CELLS.h5ad", help="The same cells measured with their true stains."),
+    ] = None,
+    markers: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="All if not given.")
+    ] = None,
+) -> None:
+    """How much of each fluctuation may be the model's error, and what that does to its time.
+
+    Writes model_error.csv.
+    """
+    import pandas as pd
+
+    from ..cell_table import names_of, read_cells, traces_of
+    from ..dynamics.kymograph_files import write_table
+    from ..dynamics.model_error import error_bounds, error_of_traces
+    from ..dynamics.trends import relative_fluctuation
+    from ..errors import InputError
+
+    if (relative_error is None) == (truth is None):
+        raise InputError("--relative-error or --truth is needed", "give one of the two")
+    table = read_cells(cells)
+    true = None if truth is None else read_cells(truth)
+    names = names_of(table, "marker") if markers is None else split_names(markers)
+    rows = []
+    for name in names:
+        traces = traces_of(table, name)
+        sd, lasting = relative_error, None
+        if true is not None:
+            found = error_of_traces(traces, traces_of(true, name))
+            _say_error(name, found)
+            # what is constant in a cell is no part of its fluctuation
+            sd = found.sd * math.sqrt(1 - found.constant_share)
+            lasting = [found.tau_min if found.lasting_share > found.white_share else 0.0]
+        bounds = error_bounds(
+            relative_fluctuation(traces.values),
+            traces.frame_interval_s,
+            cast(float, sd),
+            error_tau_min=lasting,
+        )
+        rows.append(bounds.table.assign(marker=name))
+        _say_bounds(name, bounds)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(pd.concat(rows), out / "model_error.csv")
+    print(f"table: {out / 'model_error.csv'}")
+
+
+def _say_error(name: str, found: ErrorInTime) -> None:
+    print(
+        f"{name}: error {found.sd:.1%}, of its variance {found.constant_share:.0%} constant in a "
+        f"cell, {found.white_share:.0%} new in each frame, {found.lasting_share:.0%} lasting"
+        + (f" {found.tau_min:.0f} min" if math.isfinite(found.tau_min) else "")
+    )
+
+
+def _say_bounds(name: str, bounds: ErrorBounds) -> None:
+    low, high = bounds.share
+    if math.isnan(low):
+        print(f"{name}: the error is larger than the fluctuation in every way it may last")
+        return
+    times = " to ".join(f"{tau:.0f}" for tau in bounds.tau_min)
+    print(
+        f"{name}: {low:.0%} to {high:.0%} of the fluctuation may be error; correlation time "
+        + (f"{times} min" if math.isfinite(bounds.tau_min[0]) else "not to be told")
+    )
+
+
+def _with_interval(interval: Any) -> str:
+    return f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"

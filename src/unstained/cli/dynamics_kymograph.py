@@ -1,0 +1,257 @@
+"""``unstained dynamics kymograph``: where markers are in one cell over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
+
+import typer
+
+from ._dynamics import Cells, Out, save_both, split_names
+from ._progress import Bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+
+    from ..dynamics.kymographs import Kymograph
+    from ..images.image import Image
+
+__all__ = ["kymograph"]
+
+
+class _Pixels(NamedTuple):
+    """Where the pixels of a movie's cells are."""
+
+    labels: Callable[[int], Any]
+    stains: dict[str, Image]
+    pixel_size_um: float | None
+    frame_interval_s: float | None
+
+
+def kymograph(
+    cells: Cells,
+    out: Out,
+    track: Annotated[
+        int | None, typer.Option(metavar="N", help="Which cell; the longest if not given.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the table has several movies.")
+    ] = None,
+    markers: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="All if not given.")
+    ] = None,
+    difference: Annotated[
+        str | None, typer.Option(metavar="A,B", help="The first two markers if not given.")
+    ] = None,
+    axis: Annotated[str, typer.Option(help="cell: its own long axis; image: along x.")] = "cell",
+    relative: Annotated[
+        bool, typer.Option("--relative", help="Positions as a share of the cell's length.")
+    ] = False,
+    skip_min: Annotated[
+        float,
+        typer.Option(metavar="MIN", help="Left out at both ends, where a cell is round."),
+    ] = 0.0,
+    segmentation: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="In place of what the table names.")
+    ] = None,
+    stains: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The same; with --segmentation.")
+    ] = None,
+) -> None:
+    """Where markers are in one cell over time, their difference, and the periods of their waves.
+
+    Writes kymograph.csv, periods.csv, and kymograph and waves as PNG and SVG.
+    """
+    from ..cell_table import read_cells
+    from ..dynamics.kymograph_files import cell_frames, cell_of_track, kymograph_table, write_table
+    from ..dynamics.kymographs import KymographSettings, marker_difference
+    from ..dynamics.kymographs import kymograph as make_kymograph
+    from ..errors import DataError, InputError
+    from ..figures.kymographs import kymograph_figure
+
+    settings = KymographSettings(axis=cast(Any, axis), relative=relative)
+    table = read_cells(cells)
+    name, number = _chosen_track(table, image, track)
+    label_of = cell_of_track(table, name, number)
+    pixels = _pixels(table, name, segmentation, stains)
+    chosen = _chosen_markers(pixels.stains, markers)
+    if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
+        raise DataError(
+            f"image {name} has no pixel size or no frame interval",
+            "give them to unstained cells measure",
+        )
+    skipped = skip_min * 60 / pixels.frame_interval_s
+    begin, end = min(label_of), max(label_of)
+    label_of = {t: label for t, label in label_of.items() if begin + skipped <= t <= end - skipped}
+    if not label_of:
+        raise InputError(
+            f"--skip-min {skip_min:g} leaves nothing of {end - begin + 1} frames",
+            "give fewer minutes or a longer track",
+        )
+    with Bar("frames") as bar:
+        frames = cell_frames(
+            label_of,
+            pixels.labels,
+            [pixels.stains[marker] for marker in chosen],
+            background=_background(table, name, number, chosen),
+            progress=bar,
+        )
+        made = make_kymograph(
+            frames,
+            chosen,
+            pixel_size_um=pixels.pixel_size_um,
+            frame_interval_s=pixels.frame_interval_s,
+            settings=settings,
+        )
+    print(f"track {number} of {name}: {len(label_of)} frames, {len(made.position)} positions")
+    shown = {}
+    for first, second in _pairs(chosen, difference):
+        found = marker_difference(made, first, second)
+        shown[f"{first} \u2212 {second}"] = found.values
+        print(f"{first} - {second}: {found.share:.0%} of the fluctuation (r = {found.r:.2f})")
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(kymograph_table(made), out / "kymograph.csv")
+    figure = kymograph_figure(
+        dict(zip(made.markers, made.values, strict=True)),
+        shown,
+        time_min=made.time_min,
+        position=made.position,
+        unit=made.unit,
+    )
+    save_both(figure, out, "kymograph")
+    _report_periods(made, pixels.frame_interval_s, out)
+    print(f"tables and figures: {out}")
+
+
+def _chosen_track(table: AnnData, image: str | None, track: int | None) -> tuple[str, int]:
+    """The movie and the cell that are meant: the one seen in most frames."""
+    from ..cell_table import need_columns
+    from ..errors import DataError
+
+    need_columns(table, ("track",), "follow the cells: unstained cells track DIR")
+    obs = table.obs[table.obs["track"] > 0].astype({"image": str})
+    if obs.empty:
+        raise DataError("no cell is followed", "follow them: unstained cells track DIR")
+    known = sorted(obs["image"].unique())
+    if image is not None and image not in known:
+        raise DataError(f"no followed cell in image {image!r}", f"there are {', '.join(known)}")
+    if image is None and track is not None and len(known) > 1:
+        raise DataError(
+            f"track {track} of {len(known)} movies", f"choose --image: {', '.join(known)}"
+        )
+    if image is not None:
+        obs = obs[obs["image"] == image]
+    if track is not None:
+        return str(obs["image"].iloc[0]), track
+    longest = obs.groupby(["image", "track"]).size().idxmax()
+    return str(longest[0]), int(longest[1])
+
+
+def _pixels(table: AnnData, name: str, segmentation: Path | None, stains: Path | None) -> _Pixels:
+    """Labels and stains as given, or where the table says that they are."""
+    import pandas as pd
+
+    from ..cells.segmentation_folder import read_segmentation
+    from ..cells.stain_sources import stains_of
+    from ..errors import DataError, InputError
+    from ..images.read import read_image
+
+    if (segmentation is None) != (stains is None):
+        raise InputError("--segmentation without --stains, or the reverse", "give both or none")
+    if segmentation is not None and stains is not None:
+        entries = [one for one in read_segmentation(segmentation) if one.image == name]
+        if not entries:
+            raise DataError(f"has no image {name}", "give the one measured", file=segmentation)
+        one = entries[0]
+        found = stains_of(entries, stains)[name].images
+        return _Pixels(one.labels, found, one.pixel_size_um, one.frame_interval_s)
+    sources = table.uns.get("unstained", {}).get("sources")
+    rows: list[Any] = []
+    if isinstance(sources, pd.DataFrame):
+        rows = sources[sources["image"] == name].to_dict("records")
+    if len(rows) != 1 or not rows[0]["stains"]:
+        raise DataError(
+            f"the table does not name labels and stains of image {name}",
+            "give --segmentation DIR and --stains DIR",
+        )
+    row = rows[0]
+    labels, images = read_image(row["labels"]), {}
+    for entry in row["stains"].split("; "):
+        marker, _, file = entry.partition("=")
+        opened = read_image(file)
+        images[marker] = opened if len(opened.channels) == 1 else opened.channel(marker)
+    sizes = [float(row[key]) for key in ("pixel_size_um", "frame_interval_s")]
+    pixel, interval = (size if size > 0 else None for size in sizes)
+    return _Pixels(labels.plane, images, pixel, interval)
+
+
+def _background(
+    table: AnnData, name: str, track: int, markers: list[str]
+) -> dict[int, np.ndarray[Any, Any]] | None:
+    """What was subtracted from each marker's pixels in the cell's frames."""
+    from ..cell_table import values_of
+
+    if "background" not in table.layers or not set(markers) <= set(table.var_names):
+        return None
+    own = ((table.obs["image"].astype(str) == name) & (table.obs["track"] == track)).to_numpy()
+    levels = values_of(table, markers, "background")[own]
+    return dict(zip(table.obs["frame"].to_numpy()[own].tolist(), levels, strict=True))
+
+
+def _chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
+    from ..errors import InputError
+
+    names = list(stains) if markers is None else split_names(markers)
+    unknown = [name for name in names if name not in stains]
+    if unknown:
+        raise InputError(f"no stain {', '.join(unknown)}", f"there are {', '.join(stains)}")
+    return names
+
+
+def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
+    from ..errors import InputError
+
+    names = markers[:2] if difference is None else split_names(difference)
+    if difference is not None and len(names) != 2:
+        raise InputError(f"--difference {difference}", "give two markers, as CD105,STRO-1")
+    return [(names[0], names[1])] if len(names) == 2 else []
+
+
+def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None:
+    import pandas as pd
+
+    from ..dynamics.kymograph_files import write_table
+    from ..dynamics.periods import main_periods
+    from ..errors import DataError
+    from ..figures.kymographs import wave_figure
+
+    spectra, rows = {}, []
+    for marker, values in zip(made.markers, made.values, strict=True):
+        try:
+            found = main_periods(values, frame_interval_s=frame_interval_s, step_um=made.step_um)
+        except DataError as error:
+            print(f"note: {marker}: no periods: {error}")
+            continue
+        spectra[marker] = found.spectrum
+        rows += [{"marker": marker, **peak._asdict()} for peak in found.peaks]
+        for peak in found.peaks:
+            if peak.significant:
+                way = "standing" if peak.standing else f"{peak.velocity_um_per_min:+.2f} um/min"
+                print(
+                    f"{marker}: {peak.period_min:.0f} min and {peak.period_um:.0f} um, {way}, "
+                    f"amplitude {peak.amplitude:.1%}, p {peak.p_value:.3g}"
+                )
+        if not any(peak.significant for peak in found.peaks):
+            print(f"{marker}: no period that noise would not make")
+    if spectra:
+        table = pd.DataFrame(rows)
+        write_table(table, out / "periods.csv")
+        figure = wave_figure(
+            {marker: one.power for marker, one in spectra.items()},
+            table,
+            frequency_per_min=next(iter(spectra.values())).frequency_per_min,
+            wavenumber_per_um={m: one.wavenumber_per_um for m, one in spectra.items()},
+        )
+        save_both(figure, out, "waves")

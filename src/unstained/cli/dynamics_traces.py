@@ -1,0 +1,364 @@
+"""``unstained dynamics traces`` and ``correlation``: markers of living cells over time."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from ._dynamics import Cells, Out, save_both
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..dynamics.correlation_times import CorrelationTime
+    from ..dynamics.correlations import ComparedCorrelations
+    from ..dynamics.spectra import Spectrum
+    from ..dynamics.traces import MarkerTraces
+    from ..dynamics.trends import Detrend
+
+__all__ = ["correlation", "traces"]
+
+_Markers = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Any variables; all markers if not given.")
+]
+_Window = Annotated[float | None, typer.Option(metavar="MIN", help="Of the running mean, minutes.")]
+_Border = Annotated[
+    bool, typer.Option("--border", help="Keep cells while they touch the image's edge.")
+]
+_Least = Annotated[int, typer.Option(metavar="N", help="Leave out cells with fewer frames.")]
+
+
+def traces(
+    cells: Cells,
+    out: Out,
+    markers: _Markers = None,
+    detrend: Annotated[
+        str, typer.Option(help="none, mean, line, running (a high-pass filter) or population.")
+    ] = "none",
+    window_min: _Window = None,
+    least_frames: _Least = 10,
+    border: _Border = False,
+    lineages: Annotated[
+        int, typer.Option(metavar="N", help="Drawn: those with the cells seen for longest.")
+    ] = 1,
+) -> None:
+    """Total expression of followed cells over time, with the band of the prediction.
+
+    Writes traces.csv with all cells, traces.png and traces.svg with some.
+    """
+    from ..dynamics.traces import trace_table
+    from ..figures.dynamics import trace_figure
+
+    found = _detrended(_read(cells, markers, least_frames, border), _method(detrend), window_min)
+    table = trace_table(found)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_table(table, out / "traces.csv")
+    frames = table.groupby(["lineage", "image", "track"], sort=False).size()
+    by_lineage = frames.groupby(level="lineage", sort=False).max().sort_values(ascending=False)
+    longest = by_lineage.index[: max(lineages, 1)]
+    drawn = table[table["lineage"].isin(longest)]
+    label = "total expression" if detrend == "none" else f"total expression, less {detrend}"
+    save_both(trace_figure(drawn, label=label), out, "traces")
+    _say_traces(found)
+    if found.low is None:
+        print("note: the table has no band of the prediction (layers low and high)")
+    print(f"{len(longest)} of the lineages drawn: {out}")
+
+
+def correlation(
+    cells: Cells,
+    out: Out,
+    markers: _Markers = None,
+    detrend: Annotated[
+        str, typer.Option(help="mean, line, running (a high-pass filter) or population.")
+    ] = "mean",
+    window_min: _Window = None,
+    absolute: Annotated[
+        bool, typer.Option("--absolute", help="Do not divide by each cell's mean.")
+    ] = False,
+    frame: Annotated[
+        int | None, typer.Option(help="Overall correlation in this frame, not of means.")
+    ] = None,
+    least_frames: _Least = 10,
+    border: _Border = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+) -> None:
+    """Correlation between markers, over cells and over time; correlation times; spectra.
+
+    Writes correlations.csv, correlation_times.csv, autocorrelation.csv, spectra.csv, periods.csv,
+    correlation.json, and figures as PNG and SVG.
+    """
+    from ..dynamics.correlations import CorrelationSettings, compare_correlations
+    from ..dynamics.spectra import mean_spectrum
+    from ..errors import InputError
+
+    method = _method(detrend)
+    if method == "none":
+        raise InputError("fluctuations without --detrend", "choose mean or line, at least")
+    levels = _read(cells, markers, least_frames, border)
+    relative = levels if absolute else _relative(levels)
+    # the fit of a correlation time takes means and lines itself, and knows what that does
+    changes = relative if method in ("mean", "line") else _detrended(relative, method, window_min)
+    trend: Any = "line" if method == "line" else "mean"
+    times, spectra = {}, {}
+    for marker, values in zip(levels.markers, changes.values, strict=True):
+        fitted = _time_of(marker, values, levels, trend)
+        times[marker] = fitted
+        if math.isfinite(fitted.tau_min):
+            spectra[marker] = mean_spectrum(values, levels.frame_interval_s, fitted, trend=trend)
+    compared = None
+    if len(times) > 1:
+        share = [1 - fitted.noise_share for fitted in times.values()]
+        compared = compare_correlations(
+            levels.values,
+            _detrended(relative, "line", None).values if method == "line" else changes.values,
+            groups=levels.lineage,
+            frame=_frame_index(levels, frame),
+            reliability=share if min(share) > 0 else None,
+            settings=CorrelationSettings(seed=seed),
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    _say_traces(levels)
+    _report_times(times, out)
+    _report_spectra(spectra, out)
+    if compared is not None:
+        _report_correlations(compared, levels.markers, out)
+    _write_json(times, spectra, compared, levels, out / "correlation.json")
+    if method == "running":
+        print("note: a running mean takes slow fluctuations away: correlation times are too short")
+    print(f"tables and figures: {out}")
+
+
+def _read(cells: Path, markers: str | None, least_frames: int, border: bool) -> MarkerTraces:
+    from ..cell_table import read_cells
+    from ..dynamics.traces import marker_traces
+
+    names = None if markers is None else [name.strip() for name in markers.split(",")]
+    return marker_traces(read_cells(cells), names, least_frames=least_frames, border=border)
+
+
+def _method(name: str) -> Detrend:
+    from ..dynamics.trends import Detrend
+    from ..errors import InputError
+
+    for method in get_args(Detrend):
+        if name == method:
+            return method  # type: ignore[no-any-return]
+    raise InputError(f"--detrend {name}", f"choose {', '.join(get_args(Detrend))}")
+
+
+def _detrended(found: MarkerTraces, method: Detrend, window_min: float | None) -> MarkerTraces:
+    """All markers detrended; their bands go along."""
+    import numpy as np
+
+    from ..dynamics.trends import detrend
+
+    values = np.stack(
+        [
+            detrend(one, method, frame_interval_s=found.frame_interval_s, window_min=window_min)
+            for one in found.values
+        ]
+    )
+    taken = found.values - values
+    low, high = (None if band is None else band - taken for band in (found.low, found.high))
+    return found._replace(values=values, low=low, high=high)
+
+
+def _relative(found: MarkerTraces) -> MarkerTraces:
+    import numpy as np
+
+    from ..dynamics.trends import relative_fluctuation
+    from ..errors import DataError
+
+    values = []
+    for marker, one in zip(found.markers, found.values, strict=True):
+        try:
+            values.append(relative_fluctuation(one))
+        except DataError as error:
+            raise DataError(f"{marker}: {error.reason}", "look at it, or use --absolute") from error
+    return found._replace(values=np.stack(values), low=None, high=None)
+
+
+def _time_of(marker: str, values: Any, levels: MarkerTraces, trend: Any) -> CorrelationTime:
+    from ..dynamics.correlation_times import CorrelationTimeSettings, correlation_time
+    from ..errors import DataError
+
+    try:
+        return correlation_time(
+            values,
+            levels.frame_interval_s,
+            groups=levels.lineage,
+            settings=CorrelationTimeSettings(trend=trend),
+        )
+    except DataError as error:
+        raise DataError(f"{marker}: {error.reason}", error.remedy) from error
+
+
+def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
+    """Place of a frame among those of the traces, which begin with the first followed cell."""
+    if frame is None:
+        return None
+    return frame - round(float(levels.time_min[0]) * 60 / levels.frame_interval_s)
+
+
+def _say_traces(found: MarkerTraces) -> None:
+    n_lineages = len(set(found.lineage.tolist()))
+    print(
+        f"{len(found.track)} cells of {n_lineages} lineages, {len(found.time_min)} frames every "
+        f"{found.frame_interval_s / 60:g} min, {len(found.markers)} markers"
+    )
+
+
+def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:
+    import pandas as pd
+
+    from ..figures.dynamics import autocorrelation_figure
+
+    rows, curves = [], []
+    for marker, fitted in times.items():
+        low, high = fitted.interval
+        step_min = float(fitted.lag_min[1])
+        rows.append(
+            {
+                "marker": marker,
+                "tau_min": fitted.tau_min,
+                "low": low,
+                "high": high,
+                "noise_share": fitted.noise_share,
+                "sd": fitted.sd,
+                "head_min": fitted.head_lags * step_min,
+                "cells": fitted.cells,
+                "lineages": fitted.groups,
+                "note": fitted.note,
+            }
+        )
+        columns = {
+            name: getattr(fitted, name) for name in ("lag_min", "acf", "low", "high", "acf_raw")
+        }
+        curves.append(pd.DataFrame({"marker": marker, **columns}))
+        if fitted.note:
+            print(f"  {marker}: no correlation time, {fitted.note}")
+        else:
+            print(
+                f"  {marker}: correlation time {fitted.tau_min:.1f} min ({low:.1f} to {high:.1f}), "
+                f"noise {fitted.noise_share:.0%} of the variance"
+            )
+    table, curve = pd.DataFrame(rows), pd.concat(curves)
+    _write_table(table, out / "correlation_times.csv")
+    _write_table(curve, out / "autocorrelation.csv")
+    save_both(autocorrelation_figure(curve, table), out, "autocorrelation")
+
+
+def _report_spectra(spectra: dict[str, Spectrum], out: Path) -> None:
+    import pandas as pd
+
+    from ..figures.dynamics import spectrum_figure
+
+    if not spectra:
+        return
+    names = ("frequency_per_h", "density", "expected", "lorentzian", "p")
+    density = pd.concat(
+        pd.DataFrame({"marker": marker, **{name: getattr(one, name) for name in names}})
+        for marker, one in spectra.items()
+    )
+    periods = pd.DataFrame(
+        [(marker, *period) for marker, one in spectra.items() for period in one.periods],
+        columns=["marker", "period_min", "ratio", "p"],
+    )
+    for row in periods.to_dict("records"):
+        print(
+            f"  {row['marker']}: period of {row['period_min']:.3g} min, {row['ratio']:.1f} times "
+            f"red noise, p = {row['p']:.2g}"
+        )
+    _write_table(density, out / "spectra.csv")
+    _write_table(periods, out / "periods.csv")
+    save_both(spectrum_figure(density, periods), out, "spectra")
+
+
+def _report_correlations(
+    compared: ComparedCorrelations, markers: tuple[str, ...], out: Path
+) -> None:
+    import pandas as pd
+
+    from ..figures.dynamics import correlation_graphs
+
+    parts = {
+        "overall": compared.overall,
+        "fluctuation": compared.fluctuation,
+        "difference": compared.difference,
+    }
+    if compared.corrected is not None:
+        parts["fluctuation without noise"] = compared.corrected
+    rows = []
+    for i, first in enumerate(markers):
+        for j in range(i + 1, len(markers)):
+            for name, part in parts.items():
+                values = [float(bound[i, j]) for bound in (part.r, part.low, part.high)]
+                rows.append((first, markers[j], name, *values, part.n))
+    columns = ["marker_1", "marker_2", "correlation", "r", "low", "high", "cells"]
+    table = pd.DataFrame(rows, columns=columns)
+    _write_table(table, out / "correlations.csv")
+    for (one, other), pair in table.groupby(["marker_1", "marker_2"], sort=False):
+        text = ", ".join(
+            f"{row['correlation']} {row['r']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            for row in pair.to_dict("records")
+        )
+        print(f"  {one} and {other}: {text}")
+    drawn = {f"{name} correlation": parts[name].r for name in ("overall", "fluctuation")}
+    save_both(correlation_graphs(drawn, markers), out, "correlations")
+
+
+def _write_json(
+    times: dict[str, CorrelationTime],
+    spectra: dict[str, Spectrum],
+    compared: ComparedCorrelations | None,
+    levels: MarkerTraces,
+    path: Path,
+) -> None:
+    from ..images.atomic import atomic_path
+
+    said: dict[str, Any] = {
+        "cells": len(levels.track),
+        "lineages": len(set(levels.lineage.tolist())),
+        "frame_interval_s": levels.frame_interval_s,
+        "correlation_times": {
+            marker: {
+                "tau_min": fitted.tau_min,
+                "interval": list(fitted.interval),
+                "noise_share": fitted.noise_share,
+                "note": fitted.note,
+            }
+            for marker, fitted in times.items()
+        },
+        "periods": {
+            marker: [period._asdict() for period in one.periods] for marker, one in spectra.items()
+        },
+    }
+    if compared is not None:
+        said["markers"] = list(levels.markers)
+        for name in ("overall", "fluctuation", "difference", "corrected"):
+            part = getattr(compared, name)
+            if part is not None:
+                said[name] = {key: getattr(part, key).tolist() for key in ("r", "low", "high")}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(_finite(said), indent=1, allow_nan=False), "utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: null."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    from ..images.atomic import atomic_path
+
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g")

@@ -1,0 +1,423 @@
+"""Are the frames of a live movie like the images that a model was trained on?
+
+Models learn from fixed cells and serve living ones. Whether the live images lie where the training
+images do can be measured; whether the stain of a living cell is what the model says cannot be seen
+in label-free images at all. A far frame is a reason for doubt, a near one no proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..cell_table import names_of, values_of
+from ..errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+__all__ = [
+    "Validity",
+    "ValiditySettings",
+    "cell_features",
+    "image_features",
+    "validity",
+]
+
+Array = np.ndarray[Any, Any]
+
+_BANDS_UM = (2.0, 4.0, 8.0, 16.0, 32.0)  # edges of the radial spectrum's bands: periods
+_FAR = 1.0  # a feature whose median is a spread away is named
+
+
+@dataclass(frozen=True)
+class ValiditySettings:
+    """How far is too far.
+
+    Attributes
+    ----------
+    level : float
+        Share of frames, and of cells, like the reference that would be called far.
+    draws : int
+        Parts of the reference that a frame is compared with.
+    most : int
+        Reference cells and cells of a frame that are used; more are drawn from.
+    least_cells : int
+        A frame with fewer has no distance.
+    seed : int
+    """
+
+    level: float = 0.05
+    draws: int = 500
+    most: int = 1000
+    least_cells: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1 or self.draws < 1 / self.level - 1:
+            raise InputError(
+                f"level {self.level} by {self.draws} draws",
+                "give a level between 0 and 1, and at least 1 / level - 1 draws",
+            )
+        if self.most < 20 or self.least_cells < 2:
+            raise InputError(
+                f"most {self.most}, least_cells {self.least_cells}", "give at least 20 and 2"
+            )
+
+
+class Validity(NamedTuple):
+    """Distance of each frame from the reference.
+
+    Attributes
+    ----------
+    frames : DataFrame
+        A row for each frame: frame, cells, distance (energy distance, in the features' spread),
+        limit, p_value, far (beyond the limit), outside (share of its cells that are farther from
+        the reference than all but `level` of the reference's own).
+    shifts : DataFrame
+        A row for each feature, farthest first: feature, shift (median of all live cells less that
+        of the reference, over the reference's spread).
+    left_out : tuple of str
+        Features that are not known or do not vary in the reference.
+    groups : int
+        Of the reference, as fields or donors; 0 where it has none.
+    verdict : str
+        In words.
+    """
+
+    frames: pd.DataFrame
+    shifts: pd.DataFrame
+    left_out: tuple[str, ...]
+    groups: int
+    verdict: str
+
+
+def cell_features(cells: AnnData) -> pd.DataFrame:
+    """What the label-free image and the outlines tell of each cell, not its predicted stains.
+
+    Mean, standard deviation and percentiles of the label-free channel inside the outline, and the
+    shape features; one row for each cell, in the table's order.
+
+    Raises
+    ------
+    DataError
+        The table has neither shape features nor a label-free channel.
+    """
+    import pandas as pd
+
+    shapes, images = names_of(cells, "shape"), names_of(cells, "image")
+    parts = {name: values_of(cells, [name])[:, 0] for name in shapes}
+    for name in images:
+        for layer in ("mean", "sd", "p05", "p25", "p50", "p75", "p95"):
+            if layer in cells.layers:
+                parts[f"{name} {layer}"] = values_of(cells, [name], layer)[:, 0]
+    if not parts:
+        raise DataError(
+            "the cells have no shape features and no label-free channel",
+            "measure them with unstained cells measure",
+        )
+    return pd.DataFrame(parts, index=cells.obs_names)
+
+
+def image_features(plane: Array, pixel_size_um: float, *, tile_um: float = 80.0) -> pd.DataFrame:
+    """Local statistics and radial spectrum of a label-free image, tile by tile.
+
+    Grey values are divided by the image's median first. `level` (tile's median), `sd`,
+    `skewness`, `edges` (mean size of the gradient per micrometer), and `log10` of the mean power
+    for periods from 2 to 4, 4 to 8, 8 to 16 and 16 to 32 um, each tile under a Hann window. Bands
+    that pixels cannot hold are left out: compare images of one pixel size.
+
+    Parameters
+    ----------
+    plane : (Y, X) array
+    pixel_size_um : float
+    tile_um : float
+        Side of a tile; what is left at the image's far edges is not used.
+
+    Returns
+    -------
+    DataFrame
+        A row for each tile.
+
+    Raises
+    ------
+    InputError
+        Not a (Y, X) image, smaller than a tile, or its median is not positive.
+    """
+    import pandas as pd
+
+    if np.ndim(plane) != 2 or not pixel_size_um > 0:
+        raise InputError(
+            f"an image of shape {np.shape(plane)} with pixels of {pixel_size_um} um",
+            "give (Y, X) and a positive size",
+        )
+    side = round(tile_um / pixel_size_um)
+    image = np.asarray(plane, np.float64)
+    rows, columns = (n // side if side > 0 else 0 for n in image.shape)
+    if side < 16 or not rows * columns:
+        raise InputError(
+            f"tiles of {tile_um:g} um in an image of "
+            f"{image.shape[0] * pixel_size_um:.0f} x {image.shape[1] * pixel_size_um:.0f} um",
+            "give a tile of 16 pixels or more that fits into the image",
+        )
+    center = float(np.median(image))
+    if not center > 0:
+        raise InputError(f"the image's median is {center:g}", "give grey values, not differences")
+    image = image[: rows * side, : columns * side] / center
+    # (Y, X) -> (rows, side, columns, side) -> (N, side, side)
+    tiles = image.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+    level = np.median(tiles, axis=(1, 2))
+    rest = tiles - tiles.mean(axis=(1, 2), keepdims=True)
+    sd = rest.std(axis=(1, 2))
+    slope = np.hypot(*np.gradient(tiles, pixel_size_um, axis=(1, 2)))
+    features = {
+        "level": level,
+        "sd": sd,
+        "skewness": (rest**3).mean(axis=(1, 2)) / np.maximum(sd, 1e-12) ** 3,
+        "edges": slope.mean(axis=(1, 2)),
+    }
+    features |= _bands(rest, pixel_size_um)
+    return pd.DataFrame(features)
+
+
+def validity(
+    live: pd.DataFrame,
+    frame: Sequence[int] | Array,
+    reference: pd.DataFrame,
+    *,
+    groups: Sequence[Any] | Array | None = None,
+    settings: ValiditySettings | None = None,
+) -> Validity:
+    """Distance of each frame's cells from the training cells, with a limit.
+
+    Features are centered by the reference's median and divided by its spread (1.4826 times the
+    median absolute deviation), at most 10 from it. The distance of a frame is the energy distance
+    ``2 E|X - Y| - E|X - X'| - E|Y - Y'|`` over different cells [1]_, 0 on average for cells of
+    the reference. Its limit is that of parts of the reference of the same number of cells, each
+    of one group, compared with all that is not of the group: images differ among themselves, and
+    a frame may differ as much. Without groups parts are drawn cell by cell, which is stricter.
+    Fewer than some twenty groups make a rough limit. The share of cells outside compares each
+    cell's distance to its fifth nearest reference cell with the same of the reference.
+
+    Parameters
+    ----------
+    live, reference : (N, K), (M, K) DataFrame
+        Features of cells or tiles; those that both have are used. Rows with NaN are left out.
+    frame : (N,) int array
+        Of each row of `live`.
+    groups : (M,) array, optional
+        Field, well or donor of each reference row.
+    settings : ValiditySettings, optional
+
+    Returns
+    -------
+    Validity
+
+    Raises
+    ------
+    InputError
+        Lengths that do not fit.
+    DataError
+        No feature in common, fewer than 20 reference cells, or no frame with enough cells.
+
+    References
+    ----------
+    .. [1] Szekely, Rizzo (2013), J. Stat. Plan. Inference 143:1249,
+       doi 10.1016/j.jspi.2013.03.018.
+    """
+    import pandas as pd
+
+    chosen = settings or ValiditySettings()
+    if len(frame) != len(live) or (groups is not None and len(groups) != len(reference)):
+        raise InputError(
+            f"{len(frame)} frames for {len(live)} live rows, "
+            f"{'no' if groups is None else len(groups)} groups for {len(reference)} others",
+            "give one for each row",
+        )
+    names, left_out = _common(live, reference)
+    rng = np.random.default_rng(chosen.seed)
+    known = reference[names].notna().all(axis=1).to_numpy()
+    if known.sum() < 20:
+        raise DataError(f"{known.sum()} reference cells", "give at least 20")
+    training = reference[names].to_numpy(np.float64)[known]
+    center, spread = _robust(training)
+    group = None if groups is None else np.asarray(groups).astype(str)[known]
+    part = rng.permutation(len(training))[: chosen.most]
+    base = _Base(
+        _scaled(training[part], center, spread), None if group is None else group[part], chosen
+    )
+    of_live = live[names].to_numpy(np.float64)
+    kept = np.isfinite(of_live).all(axis=1)
+    of_live, of_frame = of_live[kept], np.asarray(frame)[kept]
+    scaled = _scaled(of_live, center, spread)
+    rows = []
+    for number in np.unique(of_frame):
+        cells = scaled[of_frame == number]
+        if len(cells) >= chosen.least_cells:
+            rows.append({"frame": int(number)} | base.compare(cells, rng))
+    if not rows:
+        raise DataError(
+            f"no frame has {chosen.least_cells} cells with all features",
+            "give a movie with more cells, or lower least_cells",
+        )
+    frames = pd.DataFrame(rows)
+    shift = (np.median(of_live, axis=0) - center) / spread
+    shifts = pd.DataFrame({"feature": names, "shift": shift})
+    shifts = shifts.iloc[np.argsort(-np.abs(shift), kind="stable")].reset_index(drop=True)
+    n_groups = 0 if group is None else len(np.unique(group))
+    return Validity(
+        frames, shifts, tuple(left_out), n_groups, _verdict(frames, shifts, n_groups, chosen)
+    )
+
+
+class _Base:
+    """The reference, with all that is needed of it more than once."""
+
+    def __init__(self, points: Array, group: Array | None, settings: ValiditySettings) -> None:
+        from scipy.spatial import KDTree
+        from scipy.spatial.distance import cdist
+
+        self.points, self.settings = points, settings
+        self.distances = cdist(points, points)
+        self.total = float(self.distances.sum())
+        everyone = np.arange(len(points))
+        self.groups = [everyone]
+        if group is not None:
+            self.groups = [np.flatnonzero(group == name) for name in np.unique(group)]
+            self.groups = [g for g in self.groups if len(g) >= settings.least_cells]
+            if len(self.groups) < 2:
+                raise DataError(
+                    f"{len(self.groups)} groups of the reference have "
+                    f"{settings.least_cells} cells or more",
+                    "give two or more, or none",
+                )
+        n = len(points)
+        self.within = self.total / (n * (n - 1))
+        self.tree = KDTree(points)
+        # the nearest to a point of the reference is the point itself
+        own = np.asarray(self.tree.query(points, 6)[0])[:, -1]
+        self.reach = float(np.quantile(own, 1 - settings.level, method="higher"))
+        self._null: dict[int, Array] = {}
+
+    def compare(self, cells: Array, rng: np.random.Generator) -> dict[str, Any]:
+        """Distance, limit and the rest for the cells of one frame."""
+        from scipy.spatial.distance import cdist
+
+        chosen = self.settings
+        used = cells if len(cells) <= chosen.most else rng.permutation(cells)[: chosen.most]
+        n = len(used)
+        across = float(cdist(used, self.points).mean())
+        distance = 2 * across - float(cdist(used, used).sum()) / (n * (n - 1)) - self.within
+        null = self._random(n, rng)
+        outside = np.asarray(self.tree.query(cells, 5)[0])[:, -1] > self.reach
+        limit = float(np.quantile(null, 1 - chosen.level, method="higher"))
+        return {
+            "cells": len(cells),
+            "distance": distance,
+            "limit": limit,
+            "p_value": float((1 + (null >= distance).sum()) / (1 + null.size)),
+            "far": distance > limit,
+            "outside": float(outside.mean()),
+        }
+
+    def _random(self, n: int, rng: np.random.Generator) -> Array:
+        """Distances of parts of about `n` cells of the reference from the rest of it."""
+        # frames of nearly equal size share their parts: steps of a tenth
+        size = max(self.settings.least_cells, round(1.1 ** round(np.log(n) / np.log(1.1))))
+        if size not in self._null:
+            self._null[size] = np.array([self._one(size, rng) for _ in range(self.settings.draws)])
+        return self._null[size]
+
+    def _one(self, size: int, rng: np.random.Generator) -> float:
+        group = self.groups[int(rng.integers(len(self.groups)))]
+        whole = len(self.groups) == 1
+        # cell by cell the rest must stay at least half
+        n = min(size, len(group) // 2 if whole else len(group))
+        part = rng.permutation(group)[:n]
+        away = part if whole else group
+        rest = np.setdiff1d(np.arange(len(self.points)), away, assume_unique=True)
+        d = self.distances
+        from_part = d[part]  # (n, M)
+        inside = float(from_part[:, part].sum()) / (n * (n - 1))
+        across = float(from_part[:, rest].mean())
+        to_away = d[away]
+        others = self.total - 2 * float(to_away.sum()) + float(to_away[:, away].sum())
+        return 2 * across - inside - others / (len(rest) * (len(rest) - 1))
+
+
+def _bands(rest: Array, pixel_um: float) -> dict[str, Array]:
+    """log10 of the mean power of (N, S, S) tiles in each band of periods."""
+    side = rest.shape[-1]
+    hann = np.hanning(side + 2)[1:-1]
+    window = np.outer(hann, hann)
+    power = np.abs(np.fft.rfft2(rest * window)) ** 2 / (window**2).sum()
+    frequency = np.hypot(
+        np.fft.fftfreq(side, pixel_um)[:, None], np.fft.rfftfreq(side, pixel_um)[None, :]
+    )
+    found = {}
+    for low, high in pairwise(_BANDS_UM):
+        inside = (frequency > 1 / high) & (frequency <= 1 / low)
+        if low >= 2 * pixel_um and inside.any():
+            mean = power[:, inside].mean(axis=1)
+            found[f"power {low:g}-{high:g} um"] = np.log10(np.maximum(mean, 1e-20))
+    return found
+
+
+def _common(live: pd.DataFrame, reference: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Features that both have and that vary in the reference; those left out."""
+    names: list[str] = []
+    left_out = [str(name) for name in reference if name not in live]
+    left_out += [str(name) for name in live if name not in reference]
+    for name in reference:
+        if name not in live:
+            continue
+        values = reference[name].to_numpy(np.float64)
+        values = values[np.isfinite(values)]
+        here = bool(np.isfinite(live[name].to_numpy(np.float64)).any())
+        varies = values.size > 1 and _robust(values[:, None])[1][0] > 0
+        (names if here and varies else left_out).append(str(name))
+    if not names:
+        raise DataError(
+            "live cells and reference have no varying feature in common",
+            "measure both in the same way",
+        )
+    return names, left_out
+
+
+def _robust(values: Array) -> tuple[Array, Array]:
+    """Median and spread of each column of (N, K)."""
+    center = np.median(values, axis=0)
+    return center, 1.4826 * np.median(np.abs(values - center), axis=0)
+
+
+def _scaled(values: Array, center: Array, spread: Array) -> Array:
+    """One wild feature of one cell does not decide: at most 10 spreads away."""
+    return np.asarray(np.clip((values - center) / spread, -10, 10))
+
+
+def _verdict(
+    frames: pd.DataFrame, shifts: pd.DataFrame, n_groups: int, settings: ValiditySettings
+) -> str:
+    far, n = int(frames["far"].sum()), len(frames)
+    outside = float(np.average(frames["outside"], weights=frames["cells"]))
+    share = far / n
+    # successive frames show the same cells: no count of frames is a test of its own
+    if share <= max(settings.level, 1 / n):
+        word = "inside the training distribution"
+    elif share < 0.5:
+        word = "partly outside the training distribution"
+    else:
+        word = "outside the training distribution"
+    moved = shifts[shifts["shift"].abs() > _FAR].head(3)
+    why = ", ".join(f"{row.feature} {row.shift:+.1f}" for row in moved.itertuples())
+    against = f"{n_groups} groups" if n_groups else "single cells"
+    return (
+        f"{word}: {far} of {n} frames beyond the limit ({settings.level:.0%} expected, against "
+        f"{against} of the reference), {outside:.0%} of the cells outside"
+        + (f"; medians moved, in spreads of the reference: {why}" if why else "")
+    )

@@ -1,0 +1,178 @@
+"""Predicted against measured totals of cells: scatter with band, differences, coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..errors import InputError
+from ..statistics import Interval, linear_fit
+from .style import PALETTE, house_style, new_figure
+
+__all__ = ["bland_altman_figure", "coverage_figure", "totals_figure"]
+
+Array = np.ndarray[Any, Any]
+
+_MANY = 3000  # from here on points hide one another: density is drawn
+
+
+def totals_figure(
+    totals: Mapping[str, tuple[Array, Array]],
+    bands: Mapping[str, tuple[Array, Array, Array]],
+    level: float,
+) -> Figure:
+    """Predicted against measured totals, a panel for each marker.
+
+    Dashed: equality; full: least-squares line of the predicted on the measured totals; shaded: the
+    band in which the measured total of a cell is believed to lie, read from left to right at its
+    predicted total.
+
+    Parameters
+    ----------
+    totals : mapping of str to two (N,) arrays
+        Predicted and measured totals, by marker.
+    bands : mapping of str to three (K,) arrays
+        Predicted totals, ascending, low and high end of the band there. Ends that are not finite
+        are not drawn.
+    level : float
+        Of the bands, 0 ... 1.
+    """
+    figure, axes = _panels(list(totals))
+    with house_style():
+        for marker, ax in axes.items():
+            predicted, measured = (np.asarray(a, np.float64) for a in totals[marker])
+            power, factor = _scaled(measured)
+            x, y = measured / factor, predicted / factor
+            _cloud(ax, x, y)
+            if marker in bands and np.isfinite(np.concatenate(bands[marker])).all():
+                at, low, high = (np.asarray(a, np.float64) / factor for a in bands[marker])
+                label = f"{level:.0%} band"
+                ax.fill_betweenx(at, low, high, color=PALETTE[1], alpha=0.3, lw=0, label=label)
+            span = [min(x.min(), y.min()), max(x.max(), y.max())]
+            ax.plot(span, span, color="0.45", lw=0.8, ls="--", label="equality")
+            fit = linear_fit(x, y)
+            words = f"{x.size} cells"
+            if np.isfinite(fit.slope.estimate):
+                ends = np.array([x.min(), x.max()])
+                line = fit.intercept.estimate + fit.slope.estimate * ends
+                ax.plot(ends, line, color=PALETTE[5], lw=1.4, label="fit")
+                words = f"r = {fit.r:.2f}, slope {fit.slope.estimate:.2f}\n{words}"
+            ax.text(0.04, 0.97, words, transform=ax.transAxes, va="top", fontsize=6.0)
+            ax.set_box_aspect(1)
+            ax.set_xlabel(f"measured total{_power(power)}")
+            ax.set_ylabel(f"predicted total{_power(power)}")
+        _legend(figure, next(iter(axes.values())))
+    return figure
+
+
+def bland_altman_figure(
+    totals: Mapping[str, tuple[Array, Array]],
+    limits: Mapping[str, tuple[Interval, Interval, Interval]],
+) -> Figure:
+    """Difference against mean of predicted and measured totals, a panel for each marker.
+
+    Parameters
+    ----------
+    totals : mapping of str to two (N,) arrays
+        Predicted and measured totals, by marker.
+    limits : mapping of str to three Interval
+        Mean difference, lower and upper limit of agreement; their intervals are shaded.
+    """
+    figure, axes = _panels(list(totals))
+    with house_style():
+        for marker, ax in axes.items():
+            predicted, measured = (np.asarray(a, np.float64) for a in totals[marker])
+            power, factor = _scaled(measured)
+            _cloud(ax, (predicted + measured) / 2 / factor, (predicted - measured) / factor)
+            ax.axhline(0, color="0.45", lw=0.8, ls="--", label="equality")
+            names = ("mean difference", "limits of agreement (95 %)", None)
+            for interval, label, color in zip(limits[marker], names, (5, 3, 3), strict=True):
+                if np.isfinite(interval.low):
+                    low, high = interval.low / factor, interval.high / factor
+                    ax.axhspan(low, high, color=PALETTE[color], alpha=0.2, lw=0)
+                if np.isfinite(interval.estimate):
+                    height = interval.estimate / factor
+                    ax.axhline(height, color=PALETTE[color], lw=1.2, label=label)
+            ax.set_box_aspect(1)
+            ax.set_xlabel(f"mean of both totals{_power(power)}")
+            ax.set_ylabel(f"predicted - measured{_power(power)}")
+        _legend(figure, next(iter(axes.values())))
+    return figure
+
+
+def coverage_figure(table: pd.DataFrame, level: float) -> Figure:
+    """Share of held-out cells within their band, group by group; a panel for each marker.
+
+    Parameters
+    ----------
+    table : DataFrame
+        marker, group, share, low, high; the group ``(mean)`` is drawn last and filled dark.
+    level : float
+        The share that was promised, 0 ... 1: dashed.
+    """
+    absent = [n for n in ("marker", "group", "share", "low", "high") if n not in table]
+    if absent or table.empty:
+        raise InputError(
+            f"no {', '.join(absent) or 'row'} in the table of coverage", "give marker, group, share"
+        )
+    most = int(table.groupby("marker").size().max())
+    figure, axes = _panels(list(dict.fromkeys(table["marker"])), 0.5 + 0.16 * most)
+    with house_style():
+        for marker, ax in axes.items():
+            of = table[table["marker"] == marker]
+            rows = of[of["share"].notna()]
+            y = -np.arange(len(rows))
+            color = ["black" if name == "(mean)" else PALETTE[0] for name in rows["group"]]
+            ax.hlines(y, rows["low"], rows["high"], color=color, lw=1.1)
+            ax.scatter(rows["share"], y, s=12, color=color, zorder=3)
+            ax.axvline(level, color="0.45", lw=0.8, ls="--")
+            ax.set_yticks(y, rows["group"].astype(str))
+            ax.set_ylim(-most + 0.4, 0.6)
+            ax.set_xlim(0, 1)
+            ax.set_xlabel(f"cells in the {level:.0%} band")
+    return figure
+
+
+def _panels(names: list[str], height_in: float = 2.4) -> tuple[Figure, dict[str, Axes]]:
+    """An empty panel with its title for each marker."""
+    if not names:
+        raise InputError("no marker to draw", "give one at least")
+    columns = 2 if len(names) == 4 else min(len(names), 3)
+    rows = -(-len(names) // columns)
+    with house_style():
+        figure = new_figure(2.6 if columns == 1 else 2.4 * columns, height_in * rows + 0.3)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax in axes[len(names) :]:
+            ax.set_visible(False)
+        for name, ax in zip(names, axes, strict=False):
+            ax.set_title(name, fontweight="bold")
+    return figure, dict(zip(names, axes, strict=False))
+
+
+def _cloud(ax: Axes, x: Array, y: Array) -> None:
+    if x.size >= _MANY:
+        ax.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="viridis", lw=0.1)
+    else:
+        size = 3.0 if x.size > _MANY / 10 else 7.0
+        ax.scatter(x, y, s=size, color=PALETTE[0], lw=0, alpha=0.45)
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    handles, _ = ax.get_legend_handles_labels()
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+
+
+def _scaled(x: Array) -> tuple[int, float]:
+    """Power of ten, a multiple of 3, that brings the largest value to 1 ... 1000."""
+    largest = float(np.abs(x).max()) if x.size else 0.0
+    power = int(3 * (np.log10(largest) // 3)) if largest >= 1000 else 0
+    return power, 10.0**power
+
+
+def _power(power: int) -> str:
+    return f" ($10^{{{power}}}$)" if power else ""

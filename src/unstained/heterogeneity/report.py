@@ -1,0 +1,280 @@
+"""What each command of `unstained heterogeneity` writes: tables, figures, a few lines of text."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..cell_table import values_of, write_cells
+from ..errors import InputError
+from ..figures import save_figure
+from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figure
+from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
+from ..images.atomic import atomic_path
+from .choice import (
+    Array,
+    Choice,
+    ChosenCells,
+    choose_cells,
+    column_of_rows,
+    complete_values,
+    groups_of,
+    marker_names,
+    shape_names,
+)
+from .clusters import ClusterSettings, cluster_cells, cut_stability
+from .components import Components, principal_components
+from .marker_shape import correlations, orthogonality
+from .marker_spread import distributions
+from .phenotypes import phenotype_rule, shape_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.figure import Figure
+
+__all__ = ["ReportSettings", "write_clusters", "write_components", "write_distributions"]
+
+FORMATS = ("png", "svg", "pdf")
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """What all reports share.
+
+    Attributes
+    ----------
+    choice : Choice
+    markers, shape : sequence of str or None
+        Variables; all where None. An empty `shape` is none.
+    groups : str or None
+        Column of ``obs`` whose levels are independent, for intervals.
+    formats : sequence of str
+        png, svg, pdf.
+    """
+
+    choice: Choice = field(default_factory=Choice)
+    markers: Sequence[str] | None = None
+    shape: Sequence[str] | None = None
+    groups: str | None = None
+    formats: Sequence[str] = ("png", "svg")
+
+    def __post_init__(self) -> None:
+        odd = [name for name in self.formats if name not in FORMATS]
+        if odd or not self.formats:
+            raise InputError(f"format {', '.join(odd) or 'none'}", f"choose {', '.join(FORMATS)}")
+
+    def variables(self, cells: AnnData) -> tuple[list[str], list[str]]:
+        """Names of the markers and of the shape features."""
+        shape = [] if self.shape is not None and not self.shape else shape_names(cells, self.shape)
+        return marker_names(cells, self.markers), shape
+
+
+def write_distributions(
+    cells: AnnData, out_dir: str | os.PathLike[str], settings: ReportSettings
+) -> list[str]:
+    """Spread of each marker: ``distributions.csv`` and a figure of histograms."""
+    chosen = choose_cells(cells, settings.choice)
+    names = marker_names(chosen.cells, settings.markers)
+    table = distributions(chosen.cells, names, groups=settings.groups)
+    values = {name: values_of(chosen.cells, [name])[:, 0] for name in names}
+    write_tables(out_dir, {"distributions": table})
+    write_figures(out_dir, {"distributions": distribution_figure(values, table)}, settings.formats)
+    lines = [f"{chosen.cells.n_obs} cells", *_said(chosen.notes)]
+    for row in table.itertuples(index=False):
+        lines.append(
+            f"{row.marker}: SD {row.sd_percent:.1f} % [{row.low:.1f}, {row.high:.1f}], "
+            f"skewness {row.skewness:.2f}, {row.n} cells"
+        )
+    return lines
+
+
+def write_clusters(
+    cells: AnnData,
+    out_dir: str | os.PathLike[str],
+    settings: ReportSettings,
+    clustering: ClusterSettings | None = None,
+) -> list[str]:
+    """Trees of cells and variables: ``clusters.csv``, a heatmap, and ``cells.h5ad`` with
+    the column `cluster`."""
+    how = clustering or ClusterSettings()
+    chosen = choose_cells(cells, settings.choice)
+    markers, shape = settings.variables(chosen.cells)
+    kept = complete_values(
+        chosen.cells, markers + shape, at_least=max(2, how.clusters), log=how.scale == "log2"
+    )
+    found = cluster_cells(kept.values, how)
+    stable = cut_stability(found.scaled, how)
+    mean = pd.DataFrame(found.scaled, columns=list(kept.names)).groupby(found.cluster).mean()
+    mean.insert(0, "n", np.bincount(found.cluster)[1:])
+    order = [kept.names[i] for i in found.variable_order]
+    write_tables(
+        out_dir,
+        {
+            "clusters": mean.rename_axis("cluster").reset_index(),
+            "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
+        },
+    )
+    write_json(out_dir, "clusters", {"stability": stable._asdict(), "cells": len(kept.rows)})
+    drawn = Heatmap(found.scaled, kept.names, found.cell_tree, found.variable_tree, found.cluster)
+    figure = cluster_heatmap(drawn, markers=markers, scale=how.scale)
+    write_figures(out_dir, {"clusters": figure}, settings.formats)
+    cells.obs["cluster"] = column_of_rows(chosen, kept.rows, [str(c) for c in found.cluster])
+    write_cells(cells, Path(out_dir) / "cells.h5ad")
+    lines = [f"{len(kept.rows)} cells", *_said((*chosen.notes, *kept.notes))]
+    sizes = ", ".join(f"{c}: {n}" for c, n in mean["n"].items())
+    lines.append(f"cells of each cluster, from left to right: {sizes}")
+    if how.clusters > 1:
+        verdict = "more" if stable.p < 0.05 else "not more"
+        lines.append(
+            f"stability of the cut (adjusted Rand) {stable.rand:.2f} "
+            f"[{stable.low:.2f}, {stable.high:.2f}], {stable.structureless:.2f} where there are "
+            f"no clusters: {verdict} than chance (p = {stable.p:.3f})"
+        )
+    return [*lines, f"variables from top to bottom: {', '.join(order)}"]
+
+
+def write_components(
+    cells: AnnData,
+    out_dir: str | os.PathLike[str],
+    settings: ReportSettings,
+    *,
+    color_by: str | None = None,
+) -> list[str]:
+    """Components of markers alone and of markers with shape: tables, biplots, and
+    ``cells.h5ad`` with ``obsm["X_pca"]`` of all variables; and what markers and shape share."""
+    chosen = choose_cells(cells, settings.choice)
+    markers, shape = settings.variables(chosen.cells)
+    ruled = color_by is None and "phenotype" not in chosen.cells.obs
+    if color_by is None:
+        color_by = _phenotype_column(chosen.cells, shape)
+    sets = {"markers": markers} | ({"markers-and-shape": markers + shape} if shape else {})
+    tables: dict[str, pd.DataFrame] = {}
+    figures: dict[str, Figure] = {}
+    lines = list(_said(chosen.notes))
+    if ruled and color_by is not None:
+        lines.append("note: cells are colored by the rule for phenotypes")
+    for name, variables in sets.items():
+        if len(variables) < 2:
+            lines.append(f"note: {name}: components need two variables")
+            continue
+        kept = complete_values(chosen.cells, variables)
+        group = groups_of(chosen.cells, settings.groups)
+        found = principal_components(
+            kept.values, kept.names, groups=None if group is None else group[kept.rows]
+        )
+        of_cells = color_column(chosen.cells, color_by, kept.rows)
+        drawn = Biplot(found.scores, found.correlations, found.names, found.explained)
+        figures[f"biplot-{name}"] = biplot(drawn, markers=markers, color_by=of_cells)
+        figures[f"variance-{name}"] = explained_figure(found.variance())
+        tables[f"loadings-{name}"] = found.loadings()
+        tables[f"variance-{name}"] = found.variance()
+        lines += [*_said(kept.notes), _explained(name, len(kept.rows), found)]
+        _add_scores(cells, chosen, kept.rows, found)
+    if shape:
+        lines += _shared(chosen.cells, (markers, shape), settings.groups, tables, figures, out_dir)
+    write_tables(out_dir, tables)
+    write_figures(out_dir, figures, settings.formats)
+    write_cells(cells, Path(out_dir) / "cells.h5ad")
+    return lines
+
+
+def _explained(name: str, n: int, found: Components) -> str:
+    said = [
+        f"{100 * e:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+        for e, low, high in zip(found.explained[:2], found.low, found.high, strict=False)
+    ]
+    return f"{name.replace('-', ' ')}: {n} cells; the first components explain {', '.join(said)}"
+
+
+def _shared(
+    cells: AnnData,
+    names: tuple[list[str], list[str]],
+    groups: str | None,
+    tables: dict[str, pd.DataFrame],
+    figures: dict[str, Figure],
+    out_dir: str | os.PathLike[str],
+) -> list[str]:
+    """Orthogonality and correlations of markers with shape."""
+    kept = complete_values(cells, names[0] + names[1], at_least=4)
+    is_marker = np.isin(kept.names, names[0])
+    x, y = kept.values[:, is_marker], kept.values[:, ~is_marker]
+    group = groups_of(cells, groups)
+    of_rows = None if group is None else group[kept.rows]
+    total = orthogonality(x, y, groups=of_rows)
+    both = tuple(np.array(kept.names)[side].tolist() for side in (is_marker, ~is_marker))
+    table = correlations(x, y, (both[0], both[1]), groups=of_rows)
+    tables["correlations"] = table
+    figures["correlations"] = correlation_figure(table)
+    write_json(out_dir, "orthogonality", total._asdict())
+    best = table.iloc[int(table["r"].abs().argmax())]
+    return [
+        f"orthogonality of markers and shape {total.value:.2f} [{total.low:.2f}, "
+        f"{total.high:.2f}] (1: nothing in common; RV {total.rv:.3f}, by chance "
+        f"{total.chance:.3f}, p = {total.p:.3f}; {total.n} cells)",
+        f"largest correlation: {best['x']} with {best['y']}, r = {best['r']:.2f} "
+        f"[{best['low']:.2f}, {best['high']:.2f}]",
+    ]
+
+
+def color_column(cells: AnnData, column: str | None, rows: Array) -> pd.Series[Any] | None:
+    """What the points of a figure are colored by; None where nothing is."""
+    if column is None:
+        return None
+    if column not in cells.obs:
+        raise InputError(
+            f"the cells have no column {column}", f"there are {', '.join(cells.obs.columns)}"
+        )
+    of_rows: pd.Series[Any] = cells.obs[column].iloc[rows]
+    return of_rows.reset_index(drop=True)
+
+
+def _phenotype_column(cells: AnnData, shape: Sequence[str]) -> str | None:
+    """The column of phenotypes; by the rule where the cells have none but a shape."""
+    if "phenotype" not in cells.obs:
+        if not {"area_um2", "aspect_ratio"} <= {*shape}:
+            return None
+        cells.obs["phenotype"] = phenotype_rule(*shape_of(cells)).phenotype
+    return "phenotype"
+
+
+def _add_scores(cells: AnnData, chosen: ChosenCells, rows: Array, found: Components) -> None:
+    """Scores as scanpy expects them, of all rows of the table; NaN where there are none."""
+    scores = np.full((chosen.cells.n_obs + 1, found.scores.shape[1]), np.nan)
+    scores[rows] = found.scores
+    cells.obsm["X_pca"] = scores[chosen.row_of]  # row -1 is the NaN one
+
+
+def write_tables(out_dir: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Each as NAME.csv."""
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        with atomic_path(folder / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+
+
+def write_figures(
+    out_dir: str | os.PathLike[str], figures: Mapping[str, Figure], formats: Sequence[str]
+) -> None:
+    """Each as NAME.FORMAT, for every format."""
+    for name, figure in figures.items():
+        for suffix in dict.fromkeys(formats):
+            save_figure(figure, Path(out_dir) / f"{name}.{suffix}")
+
+
+def write_json(out_dir: str | os.PathLike[str], name: str, found: Mapping[str, object]) -> None:
+    """As NAME.json."""
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
+    with atomic_path(Path(out_dir) / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def _said(notes: Sequence[str]) -> list[str]:
+    return [f"note: {note}" for note in notes]

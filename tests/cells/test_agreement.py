@@ -1,0 +1,197 @@
+"""Predicted against measured totals: matched cell by cell, lines and limits known by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from anndata import AnnData
+from scipy import stats
+from typer.testing import CliRunner
+
+from unstained.cell_table import new_cells, write_cells
+from unstained.cells.agreement_report import agree_files
+from unstained.cells.bands import Bands
+from unstained.cells.cell_agreement import agreement, bland_altman, match_cells
+from unstained.cells.familiar import Reference
+from unstained.cli.cells_measure import agree as agree_command
+from unstained.errors import DataError, FileError
+
+
+def table(
+    totals: np.ndarray, *, area: np.ndarray | None = None, donors: int = 0, marker: str = "CD105"
+) -> AnnData:
+    """Cells 1 ... N of image ``a`` with one marker, an area and, if asked for, donors in turn."""
+    n = len(totals)
+    zero = np.zeros(n)
+    obs = pd.DataFrame(
+        {
+            "image": "a",
+            "frame": 0,
+            "time_s": zero,
+            "label": np.arange(1, n + 1),
+            "track": 0,
+            "parent": 0,
+            "y_um": zero,
+            "x_um": zero,
+            "border": False,
+            "neighbors": 0,
+        }
+    )
+    if donors:
+        obs["donor"] = [f"d{i % donors}" for i in range(n)]
+    size = np.arange(100.0, 100.0 + n) if area is None else area
+    columns = pd.DataFrame({marker: totals, "area_um2": size})
+    var = pd.DataFrame(
+        {"kind": ["marker", "shape"], "unit": ["grey", "um2"]}, index=columns.columns
+    )
+    return new_cells(obs, columns, var)
+
+
+def test_cells_are_matched_by_their_keys_not_by_their_order() -> None:
+    measured = table(np.array([1.0, 2.0, 3.0]))
+    predicted = table(np.array([10.0, 20.0, 30.0]))[[2, 0]].copy()
+    matched = match_cells(predicted, measured)
+    assert matched.cells["label"].tolist() == [3, 1]
+    assert matched.cells["predicted"].tolist() == [30.0, 10.0]
+    assert matched.cells["measured"].tolist() == [3.0, 1.0]
+    assert (matched.only_predicted, matched.only_measured) == (0, 1)
+
+
+def test_images_can_be_the_groups() -> None:
+    one = table(np.arange(3.0))
+    assert match_cells(one, one, "image").cells["group"].tolist() == ["a"] * 3
+
+
+def test_cells_of_other_outlines_are_refused() -> None:
+    one = table(np.arange(4.0))
+    other = table(np.arange(4.0), area=np.array([100.0, 101.0, 55.0, 103.0]))
+    with pytest.raises(DataError, match=r"1 of 4 cells have another area .* cell 3"):
+        match_cells(one, other)
+
+
+def test_tables_with_nothing_in_common_are_refused() -> None:
+    with pytest.raises(DataError, match="no marker is in both tables: CD29 against CD105"):
+        match_cells(table(np.arange(3.0), marker="CD29"), table(np.arange(3.0)))
+    moved = table(np.arange(3.0))
+    moved.obs["frame"] = 5
+    with pytest.raises(DataError, match="none of 3 and 3 cells"):
+        match_cells(moved, table(np.arange(3.0)))
+    with pytest.raises(DataError, match="no column donor"):
+        match_cells(table(np.arange(3.0)), table(np.arange(3.0)), "donor")
+
+
+def test_a_prediction_of_half_the_truth_has_r_1_slope_one_half_and_half_the_error() -> None:
+    # measured 2 4 6 8, predicted 1 2 3 4: differences -1 -2 -3 -4, bias -2.5;
+    # relative error (1 + 2 + 3 + 4) / (2 + 4 + 6 + 8) = 0.5
+    x = np.array([2.0, 4.0, 6.0, 8.0])
+    row = agreement(match_cells(table(x / 2), table(x))).iloc[0]
+    assert row["r"] == pytest.approx(1)
+    assert row["slope"] == pytest.approx(0.5)
+    assert row["intercept"] == pytest.approx(0)
+    assert row["bias"] == pytest.approx(-2.5)
+    assert row["relative_error"] == pytest.approx(0.5)
+    assert row["n"] == 4
+
+
+def test_limits_of_agreement_are_those_of_bland_and_altman() -> None:
+    # differences 1 and 3 many times: mean 2, sd about 1; limits 2 -+ 1.96
+    d = np.array([1.0, 3.0] * 50)
+    found = bland_altman(d + 7, np.full(100, 7.0))
+    sd = np.sqrt(100 / 99)  # 100 squares of 1 over n - 1
+    assert found.mean.estimate == pytest.approx(2)
+    assert found.low.estimate == pytest.approx(2 - 1.96 * sd, abs=1e-4)
+    assert found.high.estimate == pytest.approx(2 + 1.96 * sd, abs=1e-4)
+    low, high = stats.t.interval(0.95, 99, 2, sd / 10)
+    assert found.mean[1:3] == pytest.approx((low, high))
+    # 1.71 sd / sqrt(n) is Bland and Altman's standard error of a limit
+    half = stats.t.ppf(0.975, 99) * 1.71 * sd / 10
+    assert found.high.high - found.high.estimate == pytest.approx(half, rel=0.01)
+
+
+def test_with_groups_the_intervals_know_that_cells_of_a_donor_go_together() -> None:
+    # all cells of a donor are off by the same amount: 4 values, not 400
+    rng = np.random.default_rng(0)
+    x = rng.normal(100, 10, 400)
+    off = np.array([-6.0, -2.0, 2.0, 6.0])[np.arange(400) % 4]
+    p, m = table(x + off, donors=4), table(x, donors=4)
+    alone = agreement(match_cells(p, m)).iloc[0]
+    grouped = agreement(match_cells(p, m, "donor")).iloc[0]
+    assert grouped["groups"] == 4
+    assert alone["bias_high"] - alone["bias_low"] < 1
+    assert grouped["bias_high"] - grouped["bias_low"] > 4
+    for name in ("r", "bias", "lower_limit", "upper_limit", "relative_error"):
+        assert grouped[name] == pytest.approx(alone[name], rel=1e-6, abs=1e-6)
+        assert grouped[f"{name}_low"] <= grouped[name] <= grouped[f"{name}_high"]
+
+
+def test_a_constant_marker_has_no_correlation_and_one_cell_no_line() -> None:
+    row = agreement(match_cells(table(np.arange(5.0)), table(np.full(5, 3.0)))).iloc[0]
+    assert np.isnan(row["r"])
+    assert np.isnan(row["slope"])
+    one = agreement(match_cells(table(np.array([2.0])), table(np.array([1.0])))).iloc[0]
+    assert one["n"] == 1
+    assert one["bias"] == 1
+    assert np.isnan(one["lower_limit"])
+
+
+def test_cells_without_a_stain_are_left_out() -> None:
+    measured = table(np.array([1.0, np.nan, 3.0, 4.0]))
+    assert len(match_cells(table(np.arange(4.0)), measured).cells) == 3
+
+
+def written(root: Path, n: int, donors: int) -> tuple[Path, Path]:
+    rng = np.random.default_rng(3)
+    x = rng.normal(1000, 200, n)
+    tables = {"p": table(x + rng.normal(0, 40, n), donors=donors), "m": table(x, donors=donors)}
+    return tuple(write_cells(t, root / f"{name}.h5ad") for name, t in tables.items())  # type: ignore[return-value]
+
+
+def test_the_report_has_tables_figures_bands_and_a_reference(tmp_path: Path) -> None:
+    predicted, measured = written(tmp_path, 600, 6)
+    found = agree_files(predicted, measured, tmp_path / "out", group="donor")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        "agreement.csv",
+        "cells.csv",
+        "coverage.csv",
+        "bands.json",
+        "reference.json",
+        *(f"{n}.{s}" for n in ("scatter", "bland_altman", "coverage") for s in ("png", "svg")),
+    }
+    assert found.coverage["group"].tolist() == [*(f"d{i}" for i in range(6)), "(mean)"]
+    band = Bands.read(tmp_path / "out" / "bands.json").markers["CD105"]
+    assert band.groups == 6
+    assert Reference.read(tmp_path / "out" / "reference.json").features == ("area_um2",)
+
+
+def test_a_band_that_groups_are_too_few_for_holds_within_them_and_says_so(tmp_path: Path) -> None:
+    # 0.9 / (1 - 0.9) = 9 groups are needed
+    predicted, measured = written(tmp_path, 300, 3)
+    found = agree_files(predicted, measured, tmp_path / "out", group="donor", level=0.9)
+    assert any("3 groups are too few to promise 90%" in n and "needed: 9" in n for n in found.notes)
+    band = found.bands.markers["CD105"]
+    assert np.isfinite(band.threshold)
+    assert band.groups == 0
+
+
+def test_the_command_says_how_far_they_agree_and_that_cells_are_not_independent(
+    tmp_path: Path,
+) -> None:
+    predicted, measured = written(tmp_path, 300, 0)
+    app = typer.Typer()
+    app.command()(agree_command)
+    told = CliRunner().invoke(
+        app, [str(predicted), str(measured), "--out", str(tmp_path / "out"), "--level", "0.9"]
+    )
+    assert told.exit_code == 0, told.output
+    assert "CD105: 300 cells, r 0.98" in told.output
+    assert "give --group" in told.output
+
+
+def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="is not there"):
+        agree_files(tmp_path / "p.h5ad", tmp_path / "m.h5ad", tmp_path / "out")

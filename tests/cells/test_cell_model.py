@@ -1,0 +1,154 @@
+"""A model in its folder, and the images that it outlines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from unstained.cells.model import CellModel
+from unstained.cells.normalize import measure_statistics
+from unstained.cells.partition import PartitionSettings
+from unstained.errors import DataError, FileError, InputError, ModelError
+from unstained.learning.networks import NetworkSpec, build_network
+
+
+def disc_field(shape: tuple[int, int], seed: int, radius: float = 7) -> np.ndarray:
+    """Bright discs on a grid of 24 px, shifted at random; some touch."""
+    rng = np.random.default_rng(seed)
+    y, x = np.indices(shape)
+    image = np.zeros(shape)
+    for cy in range(12, shape[0], 24):
+        for cx in range(12, shape[1], 24):
+            dy, dx = rng.uniform(-5, 5, 2)
+            image[np.hypot(y - cy - dy, x - cx - dx) <= radius] = 1000
+    return (ndimage.gaussian_filter(image, 1) + rng.normal(0, 20, shape)).astype(np.float32)
+
+
+def untaught(views: int = 4, *, outputs: int = 2) -> CellModel:
+    """A network with fresh weights: its maps mean nothing, but depend on all that it sees."""
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec("compact", 1, outputs, 4, 2)).train()
+    with torch.no_grad():
+        for _ in range(50):  # batch norms get to know what they are to bring to one scale
+            network(torch.randn(2, 1, 32, 32))
+    network.eval()
+    return CellModel(network, PartitionSettings(0.5, 0.05, 1.0, 10), views, 20)
+
+
+def test_tiles_give_the_maps_of_the_whole_image() -> None:
+    model = untaught()
+    image = disc_field((250, 203), seed=0)
+    whole = model.maps(image)
+    assert whole.std(axis=(1, 2)).min() > 1e-3  # else all would be equal
+    tiled = model.maps(image, tile=64)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_a_part_with_the_statistics_of_the_whole_has_the_whole_s_maps_inside() -> None:
+    model = untaught(views=1)
+    image = disc_field((256, 256), seed=1)
+    halo = model.network.halo
+    part = model.maps(image[:192], measure_statistics(image))
+    np.testing.assert_allclose(part[:, : 192 - halo], model.maps(image)[:, : 192 - halo], atol=1e-5)
+
+
+@pytest.mark.parametrize("views", [2, 4, 8])
+def test_averaged_views_turn_with_the_image(views: int) -> None:
+    # mirrored along X, the views of a mirrored image are the same set
+    model = untaught(views)
+    image = disc_field((64, 64), seed=2)
+    mirrored = model.maps(image[:, ::-1])[:, :, ::-1]
+    np.testing.assert_allclose(mirrored, model.maps(image), atol=1e-5)
+
+
+def test_a_model_comes_back_from_its_folder(tmp_path: Path) -> None:
+    model = replace(untaught(), pixel_size_um=0.65, about={"train_groups": ["a"]})
+    model.save(tmp_path / "model")
+    again = CellModel.load(tmp_path / "model")
+    image = disc_field((64, 64), seed=3)
+    np.testing.assert_array_equal(again.maps(image), model.maps(image))
+    assert (again.cuts, again.views, again.cell_px) == (model.cuts, model.views, model.cell_px)
+    assert (again.pixel_size_um, again.about) == (0.65, {"train_groups": ["a"]})
+
+
+def test_nuclei_carry_the_numbers_of_their_cells() -> None:
+    model = untaught(outputs=3)
+    image = disc_field((96, 96), seed=4)
+    both = model.segment_both(image)
+    assert both.nuclei is not None
+    probability = model.maps(image)[2]
+    expected = np.where(probability >= 0.5, both.labels, 0)
+    np.testing.assert_array_equal(both.nuclei, expected)
+
+
+def test_a_model_without_nuclei_tells_none() -> None:
+    assert untaught().segment_both(disc_field((64, 64), seed=4)).nuclei is None
+
+
+def test_labels_of_a_coarser_image_have_its_own_size() -> None:
+    model = replace(untaught(), pixel_size_um=0.5)
+    labels = model.segment(disc_field((50, 70), seed=5), pixel_size_um=1.0)
+    assert labels.shape == (50, 70)
+
+
+def test_an_image_of_other_pixels_is_brought_to_the_model_s() -> None:
+    model = replace(untaught(), pixel_size_um=0.5)
+    image = disc_field((64, 64), seed=6)
+    fine = np.repeat(np.repeat(image, 2, axis=0), 2, axis=1)  # 0.25 um: means of 2 x 2 are `image`
+    labels = model.segment(fine, pixel_size_um=0.25, statistics=measure_statistics(image))
+    np.testing.assert_array_equal(labels[::2, ::2], model.segment(image))
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "said"),
+    [
+        (np.zeros((32, 32)), DataError, "constant"),
+        (np.full((32, 32), np.nan), DataError, "not finite"),
+        (np.zeros((3, 32, 32)), InputError, "one .Y, X. plane"),
+    ],
+)
+def test_an_image_that_shows_nothing_is_refused(
+    image: np.ndarray, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        untaught().segment(image)
+
+
+def test_a_pixel_size_of_zero_is_refused() -> None:
+    model = replace(untaught(), pixel_size_um=0.5)
+    with pytest.raises(InputError, match="pixel size"):
+        model.segment(disc_field((32, 32), seed=0), pixel_size_um=0.0)
+
+
+def test_a_folder_that_is_no_model_says_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="no model"):
+        CellModel.load(tmp_path)
+    (tmp_path / "training").mkdir()
+    with pytest.raises(ModelError, match="not finished"):
+        CellModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "colonies"}, "no segmentation"),
+        ({"format": 99}, "update unstained"),
+        ({"network": None}, "not what unstained wrote"),
+        ({"cuts": {"depth": 1}}, "not what unstained wrote"),
+    ],
+)
+def test_a_foreign_or_damaged_model_is_refused(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    untaught().save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8")) | change
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=said):
+        CellModel.load(tmp_path / "model")

@@ -1,0 +1,169 @@
+"""Near and far frames, against SciPy's energy distance and known shifts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import energy_distance
+
+from unstained.cell_table import new_cells
+from unstained.dynamics.fixed_to_live import (
+    ValiditySettings,
+    cell_features,
+    image_features,
+    validity,
+)
+from unstained.errors import DataError, InputError
+
+Array = np.ndarray[Any, Any]
+
+
+def _cells(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    values = rng.normal([300 + 40 * shift, 2], [40, 0.5], (n, 2))
+    return pd.DataFrame(values, columns=["area_um2", "aspect_ratio"])
+
+
+def _movie(shifts: list[float], n: int = 40) -> tuple[pd.DataFrame, Array]:
+    parts = [_cells(n, 100 + t, shift) for t, shift in enumerate(shifts)]
+    return pd.concat(parts, ignore_index=True), np.repeat(np.arange(len(shifts)), n)
+
+
+def test_frames_like_the_reference_are_inside():
+    live, frame = _movie([0.0] * 12)
+    result = validity(live, frame, _cells(400, 0))
+    assert result.frames["far"].sum() <= 2
+    assert result.frames["distance"].mean() == pytest.approx(0, abs=0.02)
+    # by definition of the reach, one cell in twenty of the reference lies outside
+    assert result.frames["outside"].mean() == pytest.approx(0.05, abs=0.03)
+    assert result.verdict.startswith("inside the training distribution")
+
+
+def test_frames_that_drift_away_are_far_from_the_frame_on_where_they_left():
+    live, frame = _movie([0.0, 0.0, 0.0, 2.0, 2.0, 2.0])
+    result = validity(live, frame, _cells(400, 0))
+    assert result.frames["far"].tolist() == [False] * 3 + [True] * 3
+    assert result.frames["p_value"].to_numpy()[3:].max() == pytest.approx(1 / 501)
+    assert "outside" in result.verdict
+    assert result.shifts["feature"].iloc[0] == "area_um2"
+
+
+def test_the_shift_of_a_feature_is_in_spreads_of_the_reference():
+    live, frame = _movie([3.0] * 4, n=500)
+    shifts = validity(live, frame, _cells(1000, 0)).shifts.set_index("feature")["shift"]
+    # moved by 3 * 40 um2 at a standard deviation of 40 um2
+    assert shifts["area_um2"] == pytest.approx(3, abs=0.2)
+    assert shifts["aspect_ratio"] == pytest.approx(0, abs=0.2)
+
+
+def test_the_distance_is_scipys_energy_distance_squared_in_one_dimension():
+    reference, live = _cells(900, 1)[["area_um2"]], _cells(800, 2, 1.0)[["area_um2"]]
+    result = validity(live, np.zeros(800, int), reference)
+    center = reference["area_um2"].median()
+    spread = 1.4826 * (reference["area_um2"] - center).abs().median()
+    a, b = (((part["area_um2"] - center) / spread).to_numpy() for part in (live, reference))
+    # SciPy's is its root, with each cell paired with itself too: a bias of E|X - X'| / n, 0.003
+    assert result.frames["distance"].iloc[0] == pytest.approx(energy_distance(a, b) ** 2, rel=0.02)
+
+
+def test_groups_that_differ_among_themselves_widen_the_limit():
+    rng = np.random.default_rng(5)
+    parts = [_cells(40, 200 + i, shift) for i, shift in enumerate(rng.normal(0, 1, 20))]
+    reference, groups = pd.concat(parts, ignore_index=True), np.repeat(np.arange(20), 40)
+    live, frame = _movie([1.0])
+    of_groups = validity(live, frame, reference, groups=groups)
+    of_cells = validity(live, frame, reference)
+    assert of_cells.frames["far"].all()
+    assert not of_groups.frames["far"].any()
+    assert of_groups.frames["limit"].iloc[0] > 3 * of_cells.frames["limit"].iloc[0]
+
+
+def test_features_that_one_side_lacks_or_that_are_constant_are_named():
+    reference = _cells(100, 0).assign(flat=1.0, only_here=2.0)
+    live, frame = _movie([0.0])
+    result = validity(live.assign(flat=1.0), frame, reference)
+    assert set(result.left_out) == {"flat", "only_here"}
+
+
+def test_frames_with_few_cells_have_no_distance():
+    live, frame = _movie([0.0, 0.0])
+    few = np.r_[0:40, 40:43]
+    result = validity(live.iloc[few], frame[few], _cells(100, 0))
+    assert result.frames["frame"].tolist() == [0]
+    with pytest.raises(DataError, match="no frame has 5 cells"):
+        validity(live.iloc[:3], frame[:3], _cells(100, 0))
+
+
+def test_a_small_or_constant_reference_is_refused():
+    live, frame = _movie([0.0])
+    with pytest.raises(DataError, match="10 reference cells"):
+        validity(live, frame, _cells(10, 0))
+    with pytest.raises(DataError, match="no varying feature"):
+        validity(live, frame, _cells(100, 0).assign(area_um2=1.0, aspect_ratio=1.0))
+
+
+def test_lengths_that_do_not_fit_are_refused():
+    live, frame = _movie([0.0])
+    with pytest.raises(InputError, match="39 frames for 40"):
+        validity(live, frame[:39], _cells(100, 0))
+
+
+def test_too_few_draws_for_the_level_are_refused():
+    with pytest.raises(InputError, match="10 draws"):
+        ValiditySettings(draws=10)
+
+
+def test_a_grating_puts_its_power_into_the_band_of_its_period():
+    x = np.arange(256) * 0.5
+    # a period of 6 um, with a hundredth of noise
+    noise = np.random.default_rng(0).normal(0, 0.001, (256, 256))
+    plane = 100 * (1 + 0.1 * np.cos(2 * np.pi * x / 6) + noise)
+    features = image_features(plane, 0.5, tile_um=64)
+    bands = features.filter(like="power").mean()
+    assert bands.idxmax() == "power 4-8 um"
+    assert len(features) == 4
+    # an amplitude of 0.1 has the standard deviation 0.1 / sqrt(2)
+    assert features["sd"].to_numpy() == pytest.approx(0.0707, rel=0.02)
+    # the mean size of a cosine's slope, 0.1 * 2 pi / 6 per um times 2 / pi, of which central
+    # differences over 1 um see sin(x) / x = 0.955 at x = 2 pi 0.5 / 6
+    assert features["edges"].to_numpy() == pytest.approx(0.955 * 0.1 * 4 / 6, rel=0.03)
+
+
+def test_brightness_does_not_change_the_features_of_an_image():
+    plane = 1 + np.random.default_rng(0).random((128, 128))
+    once, twice = (image_features(f * plane, 1.0, tile_um=64) for f in (1, 2))
+    np.testing.assert_allclose(once, twice, atol=1e-9)
+
+
+def test_an_image_smaller_than_a_tile_is_refused():
+    with pytest.raises(InputError, match="tiles of 80 um in an image of 32 x 32 um"):
+        image_features(np.ones((64, 64)), 0.5)
+
+
+def test_cells_are_described_by_shape_and_label_free_channel_but_not_by_stains():
+    obs = pd.DataFrame(
+        {
+            "image": ["a"] * 2,
+            "frame": 0,
+            "time_s": 0.0,
+            "label": [1, 2],
+            "track": 0,
+            "parent": 0,
+            "y_um": 0.0,
+            "x_um": 0.0,
+            "border": False,
+            "neighbors": 0,
+        }
+    )
+    names = ["CD105", "phase", "area_um2"]
+    var = pd.DataFrame({"kind": ["marker", "image", "shape"], "unit": ""}, index=names)
+    columns = pd.DataFrame(np.arange(6.0).reshape(2, 3), columns=names)
+    table = new_cells(obs, columns, var, {"sd": np.full((2, 3), 7.0)})
+    features = cell_features(table)
+    assert features.columns.tolist() == ["area_um2", "phase sd"]
+    assert features["area_um2"].tolist() == [2, 5]
+    with pytest.raises(DataError, match="no shape features"):
+        cell_features(table[:, ["CD105"]])

@@ -1,0 +1,73 @@
+"""Trees of cells and variables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import linkage
+from sklearn.cluster import AgglomerativeClustering
+from sklearn.metrics import adjusted_rand_score
+
+from unstained.errors import DataError, InputError
+from unstained.heterogeneity.clusters import ClusterSettings, cluster_cells, cut_stability, scaled
+
+
+@pytest.fixture(scope="module")
+def values():
+    return np.exp(np.random.default_rng(0).normal(size=(60, 5)))
+
+
+def test_fold_change_is_against_each_variables_mean():
+    # mean of the first is 2: 1 / 2 and 3 / 2; of the second 8: 4 / 8 and 12 / 8
+    fold = scaled([[1.0, 4.0], [3.0, 12.0]], "fold")
+    assert fold.tolist() == [[0.5, 0.5], [1.5, 1.5]]
+    assert scaled([[1.0, 4.0], [3.0, 12.0]], "log2")[0, 0] == -1
+
+
+def test_trees_are_scipys_and_the_cut_is_scikit_learns(values):
+    found = cluster_cells(values, ClusterSettings(clusters=4))
+    x = np.log2(values / values.mean(axis=0))
+    np.testing.assert_allclose(found.cell_tree, linkage(x, "ward"))
+    np.testing.assert_allclose(found.variable_tree, linkage(x.T, "average", "correlation"))
+    theirs = AgglomerativeClustering(4, linkage="ward").fit_predict(x)
+    assert adjusted_rand_score(theirs, found.cluster) == 1
+
+
+def test_clusters_are_numbered_from_left_to_right(values):
+    found = cluster_cells(values, ClusterSettings(clusters=5, linkage="complete"))
+    in_order = found.cluster[found.cell_order]
+    assert (np.diff(in_order) >= 0).all()
+    assert set(in_order) == {1, 2, 3, 4, 5}
+
+
+def test_clusters_that_are_there_are_found_again():
+    rng = np.random.default_rng(0)
+    apart = np.repeat([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]], 40, axis=0)
+    stable = cut_stability(apart + rng.normal(size=(120, 2)), ClusterSettings(), draws=20)
+    assert stable.rand > 0.95
+    assert stable.p == pytest.approx(1 / 21)  # none of 20 structureless tables
+
+
+def test_a_cloud_without_clusters_is_not_called_stable():
+    cloud = np.random.default_rng(0).normal(size=(120, 2)) * (5, 1)
+    stable = cut_stability(cloud, ClusterSettings(), draws=20)
+    assert stable.p > 0.05
+    assert abs(stable.rand - stable.structureless) < 0.2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"linkage": "ward", "metric": "cosine"}, {"linkage": "upwards"}, {"scale": "log"}],
+)
+def test_settings_that_do_not_fit_are_refused(settings):
+    with pytest.raises(InputError):
+        ClusterSettings(**settings)
+
+
+def test_too_few_cells_and_unknown_metrics_are_refused(values):
+    with pytest.raises(DataError, match="3 clusters"):
+        cluster_cells(values[:2])
+    with pytest.raises(InputError, match="nearness"):
+        cluster_cells(values, ClusterSettings(linkage="average", metric="nearness"))
+    with pytest.raises(DataError, match="no fold change"):
+        cluster_cells(-values)
