@@ -62,10 +62,10 @@ class CellSettings:
     noise: float = 0.1
     blur_px: float = 1.0
     on_cells: float = 0.5
-    border_weight: float = 2.0
+    border_weight: float = 4.0
     dice: float = 0.5
     height: float = 2.0
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     steps: int = 800
     batch: int = 16

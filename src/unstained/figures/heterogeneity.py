@@ -102,6 +102,7 @@ def cluster_heatmap(drawn: Heatmap, *, markers: Sequence[str] = (), scale: str =
         What the values are: colors are centered on 0, or on 1 for ``fold``.
     """
     from scipy.cluster.hierarchy import dendrogram, leaves_list
+    from seaborn import heatmap
 
     n, k = drawn.values.shape
     if len(drawn.names) != k or len(drawn.cluster) != n:
@@ -119,25 +120,26 @@ def cluster_heatmap(drawn: Heatmap, *, markers: Sequence[str] = (), scale: str =
             3, 3, width_ratios=(0.1, 0.86, 0.018), height_ratios=(0.75, 0.1, 0.165 * max(k, 4))
         )
         middle_ax = figure.add_subplot(grid[2, 1])
-        shown = middle_ax.imshow(
+        names = [str(drawn.names[i]) for i in down.tolist()]
+        bar_ax = figure.add_subplot(grid[0, 2])
+        heatmap(
             picture,
-            aspect="auto",
-            interpolation="nearest",
+            ax=middle_ax,
+            cbar_ax=bar_ax,
+            cbar_kws={"extend": "both"},
             cmap="RdBu_r",
             vmin=middle - reach,
             vmax=middle + reach,
-            extent=(-0.5, n - 0.5, k - 0.5, -0.5),
+            xticklabels=False,
+            yticklabels=[readable(name) for name in names],
+            rasterized=True,  # thousands of cells are too many shapes for an SVG
         )
         middle_ax.yaxis.tick_right()
-        names = [str(drawn.names[i]) for i in down.tolist()]
-        middle_ax.set_yticks(range(k), [readable(name) for name in names])
         for label, name in zip(middle_ax.get_yticklabels(), names, strict=True):
-            label.set_fontweight("bold" if name in markers else "normal")
+            label.set(fontweight="bold" if name in markers else "normal", rotation=0)
         middle_ax.tick_params(axis="y", length=0, pad=2)
-        middle_ax.set_xticks([])
         middle_ax.set_xlabel(f"{n} cells")
-        for spine in middle_ax.spines.values():
-            spine.set_visible(False)
+        bar_ax.set_ylabel(_COLORBAR.get(scale, scale), fontsize=6.5)
         _tree(
             figure.add_subplot(grid[0, 1]),
             dendrogram(drawn.cell_tree, no_plot=True),
@@ -148,9 +150,6 @@ def cluster_heatmap(drawn: Heatmap, *, markers: Sequence[str] = (), scale: str =
         if k > 1:
             tree = dendrogram(drawn.variable_tree, no_plot=True)
             _tree(figure.add_subplot(grid[2, 0]), tree, k, sideways=True)
-        bar = figure.colorbar(shown, cax=figure.add_subplot(grid[0, 2]), extend="both")
-        bar.set_label(_COLORBAR.get(scale, scale), fontsize=6.5)
-        bar.outline.set_visible(False)
     return figure
 
 
