@@ -355,3 +355,12 @@ def test_the_commands_say_what_they_made(tmp_path, capsys):
     ]
     export(tmp_path / "seg", tmp_path / "out", kind="geojson")
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / "a.geojson")]
+
+
+def test_endings_that_say_what_a_file_shows_do_not_hinder_the_match(tmp_path):
+    images = [image_file(tmp_path / f"field{n}_phase.ome.tif") for n in (1, 10)]
+    labels = [tmp_path / f"field{n}_labels.npy" for n in (10, 1)]
+    np.save(labels[0], some_labels())
+    np.save(labels[1], np.minimum(some_labels(), 1))
+    drawn = segmentation_from_outlines(images, labels, tmp_path / "out")
+    assert drawn.cells == {"field1_phase": (1,), "field10_phase": (3,)}

@@ -16,7 +16,7 @@ from ..images.read import read_image, read_labels
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
 from .outlines import Filled, Outline, fill_outlines, trace_outlines
 from .segmentation_folder import create_segmentation, read_segmentation
-from .segmentation_sources import CellSource, SourceOptions, find_images
+from .segmentation_sources import CellSource, SourceOptions, find_images, image_key
 
 __all__ = ["Drawn", "export_outlines", "segmentation_from_outlines"]
 
@@ -130,9 +130,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         )
     pairs = []
     for source in sources:
-        stem = source.name.casefold()
         # the longest name wins: "well1" is not meant where there is a "well10"
-        named = [f for f in files if _owner(f, sources) == stem]
+        named = [f for f in files if _owner(f, sources) == image_key(source.name)]
         folder = Path(source.path).parent
         alone = sum(Path(other.path).parent == folder for other in sources) == 1
         beside = [f for f in files if alone and f.absolute().parent == folder]
@@ -149,9 +148,9 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
 
 
 def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
-    """The longest name of an image that a file's name begins with."""
+    """The longest name of an image, but for endings, that a file's name begins with."""
     name = file.name.casefold()
-    held = [source.name.casefold() for source in sources]
+    held = [image_key(source.name) for source in sources]
     return max((h for h in held if name.startswith(h)), key=len, default=None)
 
 

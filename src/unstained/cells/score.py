@@ -25,11 +25,9 @@ from .matching import (
     score_labels,
 )
 from .segmentation_folder import ABOUT, read_segmentation
-from .segmentation_sources import natural_order
+from .segmentation_sources import image_key, natural_order
 
 __all__ = ["FileScore", "ScoredFiles", "score_files", "score_text", "scores_as_json"]
-
-_SUFFIX = re.compile(r"[_-](raw|image|labels?|classes|masks?|seg|cells|instances)$", re.IGNORECASE)
 
 
 class FileScore(NamedTuple):
@@ -236,13 +234,13 @@ def _paired(
         true = [_Labelled("all", [frame for one in true for frame in one.frames])]
     if len(found) == len(true) == 1:
         return [(found[0], true[0])], []
-    named = {_key(one.name): one for one in true}
-    if len(named) < len(true) or len({_key(one.name) for one in found}) < len(found):
+    named = {image_key(one.name): one for one in true}
+    if len(named) < len(true) or len({image_key(one.name) for one in found}) < len(found):
         raise DataError(
             "two label images have one name, but for endings such as _labels",
             "give each image its own name",
         )
-    pairs = [(one, named[_key(one.name)]) for one in found if _key(one.name) in named]
+    pairs = [(one, named[image_key(one.name)]) for one in found if image_key(one.name) in named]
     if not pairs:
         some = [", ".join(one.name for one in side[:3]) for side in (found, true)]
         raise DataError(
@@ -257,10 +255,6 @@ def _paired(
         if left:
             notes.append(f"{left} {what}")
     return pairs, notes
-
-
-def _key(name: str) -> str:
-    return _SUFFIX.sub("", name).casefold()
 
 
 # How it is told ----------------------------------------------------------------------------

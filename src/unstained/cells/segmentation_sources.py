@@ -16,9 +16,20 @@ from ..errors import DataError, FileError, InputError
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, fields_of, read_image, split_selector
 
-__all__ = ["CellSource", "SourceOptions", "find_images", "natural_order", "open_movie"]
+__all__ = [
+    "CellSource",
+    "SourceOptions",
+    "find_images",
+    "image_key",
+    "natural_order",
+    "open_movie",
+]
 
 _NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg|instances)$|^instances$", re.IGNORECASE)
+_ENDING = re.compile(
+    r"[_-](raw|phase|image|labels?|classes|masks?|seg|cells|instances|outlines?|rois?)$",
+    re.IGNORECASE,
+)
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
 
@@ -211,3 +222,11 @@ def _stem(path: str) -> str:
 def natural_order(text: str) -> list[tuple[int, str]]:
     """t2 before t10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+def image_key(name: str) -> str:
+    """What an image's name and those of its labels or outlines have in common.
+
+    ``field00_phase``, ``field00_labels`` and ``Field00`` are of one image.
+    """
+    return _ENDING.sub("", name).casefold()
