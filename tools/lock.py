@@ -15,12 +15,13 @@ from pathlib import Path
 
 LOCK = Path("requirements.lock")
 HEADER = """\
-# All extras but zoo, with hashes, for Python 3.11.2 to 3.13; Linux, macOS, Windows. By `make lock`.
+# Extras formats, fast, docs, dev; with hashes. Python 3.11.2-3.13; Linux, macOS, Windows. `make lock`
 # torch (2.13.0) is installed before; see Makefile.
 """
 NOT_OURS = re.compile(r"(torch|triton|cuda-|nvidia-)")
 TORCH = "torch==2.13.0"
-# all but `zoo`: timm needs a torchvision that fits the torch of the user's choice
+# all but `zoo` (timm needs a torchvision that fits the torch of the user's choice) and the
+# segmenters of others, which bring gigabytes
 EXTRAS = ("formats", "fast", "docs", "dev")
 
 
