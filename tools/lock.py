@@ -15,7 +15,7 @@ from pathlib import Path
 
 LOCK = Path("requirements.lock")
 HEADER = """\
-# Extras formats, fast, docs, dev; with hashes. Python 3.11.2-3.13; Linux, macOS, Windows. `make lock`
+# Extras formats, fast, docs, dev; hashes. Python 3.11.2-3.13; Linux, macOS, Windows. `make lock`
 # torch (2.13.0) is installed before; see Makefile.
 """
 NOT_OURS = re.compile(r"(torch|triton|cuda-|nvidia-)")
