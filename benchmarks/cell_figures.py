@@ -68,7 +68,8 @@ def fields(home: Path) -> Path:
     stains = ("--stains", pairs / "manifest.csv", "--conditions", conditions)
     run(cells, "cells", "measure", outlined, *stains, "--out", cells)
     model, predicted = home / "model", home / "predicted"
-    run(model, "staining", "train", pairs / "manifest.csv", "--out", model, "--preset", "fast")
+    quick = ("--preset", "fast", "--set", "steps=150")  # enough for a figure
+    run(model, "staining", "train", pairs / "manifest.csv", "--out", model, *quick)
     run(predicted, "staining", "predict", model, *images, "--out", predicted)
     of_model = home / "predicted.h5ad"
     stains = ("--stains", predicted, "--conditions", conditions)

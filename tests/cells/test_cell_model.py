@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from scipy import ndimage
 
 from unstained.cells.model import CellModel
 from unstained.cells.normalize import measure_statistics
 from unstained.cells.partition import PartitionSettings
+from unstained.cells.segment_files import model_segmenter, segment_files
+from unstained.cells.segmentation_folder import read_segmentation
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.learning.networks import NetworkSpec, build_network
 
@@ -152,3 +155,20 @@ def test_a_foreign_or_damaged_model_is_refused(
     file.write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ModelError, match=said):
         CellModel.load(tmp_path / "model")
+
+
+def test_a_dark_frame_of_a_movie_has_no_cells_and_does_not_end_it(tmp_path: Path) -> None:
+    frames = np.stack([disc_field((96, 96), seed=0), np.zeros((96, 96), np.float32)])
+    tifffile.imwrite(tmp_path / "movie.ome.tif", frames, metadata={"axes": "TYX"})
+    segmenter = model_segmenter(untaught(views=1), {})
+    made = segment_files([tmp_path / "movie.ome.tif"], tmp_path / "out", segmenter)
+    (entry,) = read_segmentation(tmp_path / "out")
+    assert entry.cells_per_frame[0] > 0
+    assert entry.cells_per_frame[1] == 0
+    assert "1 of 2 frames have no cell" in made.notes
+
+
+def test_the_halo_is_told_in_pixels_of_the_image() -> None:
+    model = replace(untaught(), pixel_size_um=0.5)
+    # an image of 0.25 um has twice the pixels of the model across a cell
+    assert model.halo_px(0.25) == pytest.approx(2 * model.halo_px(0.5), abs=1)

@@ -96,7 +96,7 @@ def test_tiles_with_the_halo_that_the_model_asks_for_cut_no_cell(taught: Path) -
         lambda part: model.segment(part, statistics=statistics),
         image,
         tile=128,
-        halo=model.halo_px,
+        halo=model.halo_px(),
     )
     assert whole.max() > 300
     assert (tiled.cells, tiled.cut) == (whole.max(), 0)

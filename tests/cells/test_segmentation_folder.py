@@ -231,7 +231,7 @@ def test_a_large_frame_in_tiles_is_the_frame_at_once(
 
         return cells
 
-    segmenter = FrameSegmenter({}, begin, halo_px=64, nuclei=True)
+    segmenter = FrameSegmenter({}, begin, halo_px=lambda _: 64, nuclei=True)
     segment_files([tmp_path / "a.tif"], tmp_path / "at_once", segmenter)
     monkeypatch.setattr(module, "TILE_PX", 64)
     segment_files([tmp_path / "a.tif"], tmp_path / "tiles", segmenter)

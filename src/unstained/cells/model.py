@@ -83,15 +83,15 @@ class CellModel:
         """Names of the maps: interior, height and, if taught, nuclei."""
         return ("interior", "height", "nuclei")[: self.network.spec.outputs]
 
-    @property
-    def halo_px(self) -> int:
+    def halo_px(self, pixel_size_um: float | None = None) -> int:
         """Halo for `tiling.label_tiles` with which tiles give what the whole image gives.
 
         A pixel's label depends on the maps of its cell, these on the image as far as the
-        network sees; `label_tiles` needs an eighth more.
+        network sees; `label_tiles` needs an eighth more. In pixels of the image, of a size as
+        for `segment`.
         """
         reach = self.network.halo + 3 * round(self.cuts.smooth_px)
-        return int(np.ceil((reach + self.cell_px) * 8 / 7))
+        return int(np.ceil((reach + self.cell_px) * 8 / 7 / self._zoom(pixel_size_um)))
 
     @cached_property
     def _engine(self) -> Engine:

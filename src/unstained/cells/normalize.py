@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..images.image import LazyArray
 
-__all__ = ["Statistics", "measure_statistics", "normalize"]
+__all__ = ["BlankImage", "Statistics", "measure_statistics", "normalize"]
 
 _LARGEST = 2048  # sides beyond are thinned out evenly
+
+
+class BlankImage(DataError):
+    """An image without contrast: a frame of a movie in which the light was off, say."""
 
 
 class Statistics(NamedTuple):
@@ -29,8 +33,10 @@ def measure_statistics(image: LazyArray) -> Statistics:
 
     Raises
     ------
+    BlankImage
+        The image is constant.
     DataError
-        The image is constant, or has values that are not finite.
+        It has values that are not finite.
     """
     y, x = (max(1, -(-n // _LARGEST)) for n in image.shape[-2:])
     values = np.asarray(image[::y, ::x]).astype(np.float64)
@@ -38,7 +44,7 @@ def measure_statistics(image: LazyArray) -> Statistics:
         raise DataError("the image has values that are not finite", "export the image again")
     scale = float(values.std())
     if not scale > 0:
-        raise DataError(
+        raise BlankImage(
             f"the image is constant at {values.flat[0]:g}: there are no cells to be seen",
             "export the image again, or leave it out",
         )

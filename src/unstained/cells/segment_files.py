@@ -40,15 +40,16 @@ class FrameSegmenter:
     begin : callable
         Is given a whole frame, lazily, and the micrometers of its pixels (or None), and gives
         the function from an image, or a tile of it, to its cells.
-    halo_px : int
-        What tiles of large frames see beyond themselves, see `label_tiles`.
+    halo_px : callable
+        What tiles of large frames see beyond themselves, see `label_tiles`, by the micrometers
+        of their pixels (or None).
     nuclei : bool
         Whether nuclei are found too.
     """
 
     about: Mapping[str, Any]
     begin: Callable[[LazyArray, float | None], Callable[[Array], Found]]
-    halo_px: int = HALO_PX
+    halo_px: Callable[[float | None], int] = lambda _: HALO_PX
     nuclei: bool = False
 
 
@@ -79,14 +80,21 @@ def segmenter_of(
 
 def model_segmenter(model: CellModel, about: Mapping[str, Any]) -> FrameSegmenter:
     """Of a trained model; grey values are scaled by the statistics of the whole frame."""
-    from .normalize import measure_statistics
+    from .normalize import BlankImage, measure_statistics
 
     def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
-        statistics = measure_statistics(frame)
+        try:
+            statistics = measure_statistics(frame)
+        except BlankImage:  # one dark frame must not end the segmentation of a movie
+            return lambda image: (np.zeros(image.shape, np.int32),) * 2
         return lambda image: model.segment_both(image, pixel, statistics)
 
     nuclei = "nuclei" in model.map_names
-    return FrameSegmenter(about, begin, max(HALO_PX, model.halo_px), nuclei)
+
+    def halo_px(pixel: float | None) -> int:
+        return max(HALO_PX, model.halo_px(pixel))
+
+    return FrameSegmenter(about, begin, halo_px, nuclei)
 
 
 def segment_files(
@@ -149,7 +157,7 @@ def segment_files(
             notes.append(f"{empty} of {total} frames have no cell")
         if cut:
             notes.append(
-                f"{cut} cells are larger than {segmenter.halo_px} px: tiles may have cut them"
+                f"{cut} cells are larger than what tiles see around them, which may have cut them"
             )
         writer.notes += notes
     return SegmentedFiles(Path(out_dir), len(sources), total, sum(counts), notes)
@@ -163,10 +171,11 @@ class _Frames:
         self._image = image
         self._segmenter = segmenter
         self._scratch = scratch
+        self._halo_px = segmenter.halo_px(image.pixel_size_um)
         self._nuclei: LazyArray | None = None
 
     def labels(self, tell: Callable[[int], None]) -> Iterator[LazyArray]:
-        large = max(self._image.shape[3:]) > TILE_PX + 2 * self._segmenter.halo_px
+        large = max(self._image.shape[3:]) > TILE_PX + 2 * self._halo_px
         for t in range(self._image.shape[0]):
             yield self._in_tiles(t) if large else self._at_once(t)
             tell(t + 1)
@@ -188,7 +197,7 @@ class _Frames:
             self._segmenter.begin(frame, self._image.pixel_size_um),
             frame,
             tile=TILE_PX,
-            halo=self._segmenter.halo_px,
+            halo=self._halo_px,
             out=self._on_disk("labels"),
             nuclei_out=self._on_disk("nuclei") if self._segmenter.nuclei else None,
         )

@@ -67,7 +67,7 @@ def train(
     scores = about["validation"]
     print(
         f"validation: average precision {scores['ap50']:.3f} at IoU 0.5, "
-        f"{scores['ap75']:.3f} at 0.75 (thresholds were chosen on these images)"
+        f"{scores['ap75']:.3f} at 0.75 (these images had a say in weights and thresholds)"
     )
     print(f"model: {out}")
     if release is not None:
