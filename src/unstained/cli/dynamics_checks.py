@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, save_both, split_names
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def divisions(
 
     from ..cell_table import read_cells
     from ..dynamics.divisions import DivisionSettings, division_levels, inheritance
-    from ..dynamics.kymograph_files import write_table
     from ..figures.kymographs import division_figure
 
     settings = DivisionSettings(window_min=window_min, skip_min=skip_min, seed=seed)
@@ -62,8 +62,8 @@ def divisions(
         print("note: intervals over fewer than five families are too narrow")
     table = pd.DataFrame(rows)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(levels, out / "division_levels.csv")
-    write_table(table, out / "inheritance.csv")
+    write_csv(levels, out / "division_levels.csv")
+    write_csv(table, out / "inheritance.csv")
     drawn = table.rename(
         columns={"asymmetry_low": "low", "asymmetry_high": "high", "random_asymmetry": "random"}
     )
@@ -92,7 +92,6 @@ def validity(
     from ..cell_table import need_columns, read_cells
     from ..dynamics.fixed_to_live import ValiditySettings, cell_features
     from ..dynamics.fixed_to_live import validity as check
-    from ..dynamics.kymograph_files import write_table
     from ..figures.kymographs import validity_figure
 
     live, training = read_cells(cells), read_cells(reference)
@@ -108,8 +107,8 @@ def validity(
         settings=ValiditySettings(level=level, seed=seed),
     )
     out.mkdir(parents=True, exist_ok=True)
-    write_table(found.frames, out / "validity.csv")
-    write_table(found.shifts, out / "shifts.csv")
+    write_csv(found.frames, out / "validity.csv")
+    write_csv(found.shifts, out / "shifts.csv")
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
     known = interval if interval > 0 else None
     save_both(validity_figure(found.frames, frame_interval_s=known), out, "validity")
@@ -142,7 +141,6 @@ def error(
     import pandas as pd
 
     from ..cell_table import names_of, read_cells, traces_of
-    from ..dynamics.kymograph_files import write_table
     from ..dynamics.model_error import error_bounds, error_of_traces
     from ..dynamics.trends import relative_fluctuation
     from ..errors import InputError
@@ -171,7 +169,7 @@ def error(
         rows.append(bounds.table.assign(marker=name))
         _say_bounds(name, bounds)
     out.mkdir(parents=True, exist_ok=True)
-    write_table(pd.concat(rows), out / "model_error.csv")
+    write_csv(pd.concat(rows), out / "model_error.csv")
     print(f"table: {out / 'model_error.csv'}")
 
 

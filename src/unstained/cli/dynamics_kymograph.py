@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
+from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, save_both, split_names
 from ._progress import Bar
 
@@ -65,7 +66,7 @@ def kymograph(
     Writes kymograph.csv, periods.csv, and kymograph and waves as PNG and SVG.
     """
     from ..cell_table import read_cells
-    from ..dynamics.kymograph_files import cell_frames, cell_of_track, kymograph_table, write_table
+    from ..dynamics.kymograph_files import cell_frames, cell_of_track, kymograph_table
     from ..dynamics.kymographs import KymographSettings, marker_difference
     from ..dynamics.kymographs import kymograph as make_kymograph
     from ..errors import DataError, InputError
@@ -112,7 +113,7 @@ def kymograph(
         shown[f"{first} \u2212 {second}"] = found.values
         print(f"{first} - {second}: {found.share:.0%} of the fluctuation (r = {found.r:.2f})")
     out.mkdir(parents=True, exist_ok=True)
-    write_table(kymograph_table(made), out / "kymograph.csv")
+    write_csv(kymograph_table(made), out / "kymograph.csv")
     figure = kymograph_figure(
         dict(zip(made.markers, made.values, strict=True)),
         shown,
@@ -222,7 +223,6 @@ def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
 def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None:
     import pandas as pd
 
-    from ..dynamics.kymograph_files import write_table
     from ..dynamics.periods import main_periods
     from ..errors import DataError
     from ..figures.kymographs import wave_figure
@@ -247,7 +247,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None
             print(f"{marker}: no period that noise would not make")
     if spectra:
         table = pd.DataFrame(rows)
-        write_table(table, out / "periods.csv")
+        write_csv(table, out / "periods.csv")
         figure = wave_figure(
             {marker: one.power for marker, one in spectra.items()},
             table,

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, save_both
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..dynamics.correlation_times import CorrelationTime
     from ..dynamics.correlations import ComparedCorrelations
     from ..dynamics.spectra import Spectrum
@@ -56,7 +55,7 @@ def traces(
     found = _detrended(_read(cells, markers, least_frames, border), _method(detrend), window_min)
     table = trace_table(found)
     out.mkdir(parents=True, exist_ok=True)
-    _write_table(table, out / "traces.csv")
+    write_csv(table, out / "traces.csv")
     frames = table.groupby(["lineage", "image", "track"], sort=False).size()
     by_lineage = frames.groupby(level="lineage", sort=False).max().sort_values(ascending=False)
     longest = by_lineage.index[: max(lineages, 1)]
@@ -248,8 +247,8 @@ def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:
                 f"noise {fitted.noise_share:.0%} of the variance"
             )
     table, curve = pd.DataFrame(rows), pd.concat(curves)
-    _write_table(table, out / "correlation_times.csv")
-    _write_table(curve, out / "autocorrelation.csv")
+    write_csv(table, out / "correlation_times.csv")
+    write_csv(curve, out / "autocorrelation.csv")
     save_both(autocorrelation_figure(curve, table), out, "autocorrelation")
 
 
@@ -274,8 +273,8 @@ def _report_spectra(spectra: dict[str, Spectrum], out: Path) -> None:
             f"  {row['marker']}: period of {row['period_min']:.3g} min, {row['ratio']:.1f} times "
             f"red noise, p = {row['p']:.2g}"
         )
-    _write_table(density, out / "spectra.csv")
-    _write_table(periods, out / "periods.csv")
+    write_csv(density, out / "spectra.csv")
+    write_csv(periods, out / "periods.csv")
     save_both(spectrum_figure(density, periods), out, "spectra")
 
 
@@ -301,7 +300,7 @@ def _report_correlations(
                 rows.append((first, markers[j], name, *values, part.n))
     columns = ["marker_1", "marker_2", "correlation", "r", "low", "high", "cells"]
     table = pd.DataFrame(rows, columns=columns)
-    _write_table(table, out / "correlations.csv")
+    write_csv(table, out / "correlations.csv")
     for (one, other), pair in table.groupby(["marker_1", "marker_2"], sort=False):
         text = ", ".join(
             f"{row['correlation']} {row['r']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
@@ -355,10 +354,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    from ..images.atomic import atomic_path
-
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g")

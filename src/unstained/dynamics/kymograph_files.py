@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, InputError
-from ..images.atomic import atomic_path
+from ..errors import DataError
 from .kymographs import CellFrame, Kymograph
 
 if TYPE_CHECKING:
-    import os
-
     import pandas as pd
     from anndata import AnnData
 
     from ..images.image import Image
 
-__all__ = ["cell_frames", "cell_of_track", "kymograph_table", "write_table"]
+__all__ = ["cell_frames", "cell_of_track", "kymograph_table"]
 
 Array = np.ndarray[Any, Any]
 
@@ -114,20 +110,3 @@ def kymograph_table(made: Kymograph) -> pd.DataFrame:
     for name, values in zip(made.markers, made.values, strict=True):
         table[name] = values.ravel()
     return table.dropna(subset=list(made.markers), how="all", ignore_index=True)
-
-
-def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write CSV with six digits, which appears when it is whole.
-
-    Raises
-    ------
-    InputError
-        The name does not end in ``.csv``.
-    FileError
-        It cannot be written.
-    """
-    if Path(path).suffix != ".csv":
-        raise InputError(f"table {path}", "give a name that ends in .csv")
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
-    return Path(path)

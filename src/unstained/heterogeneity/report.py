@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..figures import save_figure
 from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figure
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, write_csv
 from .choice import (
     Array,
     Choice,
@@ -256,8 +256,7 @@ def write_tables(out_dir: str | os.PathLike[str], tables: Mapping[str, pd.DataFr
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
+        write_csv(table, folder / f"{name}.csv")
 
 
 def write_figures(

@@ -9,10 +9,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import FileError
 
-__all__ = ["atomic_dir", "atomic_path"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["atomic_dir", "atomic_path", "write_csv"]
 
 
 @contextmanager
@@ -51,6 +55,19 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a table without its index, numbers with eight digits.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
+    return Path(path)
 
 
 @contextmanager
