@@ -21,12 +21,12 @@ MOVIE_MARKERS = "CD105,CD29,CD44,STRO-1"
 FIELDS = 36
 WIDTH_PX = 1000
 SHOWN = {
-    "agreement": ("totals", "bland_altman"),
+    "agreement": ("scatter", "bland_altman", "coverage"),
     "distributions": ("distributions",),
     "clusters": ("clusters",),
-    "components": ("components", "correlations"),
-    "phenotypes": ("phenotypes",),
-    "factors": ("factors", "variance"),
+    "components": ("biplot-markers", "biplot-markers-and-shape", "correlations"),
+    "phenotypes": ("levels", "differences"),
+    "factors": ("medium", "variance"),
     "traces": ("traces",),
     "correlation": ("correlations", "autocorrelation", "spectra"),
     "kymograph": ("kymograph", "waves"),
