@@ -11,7 +11,7 @@ import argparse
 import csv
 from pathlib import Path
 
-import cv2
+from PIL import Image
 
 from unstained.cells.outline_folder import segmentation_from_outlines
 from unstained.cli.main import main as unstained
@@ -94,12 +94,10 @@ def movie(home: Path) -> Path:
 
 def shrink(file: Path, target: Path) -> None:
     """A figure at the width that a page shows, with few colors."""
-    image = cv2.imread(str(file))
-    if image.shape[1] > WIDTH_PX:
-        height = round(image.shape[0] * WIDTH_PX / image.shape[1])
-        image = cv2.resize(image, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+    image = Image.open(file).convert("RGB")
+    image.thumbnail((WIDTH_PX, 10 * WIDTH_PX))
     target.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(target), image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    image.quantize(64).save(target, optimize=True)
 
 
 def main() -> None:
@@ -111,7 +109,7 @@ def main() -> None:
     home.mkdir(parents=True, exist_ok=True)
     still, moving = fields(home), movie(home)
     out = {name: home / name for name in SHOWN}
-    agree = ("cells", "agree", home / "predicted.h5ad", still, "--group", "image")
+    agree = ("cells", "agree", home / "predicted.h5ad", still, "--group", "donor")
     run(out["agreement"], *agree, "--out", out["agreement"])
     phenotypes = out["phenotypes"] / "cells.h5ad"
     for name, table in (

@@ -35,6 +35,7 @@ __all__ = [
     "LAYERS",
     "OBS_COLUMNS",
     "Traces",
+    "label_free_features",
     "names_of",
     "need_columns",
     "new_cells",
@@ -228,6 +229,34 @@ def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
             f"the cells have no column {', '.join(missing)}",
             f"{why}; there are {', '.join(map(str, cells.obs.columns))}",
         )
+
+
+def label_free_features(cells: AnnData) -> pd.DataFrame:
+    """What is seen of cells without a stain: shape, and grey values of the label-free channels.
+
+    Returns
+    -------
+    (N, F) DataFrame
+        Shape features by name; ``image0 mean``, ``image0 sd`` and percentiles of the first
+        channel: by position, since files call one channel by many names.
+
+    Raises
+    ------
+    DataError
+        The table has neither shape features nor a label-free channel.
+    """
+    shapes, channels = names_of(cells, "shape"), names_of(cells, "image")
+    parts = dict(zip(shapes, values_of(cells, shapes).T, strict=True))
+    for layer in ("mean", "sd", "p05", "p25", "p75", "p95"):
+        if layer in cells.layers:
+            values = values_of(cells, channels, layer)
+            parts |= {f"image{i} {layer}": values[:, i] for i in range(len(channels))}
+    if not parts:
+        raise DataError(
+            "the cells have no shape features and no label-free channel",
+            "measure them with unstained cells measure",
+        )
+    return pd.DataFrame(parts, index=cells.obs_names)
 
 
 def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:

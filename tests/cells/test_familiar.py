@@ -10,8 +10,8 @@ import pytest
 from anndata import AnnData
 from sklearn.covariance import LedoitWolf
 
-from unstained.cell_table import OBS_COLUMNS, new_cells
-from unstained.cells.familiar import Reference, cell_looks, fit_reference, flag_strange
+from unstained.cell_table import OBS_COLUMNS, label_free_features, new_cells
+from unstained.cells.familiar import Reference, fit_reference, flag_strange
 from unstained.errors import DataError, FileError, InputError
 
 
@@ -110,7 +110,7 @@ def test_too_few_cells_for_the_level_are_refused() -> None:
 def test_a_table_gets_distance_p_and_flag_of_each_cell() -> None:
     area = np.random.default_rng(6).normal(500, 20, 400)
     cells = table(area)
-    reference = fit_reference(cell_looks(cells))
+    reference = fit_reference(label_free_features(cells))
     strange = table(np.array([500.0, 510.0, 5000.0]))
     out = flag_strange(strange, reference)
     assert out.obs["outside"].tolist() == [False, False, True]

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from scipy.stats import energy_distance
 
-from unstained.cell_table import new_cells
+from unstained.cell_table import label_free_features, new_cells
 from unstained.dynamics.fixed_to_live import (
     ValiditySettings,
-    cell_features,
     image_features,
     validity,
 )
@@ -162,8 +161,8 @@ def test_cells_are_described_by_shape_and_label_free_channel_but_not_by_stains()
     var = pd.DataFrame({"kind": ["marker", "image", "shape"], "unit": ""}, index=names)
     columns = pd.DataFrame(np.arange(6.0).reshape(2, 3), columns=names)
     table = new_cells(obs, columns, var, {"sd": np.full((2, 3), 7.0)})
-    features = cell_features(table)
-    assert features.columns.tolist() == ["area_um2", "phase sd"]
+    features = label_free_features(table)
+    assert features.columns.tolist() == ["area_um2", "image0 sd"]
     assert features["area_um2"].tolist() == [2, 5]
     with pytest.raises(DataError, match="no shape features"):
-        cell_features(table[:, ["CD105"]])
+        label_free_features(table[:, ["CD105"]])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..cell_table import read_cells
+from ..cell_table import label_free_features, read_cells
 from ..errors import DataError
 from .bands import Bands, fit_band, held_out_coverage
 from .cell_agreement import Matched, agreement, match_cells
-from .familiar import Reference, cell_looks, fit_reference
+from .familiar import Reference, fit_reference
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -166,7 +166,7 @@ def _reference(cells: AnnData, group: str | None, notes: list[str]) -> Reference
     groups = cells.obs[group].to_numpy(str) if group in cells.obs else None
     for level in _STRANGE:
         try:
-            reference = fit_reference(cell_looks(cells), level, groups=groups)
+            reference = fit_reference(label_free_features(cells), level, groups=groups)
         except DataError as error:
             refused = error
         else:

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..cell_table import names_of, values_of
+from ..cell_table import label_free_features
 from ..errors import DataError, FileError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-__all__ = ["Reference", "Strangeness", "cell_looks", "fit_reference", "flag_strange"]
+__all__ = ["Reference", "Strangeness", "fit_reference", "flag_strange"]
 
 Array = np.ndarray[Any, Any]
 
-_STATISTICS = ("mean", "sd", "p05", "p25", "p75", "p95")
 _PRESENT = 0.99  # share of the reference that must have a feature
 _MAD_TO_SD = 1.4826  # of a normal distribution
 
@@ -226,33 +225,6 @@ def fit_reference(
     return replace(reference, held_out=held_out)
 
 
-def cell_looks(cells: AnnData) -> pd.DataFrame:
-    """What is seen of cells without a stain: shape, and grey values of the label-free channels.
-
-    Returns
-    -------
-    (N, F) DataFrame
-        Shape features by name; ``image0_mean``, ``image0_sd`` ... of the first channel, since
-        files call one channel by many names.
-
-    Raises
-    ------
-    DataError
-        There is neither.
-    """
-    import pandas as pd
-
-    shape, channels = names_of(cells, "shape"), names_of(cells, "image")
-    if not shape and not channels:
-        raise DataError("the cells have neither shape nor image", "measure them anew")
-    columns = dict(zip(shape, values_of(cells, shape).T, strict=True))
-    for statistic in _STATISTICS:
-        if statistic in cells.layers:
-            values = values_of(cells, channels, statistic)
-            columns |= {f"image{i}_{statistic}": values[:, i] for i in range(len(channels))}
-    return pd.DataFrame(columns, index=cells.obs_names)
-
-
 def flag_strange(cells: AnnData, reference: Reference) -> AnnData:
     """The cells with the columns `strangeness` (the distance), `familiar_p` and `outside`.
 
@@ -261,7 +233,7 @@ def flag_strange(cells: AnnData, reference: Reference) -> AnnData:
     DataError
         The cells lack a feature of the reference.
     """
-    found = reference.judge(cell_looks(cells))
+    found = reference.judge(label_free_features(cells))
     out = cells.copy()
     out.obs["strangeness"] = found.distance
     out.obs["familiar_p"] = found.p

@@ -89,8 +89,8 @@ def validity(
     Compares what the label-free image and the outlines show, not the stains. Writes validity.csv,
     shifts.csv, and validity as PNG and SVG.
     """
-    from ..cell_table import need_columns, read_cells
-    from ..dynamics.fixed_to_live import ValiditySettings, cell_features
+    from ..cell_table import label_free_features, need_columns, read_cells
+    from ..dynamics.fixed_to_live import ValiditySettings
     from ..dynamics.fixed_to_live import validity as check
     from ..figures.kymographs import validity_figure
 
@@ -100,9 +100,9 @@ def validity(
     elif training.obs["image"].nunique() > 1:
         group = "image"
     found = check(
-        cell_features(live),
+        label_free_features(live),
         live.obs["frame"].to_numpy(),
-        cell_features(training),
+        label_free_features(training),
         groups=None if group is None else training.obs[group].astype(str).to_numpy(),
         settings=ValiditySettings(level=level, seed=seed),
     )

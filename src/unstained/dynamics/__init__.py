@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .correlation_times import CorrelationTime, CorrelationTimeSettings, correlation_time
     from .correlations import ComparedCorrelations, CorrelationSettings, compare_correlations
     from .divisions import DivisionSettings, Inheritance, division_levels, inheritance
-    from .fixed_to_live import Validity, ValiditySettings, cell_features, image_features, validity
+    from .fixed_to_live import Validity, ValiditySettings, image_features, validity
     from .kymographs import Kymograph, KymographSettings, kymograph, marker_difference
     from .model_error import (
         ErrorBounds,
@@ -52,7 +52,6 @@ _MODULES = {
     "fixed_to_live": (
         "Validity",
         "ValiditySettings",
-        "cell_features",
         "image_features",
         "validity",
     ),
@@ -108,7 +107,6 @@ __all__ = [
     "Validity",
     "ValiditySettings",
     "autocovariance",
-    "cell_features",
     "compare_correlations",
     "correlation_bounds",
     "correlation_time",

@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..cell_table import names_of, values_of
 from ..errors import DataError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from anndata import AnnData
 
 __all__ = [
     "Validity",
     "ValiditySettings",
-    "cell_features",
     "image_features",
     "validity",
 ]
@@ -95,33 +92,6 @@ class Validity(NamedTuple):
     left_out: tuple[str, ...]
     groups: int
     verdict: str
-
-
-def cell_features(cells: AnnData) -> pd.DataFrame:
-    """What the label-free image and the outlines tell of each cell, not its predicted stains.
-
-    Mean, standard deviation and percentiles of the label-free channel inside the outline, and the
-    shape features; one row for each cell, in the table's order.
-
-    Raises
-    ------
-    DataError
-        The table has neither shape features nor a label-free channel.
-    """
-    import pandas as pd
-
-    shapes, images = names_of(cells, "shape"), names_of(cells, "image")
-    parts = {name: values_of(cells, [name])[:, 0] for name in shapes}
-    for name in images:
-        for layer in ("mean", "sd", "p05", "p25", "p50", "p75", "p95"):
-            if layer in cells.layers:
-                parts[f"{name} {layer}"] = values_of(cells, [name], layer)[:, 0]
-    if not parts:
-        raise DataError(
-            "the cells have no shape features and no label-free channel",
-            "measure them with unstained cells measure",
-        )
-    return pd.DataFrame(parts, index=cells.obs_names)
 
 
 def image_features(plane: Array, pixel_size_um: float, *, tile_um: float = 80.0) -> pd.DataFrame:
