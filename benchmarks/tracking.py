@@ -1,22 +1,27 @@
 """How well cells are followed: labels of known tracks, numbered anew in every frame.
 
-python benchmarks/tracking.py [--drop 0.05]
+python benchmarks/tracking.py [--drop 0.05] [--segmentation DIR]
 
 `usiigaci`: the public movie; its ids come from the publisher's tracker, and it names no mothers.
 `fast`, `slow`: simulated movies with divisions, whose tracks and mothers are known. --drop leaves
-out a share of the cells at random, as a segmentation would.
+out a share of the cells at random, as a segmentation would. --segmentation scores a folder of
+`unstained cells segment --movie` and `track` on usiigaci's movie in their place.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from unstained.cells.matching import pool_scores, score_labels
+from unstained.cells.segmentation_folder import read_segmentation
+from unstained.cells.track_files import read_tracks
 from unstained.cells.tracking import track_labels
-from unstained.cells.tracking_scores import Followed, score_tracking
+from unstained.cells.tracking_scores import Followed, TrackScores, score_tracking
 from unstained.datasets.labelled import standard_movie
 from unstained.images import read_labels
 from unstained.simulate import Movie, MovieSettings
@@ -65,10 +70,43 @@ def renumbered(
     return anew
 
 
+def segmented(folder: Path) -> None:
+    """Cells found and followed in usiigaci's movie, against the given labels and ids."""
+    truth = usiigaci()
+    (entry,) = read_segmentation(folder)
+    labels = [entry.labels(t) for t in range(entry.frames)]
+    tracks = read_tracks(folder)
+    print(
+        row(
+            "usiigaci, segmented",
+            score_tracking(truth, Followed(labels, tracks.track_of, tracks.tracks)),
+            divisions=False,
+        )
+    )
+    found = pool_scores(
+        [score_labels(true, label, [0.5]) for true, label in zip(truth.frames, labels, strict=True)]
+    )
+    ap = found.at[0].average_precision
+    print(f"average precision at IoU 0.5: {ap.estimate:.3f} [{ap.low:.3f}, {ap.high:.3f}]")
+
+
+def row(name: str, s: TrackScores, *, divisions: bool) -> str:
+    """A line of the table."""
+    return (
+        f"| {name} | {s.tra:.4f} | {s.link_precision:.3f} / {s.link_recall:.3f} "
+        f"| {f'{s.division_f1:.3f}' if divisions else ''} | {s.idf1:.3f} "
+        f"| {s.followed_share:.1%} | {s.complete_share:.0%} |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--drop", type=float, default=0.05)
+    parser.add_argument("--segmentation", type=Path)
     given = parser.parse_args()
+    if given.segmentation is not None:
+        segmented(given.segmentation)
+        return
     movies = {"usiigaci": usiigaci()} | {n: simulated(s) for n, s in SIMULATED.items()}
     print("| movie | TRA | links, precision / recall | divisions F1 | IDF1 | followed | complete |")
     print("|---|---|---|---|---|---|---|")
@@ -77,13 +115,8 @@ def main() -> None:
             anew = renumbered(truth.frames, drop, np.random.default_rng(0))
             found = track_labels(anew)
             s = score_tracking(truth, Followed(anew, found.track_of, found.tracks))
-            divided = "" if name == "usiigaci" else f"{s.division_f1:.3f}"
-            print(
-                f"| {name}{f', {drop:.0%} left out' if drop else ''} | {s.tra:.4f} "
-                f"| {s.link_precision:.3f} / {s.link_recall:.3f} | {divided} | {s.idf1:.3f} "
-                f"| {s.followed_share:.1%} | {s.complete_share:.0%} |",
-                flush=True,
-            )
+            left_out = f"{name}, {drop:.0%} left out" if drop else name
+            print(row(left_out, s, divisions=name != "usiigaci"), flush=True)
 
 
 if __name__ == "__main__":
