@@ -39,6 +39,7 @@ __all__ = [
     "names_of",
     "need_columns",
     "new_cells",
+    "off_border",
     "read_cells",
     "traces_of",
     "values_of",
@@ -229,6 +230,22 @@ def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
             f"the cells have no column {', '.join(missing)}",
             f"{why}; there are {', '.join(map(str, cells.obs.columns))}",
         )
+
+
+def off_border(cells: AnnData) -> AnnData:
+    """The cells that are seen whole: without those that touch the image's edge.
+
+    Raises
+    ------
+    DataError
+        None is left.
+    """
+    if "border" not in cells.obs:
+        return cells
+    whole = ~cells.obs["border"].to_numpy(bool)
+    if not whole.any():
+        raise DataError("every cell touches the image's edge", "use larger images, or keep them")
+    return cells[whole]
 
 
 def label_free_features(cells: AnnData) -> pd.DataFrame:

@@ -274,6 +274,25 @@ def test_a_split_that_cannot_be_is_refused(splits: Sequence[str], groups: str, s
         split_images(images, 0.15, seed=0)
 
 
+def test_a_group_of_the_test_part_may_not_teach() -> None:
+    images = [
+        LabelledImage("a", g, np.zeros((2, 2)), np.ones((2, 2), np.int32), split=s)
+        for g, s in zip("abca", ("", "", "", "test"), strict=True)
+    ]
+    with pytest.raises(DataError, match="group 'a' is in the test part and not"):
+        split_images(images, 0.15, seed=0)
+
+
+def test_a_manifest_of_training_and_test_parts_gives_validation_from_training() -> None:
+    images = [
+        LabelledImage("a", g, np.zeros((2, 2)), np.ones((2, 2), np.int32), split=s)
+        for g, s in zip("abcd", ("train", "train", "train", "test"), strict=True)
+    ]
+    taught, asked = split_images(images, 0.3, seed=0)
+    assert len(asked) == 1
+    assert len(taught) == 2
+
+
 def test_a_constant_image_is_named(fields: list[LabelledImage], tmp_path: Path) -> None:
     flat = replace(fields[0], image=np.full((96, 96), 5.0), name="flat.tif", split="train")
     rest = [replace(field, split="validation") for field in fields[1:]]
@@ -359,3 +378,18 @@ def test_usiigaci_has_fourteen_groups(data_set: object) -> None:
     assert len({image.group for image in images}) == 14
     assert images[0].image.shape == (1022, 1024)
     assert np.unique(images[0].labels).size == 55  # 54 cells and the background
+
+
+def test_images_and_labels_in_one_folder_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    field = disc_field(0)
+    write_png(field.image.astype(np.uint16), tmp_path / "a.png")
+    write_png(field.labels.astype(np.uint8), tmp_path / "a_labels.png")
+    with pytest.raises(DataError, match="2 images called 'a'"):
+        load_labelled(tmp_path, tmp_path)
+
+
+def test_a_release_that_cannot_be_named_so_is_refused_before_training(tmp_path: Path) -> None:
+    from unstained.cli.cells_train import train
+
+    with pytest.raises(InputError, match=r"ends in \.zip"):
+        train("nowhere", tmp_path / "model", release=tmp_path / "model.tar")

@@ -558,3 +558,85 @@ def test_the_command_writes_the_table_and_says_what_is_in_it(tmp_path: Path) -> 
 def test_a_table_of_another_name_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.h5ad"):
         measure_folder(tmp_path / "none", tmp_path / "cells.csv")
+
+
+# names --------------------------------------------------------------------------------------
+
+
+def folder_of_one(root: Path, name: str, path: str) -> Path:
+    """Segmentation folder of one image of 64 x 64 px with two cells, which lies at `path`."""
+    labels = discs(64, (1, 20, 20, 8), (2, 45, 45, 8))
+    image = as_image(np.zeros((64, 64), np.uint8), "YX", pixel_size_um=1.0)
+    with create_segmentation(root / "cells", {"name": "truth"}) as writer:
+        writer.add(name, image, path, [labels])
+    return root / "cells"
+
+
+def test_names_that_are_numbers_keep_their_zeros(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "001.tif", np.zeros((64, 64), np.uint8))
+    folder = folder_of_one(tmp_path, "001", str(tmp_path / "001.tif"))
+    (folder / "track_of.csv").write_text("image,frame,label,track\n001,0,1,1\n001,0,2,2\n")
+    (folder / "tracks.csv").write_text("image,track,begin,end,parent\n001,1,0,0,0\n001,2,0,0,0\n")
+    (tmp_path / "c.csv").write_text("image,donor\n001,A\n")
+    cells, _ = measure_segmentation(folder, None, FileOptions(conditions=tmp_path / "c.csv"))
+    assert cells.obs["track"].tolist() == [1, 2]
+    assert cells.obs["donor"].tolist() == ["A", "A"]
+
+
+def test_stains_in_a_file_of_several_fields_are_those_of_the_field(tmp_path: Path) -> None:
+    from unstained.cells.segmentation_folder import read_segmentation
+    from unstained.cells.stain_sources import own_stains
+    from unstained.images.read import read_image
+
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        for level in (3, 8):
+            tif.write(
+                np.full((2, 64, 64), level, np.uint8),
+                photometric="minisblack",
+                metadata={"axes": "CYX", "Channel": {"Name": ["phase", "CD44"]}},
+            )
+    assert read_image(f"{path}#field=1#CD44").plane().max() == 8
+    folder = folder_of_one(tmp_path, "two-field1", f"{path}#field=1#phase")
+    (one,) = read_segmentation(folder)
+    assert own_stains(one, ["CD44"]).images["CD44"].plane().tolist() == [[8] * 64] * 64
+
+
+def test_an_image_beside_its_stains_is_no_stain(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64), np.uint8))
+    tifffile.imwrite(tmp_path / "a_CD44.tif", np.ones((64, 64), np.uint8))
+    folder = folder_of_one(tmp_path, "a", str(tmp_path / "a.tif"))
+    cells, _ = measure_segmentation(folder, None, FileOptions(tmp_path))
+    assert names_of(cells, "marker") == ["CD44"]
+
+
+@pytest.mark.parametrize(
+    ("file", "selector", "name", "predicted"),
+    [("m.ome.zarr", "#phase", "m", "m_phase"), ("well 1.ome.zarr", "", "well-1", "well_1")],
+)
+def test_predictions_are_found_under_the_name_that_they_get(
+    tmp_path: Path, file: str, selector: str, name: str, predicted: str
+) -> None:
+    plane = as_image(np.zeros((64, 64), np.uint8), "YX", channels=["phase"], pixel_size_um=1.0)
+    write_ome_zarr(plane, tmp_path / file)
+    folder = folder_of_one(tmp_path, name, f"{tmp_path / file}{selector}")
+    (tmp_path / "stains").mkdir()
+    stain = as_image(np.ones((64, 64), np.uint8), "YX", channels=["CD44"], pixel_size_um=1.0)
+    write_ome_zarr(stain, tmp_path / "stains" / f"{predicted}.ome.zarr")
+    cells, _ = measure_segmentation(folder, None, FileOptions(tmp_path / "stains"))
+    assert names_of(cells, "marker") == ["CD44"]
+
+
+def test_files_with_spaces_and_dots_keep_their_stains_and_conditions(tmp_path: Path) -> None:
+    path = tmp_path / "well 1.5.tif"
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8))
+    folder = folder_of_one(tmp_path, "well 1.5", str(path))
+    (tmp_path / "stains").mkdir()
+    stain = np.ones((64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "stains" / "well 1.5_CD44.tif", stain)
+    (tmp_path / "c.csv").write_text("image,donor\nwell 1.5.tif,A\n", "utf-8")
+    options = FileOptions(tmp_path / "stains", conditions=tmp_path / "c.csv")
+    cells, _ = measure_segmentation(folder, None, options)
+    assert cells.obs["image"].tolist() == ["well-1.5"] * 2
+    assert cells.obs["donor"].tolist() == ["A", "A"]
+    assert names_of(cells, "marker") == ["CD44"]

@@ -364,3 +364,22 @@ def test_endings_that_say_what_a_file_shows_do_not_hinder_the_match(tmp_path):
     np.save(labels[1], np.minimum(some_labels(), 1))
     drawn = segmentation_from_outlines(images, labels, tmp_path / "out")
     assert drawn.cells == {"field1_phase": (1,), "field10_phase": (3,)}
+
+
+def test_a_folder_of_frames_is_exported_and_brought_back_as_one_movie(tmp_path):
+    frames = tmp_path / "film"
+    frames.mkdir()
+    for t in range(2):
+        tifffile.imwrite(frames / f"t{t}.tif", np.zeros((40, 50), np.uint8))
+    drawn = [o for t in range(2) for o in trace_outlines(some_labels(), t)]
+    rois = write_imagej(drawn, tmp_path / "f.zip")
+    outline([str(frames)], [rois], tmp_path / "seg", movie=True)
+    (entry,) = read_segmentation(tmp_path / "seg")
+    assert (entry.image, entry.frames) == ("film", 2)
+
+
+def test_a_number_does_not_match_a_longer_one(tmp_path):
+    images = [image_file(tmp_path / f"well{n}.ome.tif") for n in (1, 2)]
+    rois = [write_imagej([box(1, 1, 5, 5)], tmp_path / f"well{n}.zip") for n in (10, 2)]
+    with pytest.raises(InputError, match="0 files of outlines fit the image well1"):
+        segmentation_from_outlines(images, rois, tmp_path / "out")

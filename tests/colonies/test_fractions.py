@@ -144,6 +144,29 @@ def test_an_absent_treatment_effect_is_not_found():
     assert (np.array(p) < 0.05).sum() <= 1.5 + 4 * 1.2
 
 
+def test_wells_that_begin_with_more_of_a_class_show_no_effect_from_the_start():
+    # treated wells begin with 6 of 10 "a", control wells with 4; what happens then is the same
+    steps = ((1, 1), (-1, -1), (1, -1), (-1, 1))
+    table = pd.concat(
+        [
+            colonies("a" * n + "b" * (10 - n), well=f"{given}{w}", treatment=given, time_h=12 * i)
+            for given, start in (("drug", 6), ("control", 4))
+            for w, (one, two) in enumerate(steps)
+            for i, n in enumerate((start, start + one, start + two))
+        ]
+    )
+    how = {"condition": "treatment", "control": "control", "class_name": "a"}
+    plain = compare_groups(table, **how)
+    assert plain.share.estimate == pytest.approx(0.2)
+    assert plain.p < 0.05
+    changed = compare_groups(table, **how, from_start=True)
+    assert changed.share.estimate == pytest.approx(0, abs=1e-12)
+    assert changed.p > 0.5
+    late = (table["well"] == "drug0") & (table["time_h"] == 0)
+    with pytest.raises(DataError, match="1 wells have no colony at the first hour"):
+        compare_groups(table[~late], **how, from_start=True)
+
+
 def test_one_hour_has_no_mixed_model():
     table = experiment(1.0, 0, number=10)
     found = compare_groups(

@@ -201,3 +201,10 @@ def test_arguments_that_cannot_be_are_refused() -> None:
         correlation_time(x, 60.0, error_sd=-np.ones((3, 30)))
     with pytest.raises(InputError, match="head_lags"):
         CorrelationTimeSettings(head_lags=2)
+
+
+def test_every_second_frame_numbered_as_before_is_refused_and_not_called_noise() -> None:
+    traces = np.cumsum(np.random.default_rng(0).normal(size=(20, 60)), axis=1)
+    traces[:, 1::2] = np.nan
+    with pytest.raises(DataError, match="follow one another"):
+        correlation_time(traces, 600)

@@ -166,3 +166,12 @@ def test_cells_are_described_by_shape_and_label_free_channel_but_not_by_stains()
     assert features["area_um2"].tolist() == [2, 5]
     with pytest.raises(DataError, match="no shape features"):
         label_free_features(table[:, ["CD105"]])
+
+
+def test_a_feature_that_few_reference_cells_have_is_named() -> None:
+    rng = np.random.default_rng(0)
+    reference = pd.DataFrame({"area_um2": rng.normal(size=40), "nucleus": np.arange(40.0)})
+    reference.loc[5:, "nucleus"] = np.nan
+    live = pd.DataFrame({"area_um2": rng.normal(size=9), "nucleus": np.arange(9.0)})
+    with pytest.raises(DataError, match="nucleus is known of 5"):
+        validity(live, np.zeros(9, int), reference)

@@ -102,3 +102,9 @@ def test_unknown_markers_and_cells_without_a_group_are_refused(make_table):
         marker_names(cells, ["CD9"])
     with pytest.raises(DataError, match="1 of 2 cells have no donor"):
         groups_of(cells, "donor")
+
+
+def test_a_call_of_a_later_frame_is_the_followed_cells(make_table):
+    cells = make_table({"CD105": [1.0, 3.0]}, frame=[0, 1], track=7)
+    cells.obs["phenotype"] = [None, "FC"]
+    assert choose_cells(cells).cells.obs["phenotype"].tolist() == ["FC"]

@@ -71,3 +71,11 @@ def test_too_few_cells_and_unknown_metrics_are_refused(values):
         cluster_cells(values, ClusterSettings(linkage="average", metric="nearness"))
     with pytest.raises(DataError, match="no fold change"):
         cluster_cells(-values)
+
+
+@pytest.mark.parametrize("chosen", ["centroid", "median"])
+def test_a_cut_has_as_many_clusters_as_asked_for_where_merges_go_down(chosen):
+    x = np.exp(np.random.default_rng(0).normal(size=(200, 3)))
+    found = cluster_cells(x, ClusterSettings(clusters=5, linkage=chosen))
+    assert (np.diff(found.cell_tree[:, 2]) < 0).any()
+    assert np.unique(found.cluster).tolist() == [1, 2, 3, 4, 5]

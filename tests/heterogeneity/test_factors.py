@@ -175,3 +175,12 @@ def test_the_mixed_model_does_not_run_away_where_wells_differ_much():
 
 def _named(y, medium, well):
     return y, ["A"], medium, well
+
+
+def test_a_marker_that_does_not_vary_is_named():
+    values = np.column_stack([np.arange(8.0), np.full(8, 3.0)])
+    medium, well = np.repeat(["a", "b"], 4), np.repeat(["1", "2", "3", "4"], 2)
+    with pytest.raises(DataError, match="CD73"):
+        compare_factor(values, ["CD105", "CD73"], medium, well)
+    with pytest.raises(DataError, match="CD73"):
+        trend_of_factor(values, ["CD105", "CD73"], np.repeat([1, 2, 3, 4], 2), well)

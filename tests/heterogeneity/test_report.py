@@ -125,3 +125,46 @@ def test_scanpy_opens_the_table_and_runs_on_it(file):
         scanpy.tl.diffmap(cells, n_comps=3)
     assert cells.obsm["X_pca"].shape == (150, 3)
     assert cells.obsp["connectivities"].shape == (150, 150)
+
+
+def test_cells_without_a_donor_are_no_donor_of_their_own(three_kinds, tmp_path):
+    cells = three_kinds.copy()
+    donor = cells.obs["donor"].astype(object)
+    cells.obs["donor"] = donor.where(np.arange(150) >= 10, None)  # ten cells, two of each donor
+    cells.obs["medium"] = np.where(np.arange(150) % 2 == 0, "A", "B")
+    cells.obs["border"] = np.arange(150) == 149
+    path, out = str(write_cells(cells, tmp_path / "some.h5ad")), tmp_path / "out"
+    said = run("factors", path, "--factor", "medium", "--unit", "donor", "--out", str(out))
+    assert "10 cells without medium or donor are left out" in said
+    assert "1 rows of cells that touch the border are left out" in said
+    assert pd.read_csv(out / "medium.csv")["units"].tolist() == [5, 5, 5]
+    shares = pd.read_csv(out / "variance.csv")
+    assert shares.loc[shares["level"] == "donor", "groups"].tolist() == [5, 5, 5]
+
+
+def test_an_image_named_001_is_not_image_1(make_table, tmp_path):
+    rng = np.random.default_rng(0)
+    cells = make_table(
+        {"CD105": rng.uniform(1, 2, 9), "area_um2": rng.uniform(1, 9, 9), "aspect_ratio": [2.0] * 9}
+    )
+    cells.obs["image"] = "001"
+    path, person = write_cells(cells, tmp_path / "c.h5ad"), tmp_path / "person.csv"
+    person.write_text("image,frame,label,phenotype\n001,0,1,RS\n001,0,2,FC\n", "utf-8")
+    said = run("phenotypes", str(path), "--person", str(person), "--out", str(tmp_path / "out"))
+    assert "person: SS 0, RS 1, FC 1" in said
+
+
+def test_what_is_not_known_is_null_in_json(file, tmp_path):
+    run("clusters", file, "--clusters", "1", "--out", str(tmp_path / "out"))
+    text = (tmp_path / "out" / "clusters.json").read_text("utf-8")
+    assert json.loads(text)["stability"]["rand"] is None
+    assert "NaN" not in text
+
+
+def test_components_do_not_need_shapes_that_can_be_parted(make_table, tmp_path):
+    # one cell that is no spindle: there is nothing to part
+    rng = np.random.default_rng(0)
+    columns = {name: rng.uniform(1, 2, 9) for name in ("CD105", "CD73", "area_um2")}
+    cells = make_table(columns | {"aspect_ratio": np.r_[1.5, rng.uniform(3, 5, 8)]})
+    path = write_cells(cells, tmp_path / "c.h5ad")
+    assert "markers: 9 cells" in run("components", str(path), "--out", str(tmp_path / "out"))

@@ -283,6 +283,8 @@ def apply_bands(cells: AnnData, bands: Bands) -> AnnData:
     for name in markers:
         at = cells.var_names.get_loc(name)
         low[:, at], high[:, at] = bands.markers[name].interval(values_of(cells, [name])[:, 0])
+    endless = ~(np.isfinite(low) & np.isfinite(high))  # of too few cells: nothing can be said
+    low[endless] = high[endless] = np.nan
     if "outside" in cells.obs:
         low[cells.obs["outside"].to_numpy(bool)] = np.nan
         high[cells.obs["outside"].to_numpy(bool)] = np.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ..cell_table import OBS_COLUMNS
 from ..errors import DataError, FileError
-from .segmentation_folder import Segmented
+from .segmentation_folder import Segmented, plain_name
 
 __all__ = ["read_conditions", "with_tracks"]
 
@@ -53,7 +54,7 @@ def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -
             file=path,
         )
     given = table["image"].astype(str)
-    files = given.map(lambda text: Path(text).name.split(".")[0])
+    files = given.map(_name_of_file)
     names = [one.image for one in images]
     table["image"] = given.where(given.isin(names), files)
     lacking = [name for name in names if name not in set(table["image"])]
@@ -71,9 +72,14 @@ def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -
     return table.assign(**{name: table[name].fillna("").astype(str) for name in text})
 
 
+def _name_of_file(text: str) -> str:
+    """``a/well 1.5.ome.tif`` is ``well-1.5``."""
+    return plain_name(re.sub(r"(\.ome)?\.[A-Za-z]\w*$", "", Path(text).name, flags=re.IGNORECASE))
+
+
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"image": str})  # 001 is a name
     except FileNotFoundError:
         raise FileError("is not there", "check the path", file=path) from None
     except (OSError, ValueError) as error:

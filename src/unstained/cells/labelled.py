@@ -112,30 +112,41 @@ def split_images(images: Sequence[LabelledImage], share: float, seed: int) -> Sp
     """
     named = [image for image in images if image.split == "validation"]
     rest = [image for image in images if image.split in ("", "train")]
+    tested = {image.group for image in images if image.split == "test"}
+    _apart(tested, {image.group for image in rest + named}, "in the test part and not")
     if not named:
-        groups = sorted({image.group for image in rest})
-        if len(groups) < 2:
+        free = [image for image in rest if image.split == ""] or rest
+        groups = sorted({image.group for image in free})
+        n_groups = len({image.group for image in rest})
+        if n_groups < 2:
             raise DataError(
-                f"{len(groups)} group of images to learn from, and validation needs another",
+                f"{n_groups} group of images to learn from, and validation needs another",
                 "label a second image, or cut this one in two",
             )
-        count = min(max(1, round(share * len(groups))), len(groups) - 1)
+        count = min(max(1, round(share * len(groups))), n_groups - 1)
         drawn = generator(seed, 0).permutation(len(groups))[:count]
         chosen = {groups[i] for i in drawn}
-        named = [image for image in rest if image.group in chosen and image.split == ""]
+        named = [image for image in free if image.group in chosen]
         rest = [image for image in rest if image not in named]
     if not named or not rest:
         raise DataError(
             f"{len(rest)} images to train on, {len(named)} for validation",
             "both need one: look at the column split",
         )
-    shared = {image.group for image in named} & {image.group for image in rest}
-    if shared:
+    _apart(
+        {image.group for image in named},
+        {image.group for image in rest},
+        "in training and in validation",
+    )
+    return Split(rest, named)
+
+
+def _apart(some: set[str], others: set[str], where: str) -> None:
+    if some & others:
         raise DataError(
-            f"group {min(shared)!r} is in training and in validation",
+            f"group {min(some & others)!r} is {where}",
             "keep a group on one side: look at the columns group and split",
         )
-    return Split(rest, named)
 
 
 def _of_manifest(file: Path) -> list[dict[str, str]]:
@@ -196,7 +207,15 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         raise FileError("is no folder", "name a folder of images", file=folder)
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
     stems = [_TOLD.sub("", path.name[: -len(path.suffix)].removesuffix(".ome")) for path in files]
-    return dict(zip(stems, files, strict=True))
+    found = dict(zip(stems, files, strict=True))
+    if len(found) < len(files):
+        stem = next(stem for stem in stems if stems.count(stem) > 1)
+        raise DataError(
+            f"has {stems.count(stem)} images called {stem!r}, but for endings such as _labels",
+            "keep images and labels in folders of their own, each image once",
+            file=folder,
+        )
+    return found
 
 
 def _read(row: Mapping[str, str]) -> LabelledImage:

@@ -151,7 +151,9 @@ def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
     """The longest name of an image, but for endings, that a file's name begins with."""
     name = file.name.casefold()
     held = [image_key(source.name) for source in sources]
-    return max((h for h in held if name.startswith(h)), key=len, default=None)
+    # no digit may follow: well10 is not of well1, whether or not there is a well10
+    fit = (h for h in held if name.startswith(h) and not name[len(h) : len(h) + 1].isdigit())
+    return max(fit, key=len, default=None)
 
 
 def _label_frames(source: CellSource, file: Path, notes: list[str]) -> Iterator[Array]:

@@ -34,6 +34,7 @@ __all__ = [
     "SegmentationWriter",
     "Segmented",
     "create_segmentation",
+    "plain_name",
     "read_segmentation",
 ]
 
@@ -353,9 +354,14 @@ def _write_frame(writer: OmeZarrWriter, t: int, frame: LazyArray, name: str) -> 
     return int((numbers > 0).sum())
 
 
+def plain_name(name: str) -> str:
+    """A name as the folder spells it: ``well 1`` is ``well-1``."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "image"
+
+
 def _unique(name: str, taken: set[str]) -> str:
     """A name that is a plain file name on every system, and not yet taken."""
-    plain = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "image"
+    plain = plain_name(name)
     held = {other.casefold() for other in taken}
     unique, n = plain, 1
     while unique.casefold() in held:

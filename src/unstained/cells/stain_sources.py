@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError, FileError
 from ..images.image import Array, Image, LazyArray
 from ..images.read import SUFFIXES, read_image, split_selector
-from .segmentation_folder import Segmented
+from .segmentation_folder import Segmented, plain_name
 
 __all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
 
@@ -101,7 +101,8 @@ def own_stains(segmented: Segmented, names: Sequence[str]) -> Channels:
     DataError
         There is no such channel.
     """
-    file = str(split_selector(segmented.image_path).path)
+    chosen = split_selector(segmented.image_path)
+    file = f"{chosen.path}" if chosen.field is None else f"{chosen.path}#field={chosen.field}"
     own = Channels({}, {})
     for name in names:
         _add(own, segmented, f"{file}#{name}", None)
@@ -156,8 +157,11 @@ def _of_folder(
     """(file, marker) of each image; marker None where the file's channels name them.
 
     A file belongs to the longest name that it begins with, so that ``well_1_CD105.tif`` is of
-    ``well_1`` and not of ``well``.
+    ``well_1`` and not of ``well``. Predictions of ``a.tif#phase``, of a field or of ``well 1.tif``
+    have a name of their own.
     """
+    from ..staining.prediction import prediction_name
+
     if not folder.is_dir():
         raise FileError("is no folder", "give a folder of stains or a manifest CSV", file=folder)
     found: dict[str, list[tuple[str, str | None]]] = {one.image: [] for one in images}
@@ -166,13 +170,26 @@ def _of_folder(
     listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
     stems = {p: re.sub(r"\.ome$", "", p.stem, flags=re.IGNORECASE) for p in listed}
     better = {stems[p] for p in listed if p.suffix.lower() not in suffixes}
+    segmented = {
+        split_selector(one.image_path).path.resolve() for one in images if one.path is not None
+    }
+    predicted = {
+        prediction_name(one.image_path): one.image for one in images if one.path is not None
+    }
     for path, stem in stems.items():
         if path.name.startswith(".") or (path.suffix.lower() in suffixes and stem in better):
             continue
-        of = [name for name in found if stem == name or stem.startswith(f"{name}_")]
-        if of:
-            name = max(of, key=len)
-            found[name].append((str(path), stem[len(name) + 1 :] or None))
+        if path.resolve() in segmented:  # the images may lie beside their stains
+            continue
+        if stem in predicted and stem not in found:
+            found[predicted[stem]].append((str(path), None))
+            continue
+        for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
+            of = [name for name in found if text == name or text.startswith(f"{name}_")]
+            if of:
+                name = max(of, key=len)
+                found[name].append((str(path), text[len(name) + 1 :] or None))
+                break
     return found
 
 

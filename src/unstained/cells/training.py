@@ -45,7 +45,6 @@ HISTORY = "history.jsonl"
 _INTERIORS = (0.4, 0.5, 0.6)
 _PROMINENCES = (0.1, 0.15, 0.2, 0.25, 0.3)
 _FITTED_SIDE = 512  # px
-_FITTED_IMAGES = 16  # at most so many
 _SMALLEST = (1, 3, 6)  # percentiles of the areas taught
 _CHECKPOINT_EVERY = 100  # steps
 
@@ -67,8 +66,8 @@ def train_cells(
 ) -> CellModel:
     """Learn to outline cells, and write a model folder.
 
-    Some groups of images choose the weights (`labelled.split_images`); all others are learned
-    from. Both choose the thresholds. Nuclei are learned where any image has them. While training,
+    Some groups of images choose the weights and the thresholds (`labelled.split_images`); all
+    others are learned from. Nuclei are learned where any image has them. While training,
     ``OUT/training/`` holds history and checkpoint; the model appears when all is done, with
     ``history.jsonl``.
 

@@ -22,6 +22,9 @@ def outline(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    movie: Annotated[
+        bool, typer.Option("--movie", help="The files of a folder are the frames of one movie.")
+    ] = False,
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")
     ] = None,
@@ -41,7 +44,7 @@ def outline(
     from ..cells.segmentation_sources import SourceOptions
 
     drawn = segmentation_from_outlines(
-        images, outlines, out, SourceOptions(pixel_size, interval, channel)
+        images, outlines, out, SourceOptions(pixel_size, interval, channel, movie)
     )
     for name, counts in drawn.cells.items():
         frames = "" if len(counts) == 1 else f" in {len(counts)} frames"

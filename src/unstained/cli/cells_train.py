@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import InputError
 from ._progress import TrainingReport
 from .staining import parse_settings
 
@@ -44,12 +45,14 @@ def train(
 ) -> None:
     """Train a network that outlines cells in label-free images.
 
-    Some images choose the best weights; all others teach, and both choose the thresholds.
+    Some images choose the best weights and the thresholds; all others teach.
     """
     from ..cells.labelled import load_labelled
     from ..cells.settings import CellSettings
     from ..cells.training import train_cells, write_release
 
+    if release is not None and release.suffix != ".zip":  # before hours of training
+        raise InputError(f"--release {release}", "name a file that ends in .zip")
     changes: dict[str, Any] = {"seed": seed, "device": device}
     changes |= {} if steps is None else {"steps": steps}
     settings = CellSettings().changed(changes | parse_settings(setting or []))

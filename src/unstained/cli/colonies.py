@@ -125,6 +125,10 @@ def predict(
         str, typer.Option(help="Column that tells treated wells from others.")
     ] = "treatment",
     control: Annotated[str, typer.Option(help="What that column says of controls.")] = "control",
+    from_start: Annotated[
+        bool,
+        typer.Option("--from-start", help="Compare changes since the first hour of each well."),
+    ] = False,
 ) -> None:
     """Say what each image is, how surely, and which others it may be."""
     from ..colonies.classifier import ColonyClassifier
@@ -147,7 +151,8 @@ def predict(
     if fractions is not None:
         from ..colonies.fraction_report import write_fractions
 
-        for line in write_fractions(table, fractions, condition=condition, control=control):
+        how = {"condition": condition, "control": control}
+        for line in write_fractions(table, fractions, **how, from_start=from_start):
             print(line)
 
 

@@ -89,32 +89,41 @@ def validity(
     Compares what the label-free image and the outlines show, not the stains. Writes validity.csv,
     shifts.csv, and validity as PNG and SVG.
     """
-    from ..cell_table import label_free_features, need_columns, read_cells
+    import pandas as pd
+
+    from ..cell_table import label_free_features, need_columns, off_border, read_cells
     from ..dynamics.fixed_to_live import ValiditySettings
     from ..dynamics.fixed_to_live import validity as check
     from ..figures.kymographs import validity_figure
 
-    live, training = read_cells(cells), read_cells(reference)
+    live, training = (off_border(read_cells(path)) for path in (cells, reference))
     if group is not None:
         need_columns(training, [group], "name one of its columns")
     elif training.obs["image"].nunique() > 1:
         group = "image"
-    found = check(
-        label_free_features(live),
-        live.obs["frame"].to_numpy(),
-        label_free_features(training),
-        groups=None if group is None else training.obs[group].astype(str).to_numpy(),
-        settings=ValiditySettings(level=level, seed=seed),
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(found.frames, out / "validity.csv")
-    write_csv(found.shifts, out / "shifts.csv")
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
-    known = interval if interval > 0 else None
-    save_both(validity_figure(found.frames, frame_interval_s=known), out, "validity")
-    print(found.verdict)
-    if found.left_out:
-        print(f"note: not compared: {', '.join(found.left_out)}")
+    names = live.obs["image"].astype(str)
+    frames, shifts = [], []
+    for name in names.unique():  # one bad movie must not hide among good ones
+        movie = live[(names == name).to_numpy()]
+        found = check(
+            label_free_features(movie),
+            movie.obs["frame"].to_numpy(),
+            label_free_features(training),
+            groups=None if group is None else training.obs[group].astype(str).to_numpy(),
+            settings=ValiditySettings(level=level, seed=seed),
+        )
+        frames.append(found.frames.assign(image=name))
+        shifts.append(found.shifts.assign(image=name))
+        known = interval if interval > 0 else None
+        suffix = f"-{name}" if names.nunique() > 1 else ""
+        figure = validity_figure(found.frames, frame_interval_s=known)
+        save_both(figure, out, f"validity{suffix}")
+        print(f"{name}: {found.verdict}")
+        if found.left_out:
+            print(f"note: not compared: {', '.join(found.left_out)}")
+    write_csv(pd.concat(frames), out / "validity.csv")
+    write_csv(pd.concat(shifts), out / "shifts.csv")
     print("note: this compares label-free images; it cannot see whether the stain itself changed")
     print(f"tables and figures: {out}")
 
@@ -140,15 +149,16 @@ def error(
     """
     import pandas as pd
 
-    from ..cell_table import names_of, read_cells, traces_of
+    from ..cell_table import names_of, off_border, read_cells, traces_of
     from ..dynamics.model_error import error_bounds, error_of_traces
+    from ..dynamics.traces import lineages
     from ..dynamics.trends import relative_fluctuation
     from ..errors import InputError
 
     if (relative_error is None) == (truth is None):
         raise InputError("--relative-error or --truth is needed", "give one of the two")
-    table = read_cells(cells)
-    true = None if truth is None else read_cells(truth)
+    table = off_border(read_cells(cells))
+    true = None if truth is None else off_border(read_cells(truth))
     names = names_of(table, "marker") if markers is None else split_names(markers)
     rows = []
     for name in names:
@@ -165,6 +175,7 @@ def error(
             traces.frame_interval_s,
             cast(float, sd),
             error_tau_min=lasting,
+            groups=lineages(traces.image, traces.track, traces.parent),
         )
         rows.append(bounds.table.assign(marker=name))
         _say_bounds(name, bounds)
@@ -184,7 +195,7 @@ def _say_error(name: str, found: ErrorInTime) -> None:
 def _say_bounds(name: str, bounds: ErrorBounds) -> None:
     low, high = bounds.share
     if math.isnan(low):
-        print(f"{name}: the error is larger than the fluctuation in every way it may last")
+        print(f"{name}: so large an error does not fit these traces, however long it may last")
         return
     times = " to ".join(f"{tau:.0f}" for tau in bounds.tau_min)
     print(

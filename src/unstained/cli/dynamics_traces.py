@@ -112,12 +112,14 @@ def correlation(
     compared = None
     if len(times) > 1:
         share = [1 - fitted.noise_share for fitted in times.values()]
+        # without a correlation time, noise and fluctuation could not be told apart
+        known = all(math.isfinite(f.tau_min) and f.noise_share < 1 for f in times.values())
         compared = compare_correlations(
             levels.values,
             _detrended(relative, "line", None).values if method == "line" else changes.values,
             groups=levels.lineage,
             frame=_frame_index(levels, frame),
-            reliability=share if min(share) > 0 else None,
+            reliability=share if known else None,
             settings=CorrelationSettings(seed=seed),
         )
     out.mkdir(parents=True, exist_ok=True)
@@ -199,9 +201,15 @@ def _time_of(marker: str, values: Any, levels: MarkerTraces, trend: Any) -> Corr
 
 def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
     """Place of a frame among those of the traces, which begin with the first followed cell."""
+    from ..errors import InputError
+
     if frame is None:
         return None
-    return frame - round(float(levels.time_min[0]) * 60 / levels.frame_interval_s)
+    first = round(float(levels.time_min[0]) * 60 / levels.frame_interval_s)
+    last = first + len(levels.time_min) - 1
+    if not first <= frame <= last:
+        raise InputError(f"--frame {frame}", f"cells are followed in frames {first} to {last}")
+    return frame - first
 
 
 def _say_traces(found: MarkerTraces) -> None:

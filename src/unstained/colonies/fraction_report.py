@@ -41,7 +41,7 @@ def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
 
 
 def write_fractions(
-    table: pd.DataFrame, folder: Path, *, condition: str, control: str
+    table: pd.DataFrame, folder: Path, *, condition: str, control: str, from_start: bool = False
 ) -> list[str]:
     """Write `fractions.csv`; with a condition also `conditions.csv`, `effects.csv`, a figure.
 
@@ -52,6 +52,8 @@ def write_fractions(
     condition, control : str
         Column of what each well was given, and what it says of controls. Without that column
         the table of fractions is all.
+    from_start : bool
+        See `compare_groups`.
 
     Returns
     -------
@@ -68,7 +70,13 @@ def write_fractions(
     write_table(grouped, folder / "conditions.csv")
     save_figure(fractions_figure(grouped, condition=condition), folder / "fractions.png")
     effects = [
-        compare_groups(counted, condition=condition, control=control, class_name=str(name))
+        compare_groups(
+            counted,
+            condition=condition,
+            control=control,
+            class_name=str(name),
+            from_start=from_start,
+        )
         for name in sorted(counted["class"].unique())
     ]
     p = holm([effect.p for effect in effects])

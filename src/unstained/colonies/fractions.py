@@ -175,6 +175,7 @@ def compare_groups(
     control: str,
     class_name: str,
     treated: str | None = None,
+    from_start: bool = False,
     level: float = 0.95,
 ) -> GroupEffect:
     """Does a treatment change the share of one class, and how fast?
@@ -199,6 +200,9 @@ def compare_groups(
         The class to compare.
     treated : str, optional
         Its value in treated wells; needed where there is more than one beside `control`.
+    from_start : bool
+        Compare each well's change since its first hour, where the treatment began then: wells
+        that happened to begin with more of a class are no effect.
     level : float
         Coverage of the intervals, 0 ... 1.
 
@@ -219,11 +223,16 @@ def compare_groups(
     used = given.isin([control, other]).to_numpy()
     keys = counts.keys[used]
     hits, n = counts.hits[used, counts.names.index(class_name)], counts.n[used]
-    y = np.log((hits + 0.5) / (n - hits + 0.5))
+    y, shares = np.log((hits + 0.5) / (n - hits + 0.5)), hits / n
     hours = keys[_hour_column(keys)].to_numpy(float)
     columns = hours, keys["well"].to_numpy(), given[used].to_numpy() == other
+    if from_start:
+        later, first = _since_start(hours, columns[1])
+        y, shares = (v[later] - v[first] for v in (y, shares))
+        columns = hours[later], columns[1][later], columns[2][later]
+        hours = columns[0]
     found = compare_units(y, *columns, level=level)
-    share = compare_units(hits / n, *columns, level=level).level
+    share = compare_units(shares, *columns, level=level).level
     return GroupEffect(
         class_name,
         other,
@@ -236,6 +245,21 @@ def compare_groups(
         found.control,
         mixed_model(y, *columns, level=level) if np.ptp(hours) > 0 else None,
     )
+
+
+def _since_start(hours: Array, wells: Array) -> tuple[Array, Array]:
+    """(L,) rows after the first hour, and for each the row of its well at the first hour."""
+    start = {well: i for i, well in enumerate(wells) if hours[i] == hours.min()}
+    lost = sorted(set(wells) - set(start))
+    if lost:
+        raise DataError(
+            f"{len(lost)} wells have no colony at the first hour, the first is {lost[0]}",
+            "compare without --from-start, or leave them out",
+        )
+    later = np.flatnonzero(hours > hours.min())
+    if not later.size:
+        raise DataError("there is one hour only", "a change needs two: leave out --from-start")
+    return later, np.array([start[wells[i]] for i in later])
 
 
 def _other(conditions: Sequence[str], control: str, treated: str | None) -> str:

@@ -41,6 +41,7 @@ def standard_labels(name: str) -> list[LabelledFiles]:
     return [
         LabelledFiles(part / "raw.tif", part / "instances.png", part.name)
         for part in sorted((folder / "train").iterdir())
+        if part.is_dir()
     ]
 
 

@@ -236,6 +236,11 @@ def _check_enough(acf: Acf, values: Array) -> None:
             f"no cell was seen over more than {reach + 1} frames",
             f"an exponential needs {_LEAST_LAGS + 2} and more",
         )
+    if not acf.pairs[:, 1].any():
+        raise DataError(
+            "no cell was seen in two frames that follow one another",
+            "number the frames 0, 1, 2 ... where every second one was left out",
+        )
     scatter = acf.sums[:, 0].sum() / max(acf.pairs[:, 0].sum(), 1)
     # the rounding of one value in double precision, squared
     if not scatter > (8 * np.finfo(float).eps * np.nanmax(np.abs(values))) ** 2:

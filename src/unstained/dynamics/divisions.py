@@ -128,7 +128,7 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
     DataFrame
         A row for each division and marker: image, frame (the daughters' first), mother,
         daughter_1, daughter_2, family (image and founder), marker, mother_level, level_1,
-        level_2, asymmetry. A level is NaN where the cell was measured in too few frames of the
+        level_2, asymmetry. A level is NaN where the cell was seen whole in too few frames of the
         window; asymmetry is NaN where the sum is not positive.
 
     Raises
@@ -146,6 +146,8 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
     columns = ["image", "frame", "track", "parent", "time_s"]
     table = cells.obs[columns].reset_index(drop=True).astype({"image": str})
     table[markers] = values_of(cells, markers)
+    if "border" in cells.obs:  # a part of these cells is outside: no level, but still a daughter
+        table.loc[cells.obs["border"].to_numpy(bool), markers] = np.nan
     table = table[table["track"] > 0].sort_values(["image", "track", "frame"])
     found = _divisions(table)
     if found.empty:

@@ -213,7 +213,12 @@ def validity(
     rng = np.random.default_rng(chosen.seed)
     known = reference[names].notna().all(axis=1).to_numpy()
     if known.sum() < 20:
-        raise DataError(f"{known.sum()} reference cells", "give at least 20")
+        rarest = reference[names].notna().sum().idxmin()
+        raise DataError(
+            f"{known.sum()} of {len(reference)} reference cells have all features; {rarest} is "
+            f"known of {reference[rarest].notna().sum()}",
+            "give at least 20 cells, or measure both tables without that feature",
+        )
     training = reference[names].to_numpy(np.float64)[known]
     center, spread = _robust(training)
     group = None if groups is None else np.asarray(groups).astype(str)[known]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..cell_table import names_of, traces_of
+from ..cell_table import names_of, off_border, traces_of
 from ..errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -81,11 +81,7 @@ def marker_traces(
     names = list(names_of(cells, "marker") if markers is None else markers)
     if not names:
         raise DataError("the cells have no marker", "measure them with stains, or name variables")
-    used = cells
-    if not border and "border" in cells.obs:
-        used = cells[~cells.obs["border"].to_numpy(bool)]
-        if used.n_obs == 0:
-            raise DataError("every cell touches the image's edge", "keep them: --border")
+    used = cells if border else off_border(cells)
     first = traces_of(used, names[0])
     of_layer = {
         layer: np.stack([traces_of(used, name, layer).values for name in names])

@@ -125,7 +125,7 @@ def _less_line(values: Array) -> Array:
 
 def _half_window(frame_interval_s: float | None, window_min: float | None) -> int:
     if frame_interval_s is None or window_min is None:
-        raise InputError("a running mean without its window", "give frame_interval_s, window_min")
+        raise InputError("a running mean without its window", "give its minutes: --window-min")
     frames = window_min * 60 / frame_interval_s
     if not 3 <= frames < np.inf:
         raise InputError(f"a window of {frames:g} frames", "give at least three")

@@ -251,7 +251,7 @@ def _rows(cells: AnnData, keep: Array, notes: list[str]) -> ChosenCells:
 
 
 def _over_tracks(cells: AnnData, keep: Array, notes: list[str]) -> ChosenCells:
-    """Each track's mean: of numbers the mean, of all else what its first frame says."""
+    """Each track's mean: of numbers the mean, of all else the first that is known."""
     from anndata import AnnData
 
     followed = keep & (cells.obs["track"].to_numpy() > 0)
@@ -259,8 +259,8 @@ def _over_tracks(cells: AnnData, keep: Array, notes: list[str]) -> ChosenCells:
         notes = [*notes, f"{lost} rows of cells that are not followed are left out"]
     obs = cells.obs.loc[followed].reset_index(drop=True)
     which = obs.groupby([obs["image"].astype(str), "track"], sort=True).ngroup().to_numpy()
-    first = obs.assign(which=which).sort_values("frame", kind="stable").drop_duplicates("which")
-    first = first.sort_values("which").drop(columns="which")
+    # a person may have called the cell in a later frame only
+    first = obs.assign(which=which).sort_values("frame", kind="stable").groupby("which").first()
     mean = pd.DataFrame(values_of(cells, list(cells.var_names))[followed]).groupby(which).mean()
     for name in ("time_s", "y_um", "x_um", "neighbors"):
         if name in obs:

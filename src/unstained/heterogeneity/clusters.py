@@ -253,10 +253,16 @@ def _tree(x: Array, linkage: Any, metric: Any) -> Array:
 
 
 def _cut(tree: Array, clusters: int, order: Array | None = None) -> Array:
-    """(N,) cluster from 1 on; with `order`, numbered as they first appear in it."""
-    from scipy.cluster.hierarchy import cut_tree
+    """(N,) cluster from 1 on; with `order`, numbered as they first appear in it.
 
-    cut = cut_tree(tree, n_clusters=[clusters])[:, 0]
+    What the first N - clusters merges made. SciPy's `cut_tree` gives too few clusters where a
+    merge lies below an earlier one, as centroid and median linkage have them.
+    """
+    n = len(tree) + 1
+    top = np.arange(n + len(tree))
+    for i in range(n - clusters - 1, -1, -1):  # a branch belongs where its parent does
+        top[tree[i, :2].astype(int)] = top[n + i]
+    cut = np.unique(top[:n], return_inverse=True)[1]
     if order is None:
         return np.asarray(cut + 1)
     number = {int(c): i + 1 for i, c in enumerate(dict.fromkeys(cut[order].tolist()))}

@@ -141,7 +141,10 @@ def differences(
                 one = hedges_g(x[sides[0], j], x[sides[1], j], level=level)
                 row = (*one, 0)
             else:
-                row = _within_groups(x[:, j], sides, np.asarray(groups), level)
+                try:
+                    row = _within_groups(x[:, j], sides, np.asarray(groups), level)
+                except DataError as error:
+                    raise DataError(f"{name}: {error.reason}", error.remedy) from error
             rows.append((name, a, b, *row))
     columns = ["variable", "a", "b", "effect", "low", "high", "p", "n_a", "n_b", "groups"]
     table = pd.DataFrame(rows, columns=columns)
@@ -174,7 +177,9 @@ def within_sd(parts: Sequence[Array]) -> float:
     squares = sum(float(((p - p.mean()) ** 2).sum()) for p in parts if p.size)
     freedom = sum(p.size - 1 for p in parts if p.size)
     if freedom < 1 or squares <= 0:
-        raise DataError("cells of a group do not vary", "give several cells of each group")
+        raise DataError(
+            "cells of a group do not vary", "give several cells of each group, or leave it out"
+        )
     return float(np.sqrt(squares / freedom))
 
 

@@ -108,7 +108,10 @@ def compare_factor(
         there = np.isfinite(x[:, j])
         for a, b in combinations(found.tolist(), 2):
             some = there & ((of == a) | (of == b))
-            row = _compare(x[some, j], of[some] == a, unit[some], level)
+            try:
+                row = _compare(x[some, j], of[some] == a, unit[some], level)
+            except DataError as error:
+                raise DataError(f"{name}, {a} and {b}: {error.reason}", error.remedy) from error
             percent = 100 * row.pop("difference") / abs(float(x[there, j].mean()))
             rows.append({"variable": name, "a": a, "b": b, "percent": percent} | row)
     table = pd.DataFrame(rows)[_COLUMNS]
@@ -215,7 +218,11 @@ def trend_of_factor(
     rows = []
     for j, name in enumerate(names):
         there = np.isfinite(x[:, j])
-        rows.append({"variable": name} | _trend(x[there, j], z[there], unit[there], level))
+        try:
+            row = _trend(x[there, j], z[there], unit[there], level)
+        except DataError as error:
+            raise DataError(f"{name}: {error.reason}", error.remedy) from error
+        rows.append({"variable": name} | row)
     table = pd.DataFrame(rows)
     table.insert(6, "p_holm", holm(table["p"].to_numpy(float)))
     return table

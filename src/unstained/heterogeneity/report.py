@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import values_of, write_cells
-from ..errors import InputError
+from ..errors import DataError, InputError
 from ..figures import save_figure
 from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figure
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
@@ -240,7 +240,10 @@ def _phenotype_column(cells: AnnData, shape: Sequence[str]) -> str | None:
     if "phenotype" not in cells.obs:
         if not {"area_um2", "aspect_ratio"} <= {*shape}:
             return None
-        cells.obs["phenotype"] = phenotype_rule(*shape_of(cells)).phenotype
+        try:
+            cells.obs["phenotype"] = phenotype_rule(*shape_of(cells)).phenotype
+        except DataError:  # too few shapes to part: no reason to lose the components
+            return None
     return "phenotype"
 
 
@@ -269,10 +272,17 @@ def write_figures(
 
 
 def write_json(out_dir: str | os.PathLike[str], name: str, found: Mapping[str, object]) -> None:
-    """As NAME.json."""
+    """As NAME.json; null for what is not known, since JSON has no NaN."""
+    known = _finite(found)
     Path(out_dir).mkdir(parents=True, exist_ok=True)
     with atomic_path(Path(out_dir) / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(known, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _said(notes: Sequence[str]) -> list[str]:

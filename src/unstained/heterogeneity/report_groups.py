@@ -131,17 +131,19 @@ def write_factors(
 ) -> list[str]:
     """Comparisons and shares of the variance: ``FACTOR.csv``, ``variance.csv`` and figures."""
     asked = factors or FactorSettings()
-    chosen = choose_cells(cells, settings.choice).cells
+    chosen, _, notes = choose_cells(cells, settings.choice)
     names = marker_names(chosen, settings.markers)
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
-    lines = [f"{chosen.n_obs} cells"]
+    lines = [f"{chosen.n_obs} cells", *(f"note: {note}" for note in notes)]
     for factor in _factors(chosen, asked.factors):
         unit = asked.unit or _unit(chosen, factor)
         table = _compared(chosen, names, factor, unit)
         tables[factor] = table
         figures[factor] = effects_figure(table)
         lines.append(f"{factor}, the unit is the {unit}:")
+        if (lacking := int(chosen.obs[[factor, unit]].isna().any(axis=1).sum())) > 0:
+            lines.append(f"  note: {lacking} cells without {factor} or {unit} are left out")
         lines += _largest(table)
     nested = list(asked.nested) if asked.nested is not None else _nested(chosen)
     if nested:
@@ -149,7 +151,7 @@ def write_factors(
         shares = []
         for name in names:
             value = values_of(chosen, [name])[:, 0]
-            there = np.isfinite(value)
+            there = np.isfinite(value) & chosen.obs[nested].notna().all(axis=1).to_numpy()
             of = {column: _words(chosen, column)[there] for column in nested}
             one = variance_shares(value[there], of)
             one.insert(0, "variable", name)
@@ -172,9 +174,9 @@ def write_factors(
 def _compared(cells: AnnData, names: list[str], factor: str, unit: str) -> pd.DataFrame:
     need_columns(cells, (factor, unit), "a comparison needs the factor and its unit")
     column, values = cells.obs[factor], values_of(cells, names)
-    values[column.isna().to_numpy()] = np.nan  # a cell whose level is not known counts nowhere
     number = pd.api.types.is_numeric_dtype(column)
-    known = ~column.isna().to_numpy()
+    # a cell whose level or unit is not known counts nowhere
+    known = cells.obs[[factor, unit]].notna().all(axis=1).to_numpy()
     units = _words(cells, unit)[known]
     if number and column.nunique() > _MOST_LEVELS:
         return trend_of_factor(values[known], names, column.to_numpy(float)[known], units)
@@ -255,6 +257,6 @@ def _read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not file.is_file():
         raise FileError("is not there", "give image,frame,label,phenotype", file=file)
     try:
-        return pd.read_csv(file)
+        return pd.read_csv(file, dtype={"image": str, "id": str})  # image 001 is not 1
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise FileError(f"is no table ({error})", "give a CSV file", file=file) from error

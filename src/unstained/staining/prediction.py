@@ -300,7 +300,7 @@ def _is_zarr(folder: Path) -> bool:
 
 
 def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
-    names = [_name(source) for source in sources]
+    names = [prediction_name(source) for source in sources]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names:
         raise InputError("no image was given", "name files or folders")
@@ -331,7 +331,7 @@ def _picture(target: Path) -> Path:
     return target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
 
 
-def _name(source: str) -> str:
+def prediction_name(source: str) -> str:
     """``a/plate_1.ome.tif#DAPI`` becomes ``plate_1_DAPI``; of joined paths the first counts."""
     chosen = split_selector(source.split(";")[0].strip())
     parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
