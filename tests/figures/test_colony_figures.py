@@ -219,3 +219,11 @@ def test_each_condition_has_one_line_in_the_panel_of_each_class():
 def test_a_missing_column_is_named():
     with pytest.raises(InputError, match="no column low among method"):
         methods_figure(scored().drop(columns="low"))
+
+
+def test_long_names_of_methods_leave_room_for_the_scores(tmp_path):
+    name = "ipb adviser=false auxiliary=1 balanced_labels=false balance=0 prior=em"
+    table = scored().assign(method=lambda t: [f"{name} {i}" for i in range(len(t))])
+    figure = methods_figure(table)
+    save_figure(figure, tmp_path / "methods.png")  # a warning, an error here, if it collapses
+    assert figure.axes[0].get_position().width * figure.get_figwidth() > 1

@@ -72,7 +72,10 @@ def methods_figure(table: pd.DataFrame, *, score: str = "macro recall") -> Figur
     value = rows["value"].to_numpy(float)
     y = np.arange(len(rows))
     with house_style():
-        figure = new_figure(3.5, 0.6 + 0.22 * max(len(rows), 3))
+        # names with settings in them are long, and the axis must keep its place
+        longest = int(rows["method"].astype(str).str.len().max())
+        wide = 3.5 + 0.055 * max(0, longest - 20)
+        figure = new_figure(wide, 0.6 + 0.22 * max(len(rows), 3))
         ax = figure.add_subplot()
         ax.hlines(y, rows["low"], rows["high"], color=PALETTE[0], lw=1.2)
         ax.plot(value, y, "o", ms=4, color=PALETTE[0])
