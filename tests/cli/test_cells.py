@@ -68,7 +68,7 @@ def test_tracks_agree_with_the_true_lineage(home: Path, capsys: pytest.CaptureFi
         (("dynamics", "traces"), ("traces.csv", "traces.png")),
         (("dynamics", "correlation"), ("correlation.json", "autocorrelation.svg")),
         (("dynamics", "kymograph"), ("kymograph.csv", "kymograph.png")),
-        (("dynamics", "divisions"), ("inheritance.csv", "divisions.png")),
+        (("dynamics", "divisions", "--border"), ("inheritance.csv", "divisions.png")),
         (("dynamics", "error", "--relative-error", "0.05"), ("model_error.csv",)),
     ],
     ids=lambda value: (

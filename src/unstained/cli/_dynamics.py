@@ -10,9 +10,12 @@ import typer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Cells", "Out", "save_both", "split_names"]
+__all__ = ["Border", "Cells", "Out", "save_both", "split_names"]
 
 Cells = Annotated[Path, typer.Argument(metavar="CELLS.h5ad", help="A table of followed cells.")]
+Border = Annotated[
+    bool, typer.Option("--border", help="Keep cells while they touch the image's edge.")
+]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures.")]
 
 

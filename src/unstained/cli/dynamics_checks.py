@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Cells, Out, save_both, split_names
+from ._dynamics import Border, Cells, Out, save_both, split_names
 
 if TYPE_CHECKING:
     from ..dynamics.model_error import ErrorBounds, ErrorInTime
@@ -24,6 +24,7 @@ def divisions(
         float, typer.Option(metavar="MIN", help="Before and after, over which levels are averaged.")
     ] = 60.0,
     skip_min: Annotated[float, typer.Option(metavar="MIN", help="Left out on either side.")] = 0.0,
+    border: Border = False,
     seed: Annotated[int, typer.Option(help="Of bootstrap and permutations.")] = 0,
 ) -> None:
     """What daughters get of their mother: asymmetry, sisters' correlation, sums.
@@ -36,7 +37,7 @@ def divisions(
     from ..dynamics.divisions import DivisionSettings, division_levels, inheritance
     from ..figures.kymographs import division_figure
 
-    settings = DivisionSettings(window_min=window_min, skip_min=skip_min, seed=seed)
+    settings = DivisionSettings(window_min=window_min, skip_min=skip_min, border=border, seed=seed)
     levels = division_levels(read_cells(cells), settings)
     found = inheritance(levels, settings)
     rows = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Cells, Out, save_both
+from ._dynamics import Border, Cells, Out, save_both
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -25,9 +25,6 @@ _Markers = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Any variables; all markers if not given.")
 ]
 _Window = Annotated[float | None, typer.Option(metavar="MIN", help="Of the running mean, minutes.")]
-_Border = Annotated[
-    bool, typer.Option("--border", help="Keep cells while they touch the image's edge.")
-]
 _Least = Annotated[int, typer.Option(metavar="N", help="Leave out cells with fewer frames.")]
 
 
@@ -40,7 +37,7 @@ def traces(
     ] = "none",
     window_min: _Window = None,
     least_frames: _Least = 10,
-    border: _Border = False,
+    border: Border = False,
     lineages: Annotated[
         int, typer.Option(metavar="N", help="Drawn: those with the cells seen for longest.")
     ] = 1,
@@ -83,7 +80,7 @@ def correlation(
         int | None, typer.Option(help="Overall correlation in this frame, not of means.")
     ] = None,
     least_frames: _Least = 10,
-    border: _Border = False,
+    border: Border = False,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Correlation between markers, over cells and over time; correlation times; spectra.

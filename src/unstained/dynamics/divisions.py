@@ -35,6 +35,8 @@ class DivisionSettings:
         Minutes on either side that are left out, as cells are balls then.
     least_share : float
         Of the window's frames, in which a cell must have been measured.
+    border : bool
+        Use frames in which a cell touches the image's edge; its total lacks a part.
     level : float
         Coverage of intervals.
     draws : int
@@ -45,6 +47,7 @@ class DivisionSettings:
     window_min: float = 60.0
     skip_min: float = 0.0
     least_share: float = 0.5
+    border: bool = False
     level: float = 0.95
     draws: int = 2000
     seed: int = 0
@@ -146,7 +149,9 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
     columns = ["image", "frame", "track", "parent", "time_s"]
     table = cells.obs[columns].reset_index(drop=True).astype({"image": str})
     table[markers] = values_of(cells, markers)
-    if "border" in cells.obs:  # a part of these cells is outside: no level, but still a daughter
+    if (
+        "border" in cells.obs and not chosen.border
+    ):  # a part of these cells is outside: no level, but still a daughter
         table.loc[cells.obs["border"].to_numpy(bool), markers] = np.nan
     table = table[table["track"] > 0].sort_values(["image", "track", "frame"])
     found = _divisions(table)
