@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DataError, FileError
 from ..images.image import Array, Image, LazyArray
-from ..images.read import SUFFIXES, read_image, split_selector
+from ..images.read import SUFFIXES, name_of_source, read_image, split_selector
 from .segmentation_folder import Segmented, plain_name
 
 __all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
@@ -160,8 +160,6 @@ def _of_folder(
     ``well_1`` and not of ``well``. Predictions of ``a.tif#phase``, of a field or of ``well 1.tif``
     have a name of their own.
     """
-    from ..staining.prediction import prediction_name
-
     if not folder.is_dir():
         raise FileError("is no folder", "give a folder of stains or a manifest CSV", file=folder)
     found: dict[str, list[tuple[str, str | None]]] = {one.image: [] for one in images}
@@ -174,7 +172,7 @@ def _of_folder(
         split_selector(one.image_path).path.resolve() for one in images if one.path is not None
     }
     predicted = {
-        prediction_name(one.image_path): one.image for one in images if one.path is not None
+        name_of_source(one.image_path): one.image for one in images if one.path is not None
     }
     for path, stem in stems.items():
         if path.name.startswith(".") or (path.suffix.lower() in suffixes and stem in better):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 from ..errors import DataError, FileError, InputError
 from .image import Array, Channel, Image, LazyArray, LazyPlanes, Planes, choose_field
 
-__all__ = ["SUFFIXES", "fields_of", "read_image", "read_labels", "split_selector"]
+__all__ = ["SUFFIXES", "fields_of", "name_of_source", "read_image", "read_labels", "split_selector"]
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk")
 _RASTER = (".png", ".jpg", ".jpeg")
@@ -54,6 +55,30 @@ def split_selector(spec: str | Path) -> Selector:
         else:
             channel = part
     return Selector(Path(name), field, channel or None)
+
+
+def name_of_source(source: str) -> str:
+    """What results of an image are called: ``a/plate_1.ome.tif#DAPI`` becomes ``plate_1_DAPI``.
+
+    Of paths joined by ``;`` the first counts.
+    """
+    chosen = split_selector(source.split(";")[0].strip())
+    parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
+    if _is_field_of_plate(chosen.path):
+        # plate.zarr/B/3/0: the folders within the plate belong to the name
+        inside = [chosen.path.name]
+        for parent in chosen.path.parents:
+            inside.append(re.sub(r"(\.ome)?\.zarr$", "", parent.name))
+            if parent.name.endswith(".zarr"):
+                break
+        parts = inside[::-1]
+    parts += [] if chosen.field is None else [str(chosen.field)]
+    parts += [] if chosen.channel is None else [chosen.channel]
+    return "_".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+
+
+def _is_field_of_plate(path: Path) -> bool:
+    return not path.name.endswith(".zarr") and any(p.name.endswith(".zarr") for p in path.parents)
 
 
 def read_image(

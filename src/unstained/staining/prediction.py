@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..images.atomic import atomic_path
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.pyramid import block_mean
-from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from ..images.read import SUFFIXES, fields_of, name_of_source, read_image, split_selector
 from .predict_plan import Estimate, Grid, tile_bytes
 from .predictor import Notify, PredictOptions, Predictor, Progress
 
@@ -300,7 +299,7 @@ def _is_zarr(folder: Path) -> bool:
 
 
 def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
-    names = [prediction_name(source) for source in sources]
+    names = [name_of_source(source) for source in sources]
     twice = sorted({name for name in names if names.count(name) > 1})
     if not names:
         raise InputError("no image was given", "name files or folders")
@@ -329,27 +328,6 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _picture(target: Path) -> Path:
     return target.with_name(target.name.removesuffix(".ome.zarr") + ".png")
-
-
-def prediction_name(source: str) -> str:
-    """``a/plate_1.ome.tif#DAPI`` becomes ``plate_1_DAPI``; of joined paths the first counts."""
-    chosen = split_selector(source.split(";")[0].strip())
-    parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
-    if _is_field_of_plate(chosen.path):
-        # plate.zarr/B/3/0: the folders within the plate belong to the name
-        inside = [chosen.path.name]
-        for parent in chosen.path.parents:
-            inside.append(re.sub(r"(\.ome)?\.zarr$", "", parent.name))
-            if parent.name.endswith(".zarr"):
-                break
-        parts = inside[::-1]
-    parts += [] if chosen.field is None else [str(chosen.field)]
-    parts += [] if chosen.channel is None else [chosen.channel]
-    return "_".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
-
-
-def _is_field_of_plate(path: Path) -> bool:
-    return not path.name.endswith(".zarr") and any(p.name.endswith(".zarr") for p in path.parents)
 
 
 def _shrunk(data: LazyArray, channel: int, factor: int) -> Array:
