@@ -1,4 +1,4 @@
-"""Is a cell of the kind that the model was trained on? Those that are not are flagged."""
+"""Is a cell like those by which predictions were judged? Those that are not are flagged."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Reference:
         from ..images.atomic import atomic_path
 
         saved = {
-            "what": "looks of the cells that a model was trained on",
+            "what": "looks of the cells that others are compared with",
             **{
                 name: value.tolist() if isinstance(value, np.ndarray) else value
                 for name, value in asdict(self).items()

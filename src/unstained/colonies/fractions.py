@@ -32,7 +32,8 @@ class GroupEffect(NamedTuple):
 
     `level` is a difference in log odds over all hours, `slope` one in log odds per hour (per
     frame where the hours are not known); exp(level.estimate) is an odds ratio. `p` asks for
-    either. `share` is the difference of the wells' mean shares, in plain numbers.
+    either. `share` is the difference of the wells' mean shares, in plain numbers. With
+    `from_start` all are of the changes since the first hour.
     """
 
     class_name: str
