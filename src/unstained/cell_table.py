@@ -4,7 +4,8 @@ All that measures, compares or follows single cells meets here. The columns:
 
 - ``obs``: `image`, `frame`, `time_s`, `label`; `track` (0: not followed) and `parent` (track of
   the mother, 0: none known); `y_um`, `x_um`; `border` (touches the image's edge), `neighbors`
-  (cells within a distance); what an experimenter knows: `donor`, `passage`, `well` ...
+  (cells within a distance); what an experimenter knows: `donor`, `passage`, `well` ...; where
+  cells were compared with a reference, `outside`: unlike these, so that its markers are NaN
 - ``var``: the markers, the label-free channel and the shape features by name; `kind` (``marker``,
   ``image`` or ``shape``) and `unit`
 - ``X``: the total of a marker or channel inside the outline, or the shape feature; NaN where there
@@ -162,7 +163,7 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
     FileError
         It is not there or no such file.
     DataError
-        It has no cell, or lacks a column.
+        It has no cell, lacks a column, or has words where numbers are needed.
     """
     import anndata
 
@@ -187,6 +188,13 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
         )
     if cells.n_obs == 0:
         raise DataError("has no cell", "look at the labels that were measured", file=file)
+    for name in ("frame", "time_s", "label", "track", "parent"):
+        if name in cells.obs and not pd.api.types.is_numeric_dtype(cells.obs[name]):
+            raise DataError(
+                f"column {name} holds {cells.obs[name].iloc[0]!r}, not a number",
+                "write it as a number",
+                file=file,
+            )
     return cells
 
 
@@ -320,7 +328,10 @@ def _interval_s(obs: pd.DataFrame) -> float:
     if step.empty:
         raise DataError("there is one frame only", "give a movie")
     if not np.isfinite(times["time_s"]).all():
-        raise DataError("the time of some frames is not known", "give --frame-interval")
+        raise DataError(
+            "the time of some frames is not known",
+            "give --frame-interval to unstained cells measure",
+        )
     pace = (step["time_s"] / step["frame"]).to_numpy()
     interval = float(np.median(pace))
     if not (interval > 0 and np.allclose(pace, interval, rtol=0.01)):

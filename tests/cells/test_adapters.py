@@ -6,6 +6,7 @@ The fakes have the signatures of Cellpose 4.2.1.1, StarDist 0.9.2 and instanseg-
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from unstained.cells.adapters import ADAPTERS, cellpose, instanseg, stardist
+from unstained.cells.adapters import ADAPTERS, Segmenter, cellpose, instanseg, stardist
 from unstained.errors import InputError, MissingExtra, ModelError, NetworkError
 
 IMAGE = np.arange(6 * 8, dtype=np.uint16).reshape(6, 8)
@@ -38,8 +39,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             stitch_threshold=0.0, min_size=15, max_size_fraction=0.4, niter=None, augment=False,
             tile_overlap=0.1, bsize=None, compute_masks=True, progress=None,
         ):  # fmt: skip
-            called["diameter"] = diameter
-            return (x > 20).astype(np.uint16), [None, None, None], np.zeros(256)
+            called["diameter"], called["normalize"] = diameter, normalize
+            called["range"] = float(np.percentile(x, 1)), float(np.percentile(x, 99))
+            return (x > 0.5).astype(np.uint16), [None, None, None], np.zeros(256)
 
     class StarDist2D:
         @classmethod
@@ -64,8 +66,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             self, image, pixel_size=None, normalise=True, return_image_tensor=True,
             target="all_outputs", rescale_output=True,
         ):  # fmt: skip
-            called["pixel_size"] = pixel_size
-            labels = torch.as_tensor(image > 20).float()[None, None]
+            called["pixel_size"], called["normalize"] = pixel_size, normalise
+            called["range"] = float(np.percentile(image, 0.1)), float(np.percentile(image, 99.9))
+            labels = torch.as_tensor(image > 0.5).float()[None, None]
             both = labels if target == "cells" else labels.repeat(1, 2, 1, 1)
             return (both, image) if return_image_tensor else both
 
@@ -84,7 +87,7 @@ def test_cellpose_gets_a_diameter_in_pixels(fake: dict[str, Any]) -> None:
     segment = cellpose(device="cpu", diameter_um=20)
     labels = segment(IMAGE, 0.5)
     assert fake["diameter"] == 40  # 20 um / 0.5 um
-    assert np.array_equal(labels, IMAGE > 20)
+    assert np.array_equal(labels, IMAGE > 23)  # half of 0 to 47
     assert labels.dtype == np.int32
     assert fake["cellpose"] == (False, "cpsam_v2", torch.device("cpu"))
 
@@ -96,16 +99,33 @@ def test_a_diameter_needs_a_pixel_size(fake: dict[str, Any]) -> None:
     assert fake["diameter"] is None
 
 
-def test_stardist_gets_percentiles_1_and_99_8_at_0_and_1(fake: dict[str, Any]) -> None:
-    labels = stardist()(IMAGE, None)
+@pytest.mark.parametrize(
+    "segmenter", [lambda: cellpose(device="cpu"), stardist, lambda: instanseg(device="cpu")]
+)
+def test_the_percentiles_of_each_become_0_and_1_and_it_does_not_scale_again(
+    segmenter: Callable[[], Segmenter], fake: dict[str, Any]
+) -> None:
+    labels = segmenter()(IMAGE, 0.5)
     assert fake["range"] == pytest.approx((0, 1), abs=1e-6)
-    # values 0 to 47: the middle of the percentiles 0.47 and 46.906 is 23.688
+    assert not fake.get("normalize", False)
+    # values 0 to 47: the percentiles 1 and 99.8 are 0.47 and 46.906, their middle is 23.688
     assert np.array_equal(labels, IMAGE > 23)
+
+
+def test_a_tile_is_scaled_by_the_limits_of_the_whole(fake: dict[str, Any]) -> None:
+    segment = stardist()
+    dark = IMAGE[:3]  # 0 to 23: dark in the whole, half of it bright on its own
+    assert not segment(dark, None, segment.limits(IMAGE)).any()
+    assert segment(dark, None).sum() == 12
+
+
+def test_an_image_without_contrast_has_no_cell(fake: dict[str, Any]) -> None:
+    assert not stardist()(np.full((4, 5), 7, np.uint16), None).any()
 
 
 def test_instanseg_gives_cells_at_the_image_s_own_size(fake: dict[str, Any]) -> None:
     labels = instanseg(device="cpu")(IMAGE, 0.5)
-    assert np.array_equal(labels, IMAGE > 20)
+    assert np.array_equal(labels, IMAGE > 23)
     assert fake["instanseg"] == ("fluorescence_nuclei_and_cells", "cpu")
     assert fake["pixel_size"] == 0.5
 

@@ -138,9 +138,18 @@ def test_a_constant_marker_has_no_correlation_and_one_cell_no_line() -> None:
     assert np.isnan(one["lower_limit"])
 
 
-def test_cells_without_a_stain_are_left_out() -> None:
+def test_cells_without_a_stain_are_left_out_and_counted() -> None:
     measured = table(np.array([1.0, np.nan, 3.0, 4.0]))
-    assert len(match_cells(table(np.arange(4.0)), measured).cells) == 3
+    matched = match_cells(table(np.arange(4.0)), measured)
+    assert len(matched.cells) == 3
+    assert matched.unpaired == {"CD105": 1}
+
+
+def test_tables_without_a_pair_of_totals_are_refused_with_what_they_have() -> None:
+    predicted = table(np.array([np.nan, 2.0, np.nan]))
+    measured = table(np.array([1.0, np.nan, 3.0]))
+    with pytest.raises(DataError, match=r"of the 3 cells .* CD105: 1 predicted, 2 measured"):
+        match_cells(predicted, measured)
 
 
 def written(root: Path, n: int, donors: int) -> tuple[Path, Path]:
@@ -166,6 +175,32 @@ def test_the_report_has_tables_figures_bands_and_a_reference(tmp_path: Path) -> 
     band = Bands.read(tmp_path / "out" / "bands.json").markers["CD105"]
     assert band.groups == 6
     assert Reference.read(tmp_path / "out" / "reference.json").features == ("area_um2",)
+
+
+def test_the_reference_is_of_the_training_cells_where_these_are_given(tmp_path: Path) -> None:
+    # compared cells have areas of 100 ... 699, those of the training 100 ... 499, as uniform: the
+    # 200 above are farther from the middle than any of these
+    predicted, measured = written(tmp_path, 600, 0)
+    training = write_cells(table(np.ones(400), donors=8), tmp_path / "training.h5ad")
+    found = agree_files(predicted, measured, tmp_path / "out", training=training)
+    reference = Reference.read(tmp_path / "out" / "reference.json")
+    assert reference.cells == "training cells, training.h5ad"
+    assert float(reference.median[0]) == pytest.approx(299.5, abs=20)
+    compared = pd.read_csv(tmp_path / "out" / "cells.csv")
+    flagged = 600 - len(compared)
+    assert flagged == pytest.approx(200, abs=15)
+    assert compared["label"].max() == pytest.approx(400, abs=10)  # label 400 has an area of 499
+    assert found.bands.markers["CD105"].n < len(compared)
+    assert f"{flagged} of 600 predicted cells lie outside of the training cells" in "".join(
+        found.notes
+    )
+
+
+def test_without_training_cells_the_report_says_whose_the_reference_is(tmp_path: Path) -> None:
+    predicted, measured = written(tmp_path, 300, 0)
+    found = agree_files(predicted, measured, tmp_path / "out")
+    assert any("of the compared cells" in n and "--training" in n for n in found.notes)
+    assert "compared" in Reference.read(tmp_path / "out" / "reference.json").cells
 
 
 def test_a_band_that_groups_are_too_few_for_holds_within_them_and_says_so(tmp_path: Path) -> None:

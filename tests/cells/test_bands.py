@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from unstained.cell_table import OBS_COLUMNS, new_cells, values_of
 from unstained.cells.bands import Band, Bands, apply_bands, fit_band, held_out_coverage
+from unstained.cells.measuring import Measuring
 from unstained.errors import DataError, FileError, InputError
 
 Cells = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -148,7 +149,7 @@ def test_bands_come_back_from_json(tmp_path: Path) -> None:
         "a": Band(1.5, 0.9, 0.1, 0.2, 0.01, 1.25, 70, 5),
         "b": Band(0.0, 1.0, 0.0, 0.0, 1.0, float("inf"), 3, 0),
     }
-    bands = Bands(0.9, of)
+    bands = Bands(0.9, of, Measuring("ring", 3.0, 10.0, (0.5, 0.65)))
     assert Bands.read(bands.write(tmp_path / "bands.json")) == bands
     with pytest.raises(FileError, match="cannot be read as bands"):
         Bands.read(tmp_path / "none.json")
@@ -157,17 +158,16 @@ def test_bands_come_back_from_json(tmp_path: Path) -> None:
         Bands.read(tmp_path / "x.json")
 
 
-def test_a_table_gets_its_bands_but_for_cells_outside_of_the_reference() -> None:
+def test_a_table_gets_its_bands_where_there_is_a_total() -> None:
     bands = Bands(0.6, {"CD105": Band(0.0, 1.0, 0.0, 0.0, 1.0, 5.0, 100, 0)})
-    before = table([10.0, 20.0])
-    before.obs["outside"] = [False, True]
+    before = table([10.0, np.nan])
     after = apply_bands(before, bands)
     assert values_of(after, ["CD105"], "low")[:, 0].tolist() == pytest.approx(
         [5, np.nan], nan_ok=True
     )
     assert values_of(after, ["CD105"], "high")[0, 0] == 15
     assert np.isnan(values_of(after, ["area_um2"], "low")).all()
-    assert values_of(after, ["CD105"])[:, 0].tolist() == [10.0, 20.0]
+    assert values_of(after, ["CD105"])[0, 0] == 10
     assert after.uns["unstained"]["band_level"] == 0.6
     assert "low" not in before.layers
     with pytest.raises(DataError, match="bands are of CD105, the cells have none"):

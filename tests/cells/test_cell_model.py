@@ -168,6 +168,22 @@ def test_a_dark_frame_of_a_movie_has_no_cells_and_does_not_end_it(tmp_path: Path
     assert "1 of 2 frames have no cell" in made.notes
 
 
+def test_a_dark_frame_has_nuclei_only_where_the_model_knows_nuclei() -> None:
+    dark = np.zeros((32, 32), np.float32)
+    for network, parts in ((untaught(), 1), (untaught(outputs=3), 2)):
+        found = model_segmenter(network, {}).begin(dark, None)(dark)
+        assert (len(found) if isinstance(found, tuple) else 1) == parts
+
+
+def test_a_tile_with_a_pixel_that_is_no_number_is_refused() -> None:
+    # the whole was measured on every other row and column, which did not meet it
+    tile = disc_field((64, 64), seed=0)
+    statistics = measure_statistics(tile)
+    tile[3, 3] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        untaught().segment(tile, statistics=statistics)
+
+
 def test_the_halo_is_told_in_pixels_of_the_image() -> None:
     model = replace(untaught(), pixel_size_um=0.5)
     # an image of 0.25 um has twice the pixels of the model across a cell

@@ -26,6 +26,7 @@ from unstained.cells.tiling import label_tiles
 from unstained.cells.training import fit_cuts, train_cells, write_release
 from unstained.errors import DataError, FileError, InputError
 from unstained.images import write_png
+from unstained.images.splits import SplitWarning
 from unstained.learning.loop import Progress
 
 TINY = CellSettings(
@@ -393,3 +394,34 @@ def test_a_release_that_cannot_be_named_so_is_refused_before_training(tmp_path: 
 
     with pytest.raises(InputError, match=r"ends in \.zip"):
         train("nowhere", tmp_path / "model", release=tmp_path / "model.tar")
+
+
+def test_images_in_which_the_pattern_finds_the_same_text_are_one_group(tmp_path: Path) -> None:
+    for name in ("well3_t001", "well3_t002", "well11_t001"):
+        _written(tmp_path, disc_field(0), name)
+    images = load_labelled(tmp_path, group="well[0-9]+")
+    # in the order of the names: well11_t001, well3_t001, well3_t002
+    assert [image.group for image in images] == ["well11", "well3", "well3"]
+    inner = load_labelled(tmp_path, group="well([0-9]+)")
+    assert [image.group for image in inner] == ["11", "3", "3"]
+
+
+@pytest.mark.parametrize("names", [("t1", "t2"), ("well_x0_y0_phase", "well_x0_y1_phase")])
+def test_frames_and_tiles_without_a_group_are_told(names: tuple[str, str], tmp_path: Path) -> None:
+    for name in names:
+        _written(tmp_path, disc_field(0), name)
+    with pytest.warns(SplitWarning, match="2 images look like frames or tiles of 1 sequences"):
+        load_labelled(tmp_path)
+    load_labelled(tmp_path, group=".+")  # a warning would be an error
+
+
+def test_a_pattern_that_cannot_group_is_refused(tmp_path: Path) -> None:
+    _written(tmp_path, disc_field(0), "a")
+    with pytest.raises(InputError, match=r"finds nothing in a\.png"):
+        load_labelled(tmp_path, group="well")
+    with pytest.raises(InputError, match="no regular expression"):
+        load_labelled(tmp_path, group="well(")
+    text = "image,labels,group\nimages/a.png,labels/a_labels.png,donor 1\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="are named in the data"):
+        load_labelled(tmp_path / "m.csv", group=".+")

@@ -11,9 +11,14 @@ import pytest
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from unstained.cells.classical import ClassicalSettings, otsu, segment_classical
+from unstained.cells.classical import (
+    ClassicalSettings,
+    measure_ground,
+    otsu,
+    segment_classical,
+)
 from unstained.cells.matching import average_precision, pool_scores, score_labels
-from unstained.errors import InputError
+from unstained.errors import DataError, InputError
 from unstained.images import read_image, read_labels
 
 LOOSE = ClassicalSettings(threshold_scale=1.0, window_px=3, min_area_px2=150)
@@ -67,10 +72,72 @@ def test_otsu_is_that_of_scikit_image() -> None:
     assert otsu(values) == pytest.approx(threshold_otsu(values))
 
 
+def test_a_part_is_segmented_by_the_ground_of_the_whole() -> None:
+    image, _ = rough_disks((40, 50, 22), (110, 140, 25))
+    ground = measure_ground(image, LOOSE)
+    whole = segment_classical(image, LOOSE)
+    part = segment_classical(image[:78], LOOSE, ground)
+    # the disk in the upper part is the same; its window reaches 4 x 3 px down at most
+    assert np.array_equal(part > 0, whole[:78] > 0)
+
+
+def test_the_threshold_of_a_large_image_is_found_in_blocks_spread_over_it() -> None:
+    # 2 x 2048 columns: one block of 256 in 2; grain of 1 and of 20 in equal shares
+    rng = np.random.default_rng(0)
+    rows = np.arange(200)[:, None]
+    image = np.where(rows < 100, 1, 20) * rng.standard_normal((200, 4096)) + 500
+    read = []
+
+    class Watched:
+        shape, dtype = image.shape, image.dtype
+
+        def __getitem__(self, at: tuple[slice, slice]) -> np.ndarray:
+            read.append(image[at])
+            return image[at]
+
+    blocks = measure_ground(Watched(), LOOSE)
+    whole = measure_ground(image[:, :2048], LOOSE)
+    assert sum(part.size for part in read) == 200 * 2048
+    assert len(read) == 8
+    # log 1 = 0 and log 20 = 3, in units of the image's standard deviation of 14.2, that is
+    # -2.65 and 0.35: the threshold lies between them, wherever half of the image is read
+    assert -2.65 < blocks.threshold < 0.35
+    assert blocks.threshold == pytest.approx(whole.threshold, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value"),
+    [
+        ({"closing_um": "1.3"}, "closing_px", 3),  # 1.3 / 0.5 = 2.6
+        ({"hole_um2": 100}, "hole_px2", 400),  # 100 / 0.25
+        ({"window_um": 0.6}, "window_px", 1.2),
+        ({"closing_px": "5"}, "closing_px", 5),
+    ],
+)
+def test_micrometers_become_pixels_of_the_image(changes, name, value) -> None:
+    settings = ClassicalSettings().changed(changes, pixel_size_um=0.5)
+    assert settings == replace(ClassicalSettings(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"closing_um": 1}, "pixel size of the image is not known"),
+        ({"threshold_um": 1}, "'threshold_um' is not known"),
+        ({"closing_px": "wide"}, "closing_px is 'wide'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, said) -> None:
+    with pytest.raises(InputError, match=said):
+        ClassicalSettings().changed(changes)
+    with pytest.raises(InputError, match="give it once"):
+        ClassicalSettings().changed({"closing_px": 1, "closing_um": 1}, 0.5)
+
+
 def test_what_is_no_plane_is_refused() -> None:
     with pytest.raises(InputError, match="one \\(Y, X\\) plane"):
         segment_classical(np.zeros((2, 3, 4)))
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(DataError, match="not finite"):
         segment_classical(np.array([[0.0, np.nan]]))
     with pytest.raises(InputError, match="above 0"):
         ClassicalSettings(window_px=0)

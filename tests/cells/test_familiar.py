@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from anndata import AnnData
 from sklearn.covariance import LedoitWolf
 
-from unstained.cell_table import OBS_COLUMNS, label_free_features, new_cells
+from unstained.cell_table import OBS_COLUMNS, label_free_features, new_cells, values_of
 from unstained.cells.familiar import Reference, fit_reference, flag_strange
+from unstained.cells.measuring import Measuring
 from unstained.errors import DataError, FileError, InputError
 
 
@@ -84,11 +86,12 @@ def test_features_that_are_constant_or_often_absent_are_left_out() -> None:
 
 def test_a_reference_comes_back_from_json(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
-    reference = fit_reference(looks(rng, 300))
+    measured = Measuring("outside", 3.0, 10.0, (0.5,))
+    reference = replace(fit_reference(looks(rng, 300)), cells="training", measured=measured)
     back = Reference.read(reference.write(tmp_path / "reference.json"))
     new = looks(rng, 20)
     np.testing.assert_array_equal(back.distance(new), reference.distance(new))
-    assert back.level == reference.level
+    assert (back.level, back.cells, back.measured) == (0.01, "training", measured)
     with pytest.raises(FileError, match="cannot be read as a reference"):
         Reference.read(tmp_path / "none.json")
 
@@ -117,6 +120,35 @@ def test_a_table_gets_distance_p_and_flag_of_each_cell() -> None:
     assert out.obs["familiar_p"].iloc[2] == pytest.approx(1 / 201)
     assert out.obs["strangeness"].argmax() == 2
     assert "outside" not in strange.obs
+
+
+def test_what_a_model_says_of_a_strange_cell_is_not_kept() -> None:
+    cells = table(np.array([500.0, 5000.0]))
+    marked = new_cells(
+        cells.obs.reset_index(drop=True),
+        pd.DataFrame({"CD105": [70.0, 80.0], "area_um2": [500.0, 5000.0]}),
+        pd.DataFrame({"kind": ["marker", "shape"], "unit": ""}, index=["CD105", "area_um2"]),
+        {"mean": np.full((2, 2), 7.0), "background": np.full((2, 2), 3.0)},
+    )
+    area = np.random.default_rng(6).normal(500, 20, 400)
+    out = flag_strange(marked, fit_reference(label_free_features(table(area))))
+    assert values_of(out, ["CD105"])[:, 0].tolist() == pytest.approx([70, np.nan], nan_ok=True)
+    mean = values_of(out, ["CD105"], "mean")[:, 0].tolist()
+    assert mean == pytest.approx([7, np.nan], nan_ok=True)
+    assert values_of(out, ["CD105"], "background")[:, 0].tolist() == [3.0, 3.0]
+    assert values_of(out, ["area_um2"])[:, 0].tolist() == [500.0, 5000.0]
+    assert values_of(marked, ["CD105"])[:, 0].tolist() == [70.0, 80.0]
+
+
+def test_grey_values_over_another_background_are_not_compared() -> None:
+    rng = np.random.default_rng(8)
+    measured = Measuring("none", 3.0, 10.0, (0.5,))
+    grey = looks(rng, 300).rename(columns={"ratio": "image0 mean"})
+    reference = replace(fit_reference(grey), measured=measured)
+    other = replace(measured, background="outside")
+    with pytest.raises(DataError, match="grey values were made of cells measured with"):
+        reference.check(other)
+    assert replace(fit_reference(looks(rng, 300)), measured=measured).check(other) == ()
 
 
 def test_cells_without_the_features_of_the_reference_are_refused() -> None:

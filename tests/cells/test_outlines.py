@@ -266,7 +266,7 @@ def test_a_movie_exported_and_brought_back_has_the_same_labels(tmp_path, kind):
     rois = write_imagej(drawn, tmp_path / "m.zip")
     first = segmentation_from_outlines([movie], [rois], tmp_path / "one", SourceOptions(0.5))
     assert first.cells == {"m": (3, 3, 0)}
-    files = export_outlines(tmp_path / "one", tmp_path / "out", kind)
+    files = export_outlines(tmp_path / "one", tmp_path / "out", kind).files
     segmentation_from_outlines([movie], files, tmp_path / "two")
     (one,), (two,) = read_segmentation(tmp_path / "one"), read_segmentation(tmp_path / "two")
     assert one.pixel_size_um == 0.5
@@ -355,6 +355,21 @@ def test_the_commands_say_what_they_made(tmp_path, capsys):
     ]
     export(tmp_path / "seg", tmp_path / "out", kind="geojson")
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / "a.geojson")]
+
+
+def test_an_image_without_a_cell_is_left_out_and_named(tmp_path):
+    images = [image_file(tmp_path / f"{name}.ome.tif") for name in "ab"]
+    for name, labels in (("a", some_labels()), ("b", np.zeros((40, 50), int))):
+        np.save(tmp_path / f"{name}_labels.npy", labels)
+    labels = [tmp_path / f"{name}_labels.npy" for name in "ab"]
+    segmentation_from_outlines(images, labels, tmp_path / "seg")
+    made = export_outlines(tmp_path / "seg", tmp_path / "out")
+    assert made.files == (tmp_path / "out" / "a.zip",)
+    assert made.notes == ("b has no cell, so no file of outlines",)
+    segmentation_from_outlines(images[1:], labels[1:], tmp_path / "none")
+    with pytest.raises(DataError, match="no image has a cell"):
+        export_outlines(tmp_path / "none", tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 def test_endings_that_say_what_a_file_shows_do_not_hinder_the_match(tmp_path):

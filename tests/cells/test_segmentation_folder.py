@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from unstained.cells import segment_files as module
-from unstained.cells.segment_files import FrameSegmenter, segment_files, segmenter_of
+from unstained.cells.segment_files import FrameSegmenter, classical_segmenter, segment_files
 from unstained.cells.segmentation_folder import create_segmentation, read_segmentation
 from unstained.cells.segmentation_sources import SourceOptions, find_images
 from unstained.cli.cells_segment import segment as segment_command
@@ -22,11 +23,11 @@ from unstained.errors import DataError, FileError, InputError
 from unstained.images import as_image
 
 
-def components(image: np.ndarray, pixel_size_um: float | None) -> np.ndarray:
+def components(image: np.ndarray) -> np.ndarray:
     return ndimage.label(image > 0)[0]
 
 
-SEGMENTER = segmenter_of(components, {"method": "test"})
+SEGMENTER = FrameSegmenter({"method": "test"}, lambda whole, pixel_size_um: components)
 
 
 def frame(*cells: tuple[int, int]) -> np.ndarray:
@@ -243,6 +244,34 @@ def test_a_large_frame_in_tiles_is_the_frame_at_once(
     assert not (tmp_path / "tiles" / "scratch").exists()
 
 
+def test_pixels_that_are_no_numbers_are_told_with_file_and_frame(tmp_path: Path) -> None:
+    movie = np.ones((3, 20, 24), np.float32)
+    movie[:, 4:9, 4:9] = 7
+    movie[2, 5, 5] = np.nan
+    tifffile.imwrite(tmp_path / "m.tif", movie, metadata={"axes": "TYX"}, imagej=True)
+    with pytest.raises(DataError, match=r"m\.tif: frame 2: pixels are not finite"):
+        segment_files([tmp_path / "m.tif"], tmp_path / "seg", classical_segmenter({}))
+
+
+def test_tiles_of_a_frame_share_the_threshold_of_the_classical_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # cells on the left; the right is quiet, where a threshold of its own would find cells
+    rng = np.random.default_rng(0)
+    yy, xx = np.mgrid[:200, :700]
+    disks = ((yy % 66 - 33) ** 2 + (xx % 66 - 33) ** 2 <= 20**2) & (xx < 198)
+    image = 1000 + np.where(disks, 20, 1) * rng.standard_normal(yy.shape)
+    tifffile.imwrite(tmp_path / "a.tif", image.astype(np.float32))
+    segmenter = classical_segmenter({"min_area_px2": 150, "threshold_scale": 1})
+    segmenter = replace(segmenter, halo_px=lambda _: 64)
+    segment_files([tmp_path / "a.tif"], tmp_path / "at_once", segmenter)
+    monkeypatch.setattr(module, "TILE_PX", 128)
+    segment_files([tmp_path / "a.tif"], tmp_path / "tiles", segmenter)
+    (whole,), (tiled,) = (read_segmentation(tmp_path / name) for name in ("at_once", "tiles"))
+    assert whole.cells_per_frame == tiled.cells_per_frame == (9,)
+    assert np.array_equal(whole.labels() > 0, tiled.labels() > 0)
+
+
 def test_frames_are_asked_for_one_at_a_time(tmp_path: Path, movie: np.ndarray) -> None:
     asked: list[int] = []
 
@@ -285,6 +314,24 @@ def test_the_command_segments_and_reports(
     assert one.pixel_size_um == 0.5
 
 
+def test_settings_of_the_classical_method_are_given_in_micrometers(
+    app: typer.Typer, tmp_path: Path
+) -> None:
+    image = np.zeros((90, 90), np.float32)
+    image[20:60, 20:60] = np.random.default_rng(0).normal(0, 9, (40, 40))
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    # 40 x 40 px of 0.5 um are 400 um2, less what is shrunk
+    for least, cells in (("100", 1), ("900", 0)):
+        out = tmp_path / f"seg{least}"
+        words = ["--pixel-size", "0.5", "--set", f"min_area_um2={least}", "--out", str(out)]
+        words = [str(tmp_path / "a.tif"), "--method", "classical", *words]
+        assert CliRunner().invoke(app, words).exit_code == 0
+        (one,) = read_segmentation(out)
+        assert one.cells_per_frame == (cells,)
+    about = json.loads((out / "segmentation.json").read_text())
+    assert about["segmenter"]["settings"] == {"min_area_um2": "900"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -292,6 +339,9 @@ def test_the_command_segments_and_reports(
         (["--method", "magic"], "method 'magic' is not known"),
         (["--method", "classical", "--model", "x"], "--model with --method classical"),
         (["--method", "classical", "--diameter", "9"], "--diameter is for --method cellpose"),
+        (["--method", "stardist", "--set", "closing_px=3"], "--set is for --method classical"),
+        (["--method", "classical", "--set", "closing=3"], "known: window_px, threshold_scale"),
+        (["--method", "classical", "--set", "closing_um=3"], "a.tif: setting closing_um is in mic"),
     ],
 )
 def test_the_command_refuses_what_it_would_not_use(

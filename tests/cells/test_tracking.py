@@ -4,15 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from unstained.cells.segmentation_folder import create_segmentation
+from unstained.cells.outline_folder import segmentation_from_outlines
+from unstained.cells.segmentation_folder import create_segmentation, read_segmentation
+from unstained.cells.segmentation_sources import SourceOptions
 from unstained.cells.track_files import (
     export_ctc,
     read_tracks,
     score_folder,
     track_folder,
 )
-from unstained.cells.tracking import Tracked, TrackSettings, track_labels
+from unstained.cells.tracking import TrackSettings, track_labels
+from unstained.cells.tracks import Tracked
 from unstained.cli.cells_track import score_tracks, track
 from unstained.errors import DataError, FileError, InputError
 from unstained.images.image import Channel, Image
@@ -183,7 +187,7 @@ def segmentation(folder: Path, *movies, pixel_size_um=0.5) -> Path:
 
 def test_a_folder_is_followed_written_and_read_back(tmp_path):
     folder = segmentation(tmp_path / "cells", division(), merge_and_part())
-    made = track_folder(folder)
+    made = track_folder(folder).tracked
     read = read_tracks(folder)
     for one, other in zip(made, read, strict=True):
         assert one.equals(other.astype(one.dtypes.to_dict()))
@@ -193,12 +197,22 @@ def test_a_folder_is_followed_written_and_read_back(tmp_path):
     with pytest.raises(FileError, match="has tracks already"):
         track_folder(folder)
     again = track_folder(folder, TrackSettings(max_division_cost=0), overwrite=True)
-    assert len(again.divisions) == len(read_tracks(folder).divisions) == 0
+    assert len(again.tracked.divisions) == len(read_tracks(folder).divisions) == 0
 
 
-def test_a_folder_says_which_image_cannot_be_followed_and_stays_as_it_was(tmp_path):
-    folder = segmentation(tmp_path / "cells", division(), division()[:1])
-    with pytest.raises(DataError, match="movie1: there are 1 frames"):
+def test_stills_and_movies_without_a_cell_are_left_out_and_named(tmp_path):
+    folder = segmentation(tmp_path / "cells", division()[:1], division(), [field(), field()])
+    tracked, notes = track_folder(folder)
+    assert notes == ("movie0 is one frame: nothing to follow", "movie2 has no cell")
+    assert set(tracked.tracks["image"]) == {"movie1"}
+    # 2 cells in 3 frames, 3 cells in 3 frames
+    assert len(tracked.track_of) == 15
+    assert export_ctc(folder, tmp_path / "ctc") == [tmp_path / "ctc" / "movie1"]
+
+
+def test_a_folder_without_any_movie_stays_as_it_was(tmp_path):
+    folder = segmentation(tmp_path / "cells", division()[:1])
+    with pytest.raises(DataError, match="movie0 is one frame"):
         track_folder(folder)
     assert not list(folder.glob("*.csv"))
     with pytest.raises(FileError, match=r"track_of\.csv.*unstained cells track"):
@@ -214,6 +228,54 @@ def test_the_command_line_follows_exports_and_scores(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "TRA 1.0000  DET 1.0000" in shown
     assert "F1 1.000: 1 right of 1 found, 1 true" in shown
+
+
+def test_tracks_exported_to_the_challenge_s_format_come_back(tmp_path):
+    # a division, and a cell that is missed in frame 3
+    frames = [np.maximum(image, field((9, 15, 100, 6))) for image in division()]
+    frames[3] = np.where(frames[3] == 9, 0, frames[3])
+    first, back = segmentation(tmp_path / "one", frames), tmp_path / "two"
+    track_folder(first)
+    (ctc,) = export_ctc(first, tmp_path / "ctc")
+    (tmp_path / "movie0").mkdir()
+    for t, image in enumerate(frames):
+        tifffile.imwrite(tmp_path / "movie0" / f"t{t:03d}.tif", image.astype(np.uint16))
+    drawn = segmentation_from_outlines(
+        [tmp_path / "movie0"], [ctc], back, SourceOptions(pixel_size_um=0.5, movie=True)
+    )
+    assert drawn.tracks == {"movie0": 5}  # 2 cells, 2 daughters, the cell with the gap
+    one, two = read_tracks(first), read_tracks(back)
+    labels = [read_segmentation(folder)[0] for folder in (first, back)]
+    of = [t.track_of.set_index(["frame", "label"])["track"].to_dict() for t in (one, two)]
+    same = {0: 0}  # track of the first folder: track of the second, by the pixels that they share
+    for t in range(len(frames)):
+        mine, theirs = (entry.labels(t) for entry in labels)
+        for a, b in np.unique(np.stack([mine[mine > 0], theirs[mine > 0]]), axis=1).T:
+            assert same.setdefault(of[0][t, a], of[1][t, b]) == of[1][t, b]
+        assert np.array_equal(mine > 0, theirs > 0)
+    renamed = one.tracks.assign(track=one.tracks["track"].map(same))
+    renamed["parent"] = renamed["parent"].map(same)
+    assert renamed.sort_values("track").to_numpy().tolist() == two.tracks.to_numpy().tolist()
+    assert one.events[["frame", "kind"]].equals(two.events[["frame", "kind"]])
+    assert "gap" in set(two.events["kind"])
+    assert len(one.divisions) == len(two.divisions) == 1
+
+
+def test_truths_of_the_challenge_find_their_movies_by_name(tmp_path):
+    for number in ("01", "02"):
+        truth = tmp_path / f"{number}_GT" / "TRA"
+        truth.mkdir(parents=True)
+        (tmp_path / number).mkdir()
+        for t in range(2):
+            labels = field((int(number), 20, 20, 8)).astype(np.uint16)
+            tifffile.imwrite(truth / f"man_track{t:03d}.tif", labels)
+            tifffile.imwrite(tmp_path / number / f"t{t:03d}.tif", labels)
+        (truth / "man_track.txt").write_text(f"{int(number)} 0 1 0\n")
+    truths = [tmp_path / f"{number}_GT" / "TRA" for number in ("02", "01")]
+    movies = [tmp_path / number for number in ("01", "02")]
+    segmentation_from_outlines(movies, truths, tmp_path / "cells", SourceOptions(movie=True))
+    tracks = read_tracks(tmp_path / "cells").tracks
+    assert tracks.to_numpy().tolist() == [["01", 1, 0, 1, 0], ["02", 2, 0, 1, 0]]
 
 
 def test_scores_of_a_folder_need_the_name_of_one_of_several_images(tmp_path):

@@ -287,6 +287,17 @@ def test_colonies_of_a_class_differ_in_height_packing_and_focus() -> None:
     assert len(tight.yx) / len(loose.yx) == pytest.approx(2.44, rel=0.1)
 
 
+def test_variation_is_a_factor_on_how_colonies_differ() -> None:
+    def looks(variation: float) -> np.ndarray:
+        settings = ColonySettings(wells=1, colonies=40, size=3600, variation=variation)
+        of_colonies = np.array([colony.look for colony in plan_well(settings, 0).colonies])
+        of_colonies[:, :2] = np.log(of_colonies[:, :2])
+        return of_colonies
+
+    assert looks(3.0) == pytest.approx(3 * looks(1.0))
+    assert (looks(0.0) == 0).all()
+
+
 def test_cells_swing_about_their_places_and_do_not_jump() -> None:
     cells: Cells = draw_cells("spread", 200, stream(10, 0))
     steps = np.array([np.hypot(*(cells.at(h + 1) - cells.at(h)).T) for h in range(10)])
@@ -440,6 +451,8 @@ def test_the_treated_share_holds_and_spreads_over_the_wells() -> None:
         ({"treated": 1.5}, "1.5"),
         ({"effect": -1.0}, "-1.0"),
         ({"effect": float("nan")}, "nan"),
+        ({"variation": 7.0}, "7.0"),
+        ({"variation": float("nan")}, "nan"),
         ({"seed": -1}, "-1"),
         ({"rates_per_h": ((1.0,),)}, "shape"),
         ({"rates_per_h": ((0.0, -0.5, *[0.0] * 4), *[(0.0,) * 6] * 5)}, "-0.5"),

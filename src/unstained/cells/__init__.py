@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from .shape import SHAPE_FEATURES, SHAPE_UNITS, shape_features
     from .tiling import label_tiles
     from .track_files import read_tracks, track_folder
-    from .tracking import Tracked, TrackSettings, track_labels
+    from .tracking import TrackSettings, track_labels
     from .tracking_scores import TrackScores, score_tracking
+    from .tracks import Tracked
     from .training import train_cells, write_release
 
 _MODULES = {
@@ -107,13 +108,13 @@ _MODULES = {
     ),
     "tracking": (
         "TrackSettings",
-        "Tracked",
         "track_labels",
     ),
     "tracking_scores": (
         "TrackScores",
         "score_tracking",
     ),
+    "tracks": ("Tracked",),
     "training": (
         "train_cells",
         "write_release",

@@ -7,6 +7,7 @@ weights are downloaded by themselves when first used, under licenses of their ow
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +16,46 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, InputError, MissingExtra, ModelError, NetworkError
-from ..images.image import Array
+from ..images.image import Array, LazyArray
+from .normalize import Limits, measure_limits
 
 __all__ = ["ADAPTERS", "PACKAGES", "Segmenter", "cellpose", "instanseg", "stardist"]
 
-Segmenter = Callable[[Array, float | None], Array]
-"""A (Y, X) image and the micrometers of its pixels to (Y, X) int32 labels."""
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A segmenter of others as a function from image to labels.
+
+    Each of them scales grey values so that two percentiles become 0 and 1. That is done here in
+    its place, so that all tiles of an image are scaled by the percentiles of the whole.
+
+    Attributes
+    ----------
+    percentiles : (float, float)
+        Its own.
+    of_scaled : callable
+        (Y, X) float32 image of that scale, and the micrometers of its pixels or None, to (Y, X)
+        int32 labels.
+    """
+
+    percentiles: tuple[float, float]
+    of_scaled: Callable[[Array, float | None], Array]
+
+    def limits(self, image: LazyArray) -> Limits:
+        """What becomes 0 and 1, of a whole image."""
+        return measure_limits(image, self.percentiles)
+
+    def __call__(
+        self, image: Array, pixel_size_um: float | None, limits: Limits | None = None
+    ) -> Array:
+        """(Y, X) int32 labels of a (Y, X) image, none where the limits are equal.
+
+        `limits` are to be given for tiles of an image, with those of the whole.
+        """
+        low, high = self.limits(image) if limits is None else limits
+        if not high > low:
+            return np.zeros(image.shape, np.int32)
+        return self.of_scaled(((image.astype(np.float32) - low) / (high - low)), pixel_size_um)
 
 
 def cellpose(
@@ -76,17 +111,14 @@ def cellpose(
                     "give the pixel size too",
                 )
             diameter_px = diameter_um / pixel_size_um
-        masks = network.eval(image, diameter=diameter_px)[0]
+        masks = network.eval(image, diameter=diameter_px, normalize=False)[0]
         return _labels(masks, image)
 
-    return segment
+    return Segmenter((1, 99), segment)
 
 
 def stardist(model: str = "2D_versatile_fluo", *, device: str = "auto") -> Segmenter:
     """StarDist [1]_ as a function from image to labels; made for nuclei and other round cells.
-
-    Grey values are scaled so that their percentiles 1 and 99.8 become 0 and 1, as in its
-    training.
 
     Parameters
     ----------
@@ -125,12 +157,9 @@ def stardist(model: str = "2D_versatile_fluo", *, device: str = "auto") -> Segme
         raise ModelError(f"StarDist has no model {model!r}", "choose one that it lists above")
 
     def segment(image: Array, pixel_size_um: float | None) -> Array:
-        low, high = np.percentile(image, (1, 99.8))
-        scaled = (image.astype(np.float32) - low) / max(float(high - low), 1e-20)
-        labels = network.predict_instances(scaled.astype(np.float32), axes="YX")[0]
-        return _labels(labels, image)
+        return _labels(network.predict_instances(image, axes="YX")[0], image)
 
-    return segment
+    return Segmenter((1, 99.8), segment)
 
 
 def instanseg(model: str = "fluorescence_nuclei_and_cells", *, device: str = "auto") -> Segmenter:
@@ -162,15 +191,16 @@ def instanseg(model: str = "fluorescence_nuclei_and_cells", *, device: str = "au
 
     def segment(image: Array, pixel_size_um: float | None) -> Array:
         output = network.eval_small_image(
-            image.astype(np.float32),
+            image,
             pixel_size=pixel_size_um,
+            normalise=False,
             return_image_tensor=False,
             target="cells",
         )
         # (1, 1, Y, X) tensor -> (Y, X)
         return _labels(np.asarray(output.cpu()).reshape(output.shape[-2:]), image)
 
-    return segment
+    return Segmenter((0.1, 99.9), segment)
 
 
 ADAPTERS: dict[str, Callable[..., Segmenter]] = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,15 @@ from ..cell_table import label_free_features, read_cells
 from ..errors import DataError
 from .bands import Bands, fit_band, held_out_coverage
 from .cell_agreement import Matched, agreement, match_cells
-from .familiar import Reference, fit_reference
+from .familiar import Reference, fit_reference, flag_strange
+from .measuring import measuring_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 __all__ = ["AgreementReport", "agree_files"]
 
+Array = np.ndarray[Any, Any]
 
 _STRANGE = (0.01, 0.05)
 """Shares of familiar cells that may be flagged; the second where cells are few."""
@@ -54,12 +57,15 @@ def agree_files(
     *,
     group: str | None = None,
     level: float = 0.6,
+    training: str | os.PathLike[str] | None = None,
 ) -> AgreementReport:
     """Compare two tables of cells, and learn from them how far to believe new predictions.
 
     Writes into a new folder ``agreement.csv``, ``cells.csv`` (matched totals), ``coverage.csv``,
     the figures ``scatter``, ``bland_altman`` and ``coverage`` (PNG, SVG), ``bands.json``
-    (`bands.Bands`), and ``reference.json`` (`familiar.Reference`) where the cells are enough.
+    (`bands.Bands`), and ``reference.json`` (`familiar.Reference`) where the cells are enough: of
+    the training cells where these are given, else of the compared cells. Compared cells that lie
+    outside of the training cells are left out of all else, as their predictions are of new tables.
 
     Parameters
     ----------
@@ -72,22 +78,30 @@ def agree_files(
         independent.
     level : float
         Of the bands.
+    training : path-like, optional
+        ``.h5ad`` of the cells that the model was trained on, for the reference.
 
     Raises
     ------
     FileError, DataError, InputError
-        As `match_cells` and `bands.fit_band`; the folder exists.
+        As `match_cells`, `bands.fit_band` and, with training cells, `familiar.flag_strange`; the
+        folder exists.
     """
     from ..images.atomic import atomic_dir
 
     of_predicted, of_measured = read_cells(predicted), read_cells(measured)
+    notes: list[str] = []
+    if training is None:
+        reference = _reference(of_measured, group, notes)
+    else:
+        reference = _training_reference(read_cells(training), Path(training).name, group, notes)
+        of_predicted = _familiar_only(of_predicted, reference, notes)
     matched = match_cells(of_predicted, of_measured, group)
-    notes: list[str] = _remarks(matched, group)
+    notes = _remarks(matched, group) + notes
     with atomic_dir(out_dir) as folder:
         table = agreement(matched)
-        bands = _bands(matched, level, notes)
+        bands = replace(_bands(matched, level, notes), measured=measuring_of(of_predicted))
         coverage = _coverage(matched, level, notes)
-        reference = _reference(of_measured, group, notes)
         table.to_csv(folder / "agreement.csv", index=False)
         matched.cells.to_csv(folder / "cells.csv", index=False)
         coverage.to_csv(folder / "coverage.csv", index=False)
@@ -105,6 +119,11 @@ def _remarks(matched: Matched, group: str | None) -> list[str]:
             f"{matched.only_predicted} cells are in the predicted table only, "
             f"{matched.only_measured} in the measured one only; they are left out"
         )
+    notes += [
+        f"{marker}: {n} cells have no predicted or no measured total; they are left out"
+        for marker, n in matched.unpaired.items()
+        if n
+    ]
     if group is None:
         notes.append(
             "cells counted as independent, which those of one image, well or donor are not: give "
@@ -162,8 +181,43 @@ def _coverage(matched: Matched, level: float, notes: list[str]) -> pd.DataFrame:
 
 
 def _reference(cells: AnnData, group: str | None, notes: list[str]) -> Reference | None:
-    """The strictest reference that the cells are enough for."""
+    """Of the compared cells, where no table of training cells is given."""
     groups = cells.obs[group].to_numpy(str) if group in cells.obs else None
+    found = _fitted(cells, groups, "compared cells, perhaps unlike those of the training", notes)
+    if found is not None:
+        notes.append(
+            "reference.json is of the compared cells: a cell unlike these is flagged. Give the "
+            "cells that the model was trained on as --training to flag cells unlike those"
+        )
+    return found
+
+
+def _training_reference(
+    cells: AnnData, file: str, group: str | None, notes: list[str]
+) -> Reference | None:
+    """Of the cells that the model was trained on."""
+    column = group if group in cells.obs else "image"
+    groups = cells.obs[column].astype(str).to_numpy(str)
+    found = _fitted(cells, groups, f"training cells, {file}", notes)
+    if found is not None:
+        notes.append(f"reference.json is of the {cells.n_obs} training cells in {file}")
+    return found
+
+
+def _familiar_only(cells: AnnData, reference: Reference | None, notes: list[str]) -> AnnData:
+    """Predicted cells, those without totals that are unlike the training."""
+    if reference is None:
+        return cells
+    flagged = flag_strange(cells, reference)
+    notes.append(
+        f"{int(flagged.obs['outside'].sum())} of {cells.n_obs} predicted cells lie outside of the "
+        "training cells and are not compared"
+    )
+    return flagged
+
+
+def _fitted(cells: AnnData, groups: Array | None, whose: str, notes: list[str]) -> Reference | None:
+    """The strictest reference that the cells are enough for."""
     for level in _STRANGE:
         try:
             reference = fit_reference(label_free_features(cells), level, groups=groups)
@@ -175,7 +229,7 @@ def _reference(cells: AnnData, group: str | None, notes: list[str]) -> Reference
                     "few cells: a new cell is flagged where it is stranger than all but "
                     f"{level:.0%} of them, not {_STRANGE[0]:.0%}"
                 )
-            return reference
+            return replace(reference, cells=whose, measured=measuring_of(cells))
     notes.append(f"no reference.json, so that strange cells cannot be flagged: {refused}")
     return None
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..cell_table import names_of, values_of
 from ..errors import DataError, FileError, InputError
 from ..statistics import mean_interval, wilson_interval
+from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,10 +76,19 @@ class Band:
 
 @dataclass(frozen=True)
 class Bands:
-    """A band for each marker, all of one level; saved as JSON."""
+    """A band for each marker, all of one level; saved as JSON.
+
+    Attributes
+    ----------
+    level : float
+    markers : mapping of str to Band
+    measured : Measuring or None
+        How the predicted totals were measured that the bands were fitted on; None: not known.
+    """
 
     level: float
     markers: Mapping[str, Band]
+    measured: Measuring | None = None
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON; an infinite threshold is null."""
@@ -94,6 +104,7 @@ class Bands:
         saved = {
             "what": "bands of predicted totals of cells",
             "level": self.level,
+            "measured": None if self.measured is None else self.measured.to_json(),
             "markers": markers,
         }
         with atomic_path(path) as part:
@@ -115,7 +126,8 @@ class Bands:
                 str(name): Band(**of | {"threshold": np.inf} if of["threshold"] is None else of)
                 for name, of in saved["markers"].items()
             }
-            return cls(float(saved["level"]), markers)
+            measured = Measuring.from_json(saved.get("measured"))
+            return cls(float(saved["level"]), markers, measured)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(
                 f"cannot be read as bands ({error})",
@@ -263,13 +275,14 @@ def held_out_coverage(
 def apply_bands(cells: AnnData, bands: Bands) -> AnnData:
     """The cells with the layers `low` and `high` of their markers' totals.
 
-    NaN for markers without a band, for what is no marker, and for cells that `flag_strange` found
-    outside of the reference: for them the errors that the bands know say nothing.
+    NaN for markers without a band, for what is no marker, and where the total is NaN, as of cells
+    that `flag_strange` found outside of the reference.
 
     Raises
     ------
     DataError
-        None of the markers has a band.
+        None of the markers has a band, or the cells were measured with another background or
+        pixel size than those that the bands were fitted on (where both are known).
     """
     markers = [name for name in names_of(cells, "marker") if name in bands.markers]
     if not markers:
@@ -277,6 +290,7 @@ def apply_bands(cells: AnnData, bands: Bands) -> AnnData:
             f"the bands are of {', '.join(bands.markers)}, the cells have none of these",
             f"they have {', '.join(names_of(cells, 'marker')) or 'no marker'}",
         )
+    check_measuring(bands.measured, measuring_of(cells), "the bands")
     out = cells.copy()
     low = np.full(cells.shape, np.nan, np.float32)
     high = low.copy()
@@ -285,9 +299,6 @@ def apply_bands(cells: AnnData, bands: Bands) -> AnnData:
         low[:, at], high[:, at] = bands.markers[name].interval(values_of(cells, [name])[:, 0])
     endless = ~(np.isfinite(low) & np.isfinite(high))  # of too few cells: nothing can be said
     low[endless] = high[endless] = np.nan
-    if "outside" in cells.obs:
-        low[cells.obs["outside"].to_numpy(bool)] = np.nan
-        high[cells.obs["outside"].to_numpy(bool)] = np.nan
     out.layers["low"], out.layers["high"] = low, high
     out.uns["unstained"] = {**dict(out.uns.get("unstained", {})), "band_level": bands.level}
     return out

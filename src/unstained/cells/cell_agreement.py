@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -48,8 +48,11 @@ class Matched(NamedTuple):
     cells : DataFrame
         Long: image, frame, label, group, marker, predicted, measured; finite pairs only.
     markers : tuple of str
+        Those with a pair.
     only_predicted, only_measured : int
         Cells that only one of the tables has.
+    unpaired : mapping of str to int
+        For each marker of both tables, the cells of both that lack one of its two totals.
     grouped : bool
         Whether `group` was given; else it is the image.
     """
@@ -58,6 +61,7 @@ class Matched(NamedTuple):
     markers: tuple[str, ...]
     only_predicted: int
     only_measured: int
+    unpaired: Mapping[str, int]
     grouped: bool
 
     def totals(self, marker: str) -> Totals:
@@ -92,7 +96,8 @@ def match_cells(predicted: AnnData, measured: AnnData, group: str | None = None)
     Raises
     ------
     DataError
-        No cell or no marker in common, no such column, or outlines that differ in area.
+        No cell, no marker or no pair of totals in common, no such column, or outlines that differ
+        in area.
     """
     markers = [m for m in names_of(predicted, "marker") if m in names_of(measured, "marker")]
     if not markers:
@@ -121,11 +126,15 @@ def match_cells(predicted: AnnData, measured: AnnData, group: str | None = None)
     ]
     cells = pd.concat(parts, ignore_index=True)
     finite = np.isfinite(cells["predicted"]) & np.isfinite(cells["measured"])
+    pairs = {m: int(finite[cells["marker"] == m].sum()) for m in markers}
+    if not finite.any():
+        raise DataError(_no_pair(both, markers), "look at the stains that each table was made of")
     return Matched(
         cells[finite].reset_index(drop=True),
-        tuple(m for m in markers if finite[cells["marker"] == m].any()),
+        tuple(m for m in markers if pairs[m]),
         len(left) - len(both),
         len(right) - len(both),
+        {m: len(both) - pairs[m] for m in markers},
         group is not None,
     )
 
@@ -252,6 +261,19 @@ def _wide(cells: AnnData, markers: list[str]) -> pd.DataFrame:
     values = values_of(cells, [*markers, *shape])
     wide: pd.DataFrame = table.assign(**dict(zip([*markers, *shape], values.T, strict=True)))
     return wide
+
+
+def _no_pair(both: pd.DataFrame, markers: list[str]) -> str:
+    """Which of the totals the cells lack."""
+    there = [
+        f"{m}: {np.isfinite(both[f'{m}_p']).sum()} predicted, "
+        f"{np.isfinite(both[f'{m}_m']).sum()} measured"
+        for m in markers
+    ]
+    return (
+        f"no cell has both a predicted and a measured total; of the {len(both)} cells in both "
+        f"tables have one: {'; '.join(there)}"
+    )
 
 
 def _same_outlines(both: pd.DataFrame) -> None:

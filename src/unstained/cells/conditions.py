@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..cell_table import OBS_COLUMNS
 from ..errors import DataError, FileError
+from .familiar import FLAGS
 from .segmentation_folder import Segmented, plain_name
 
 __all__ = ["read_conditions", "with_tracks"]
@@ -44,9 +45,24 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -> pd.DataFrame:
-    """One row an image, under the names of the segmentation folder."""
+    """One row an image, under the names of the segmentation folder.
+
+    Raises
+    ------
+    FileError
+        The file is not there or no CSV.
+    DataError
+        An image has no row or two, or a column's name cannot stand in a table of cells.
+    """
     table = _read_csv(Path(path), ("image",))
-    clash = sorted((set(OBS_COLUMNS) - {"image"}) & set(table.columns))
+    odd = [name for name in table.columns if "/" in name or name == "_index"]
+    if odd:
+        raise DataError(
+            f"column {', '.join(odd)} cannot be kept in a table of cells",
+            'the file format forbids "/" in names and the name "_index": rename it',
+            file=path,
+        )
+    clash = sorted((set(OBS_COLUMNS + FLAGS) - {"image"}) & set(table.columns))
     if clash:
         raise DataError(
             f"column {', '.join(clash)} has a name that the cells have already",

@@ -28,7 +28,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError
 
-__all__ = ["CtcMovie", "read_ctc", "read_ctc_tracks", "write_ctc"]
+__all__ = ["CtcMovie", "is_ctc", "read_ctc", "read_ctc_tracks", "write_ctc"]
 
 Array = np.ndarray[Any, Any]
 
@@ -139,6 +139,11 @@ def _in_pieces(track_of: pd.DataFrame, tracks: pd.DataFrame) -> tuple[pd.DataFra
         {"L": piece[begins], "B": frame[begins], "E": frame[ends], "P": parent}, dtype=np.int64
     )
     return cells.assign(piece=piece), pieces
+
+
+def is_ctc(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds the tracks of a truth or a result."""
+    return any((Path(folder) / name).is_file() for _, name in _KINDS)
 
 
 def read_ctc(folder: str | os.PathLike[str]) -> CtcMovie:

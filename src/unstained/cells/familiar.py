@@ -1,4 +1,4 @@
-"""Is a cell like those by which predictions were judged? Those that are not are flagged."""
+"""Is a cell like those that a model was trained on? Those that are not are flagged, not guessed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..cell_table import label_free_features
 from ..errors import DataError, FileError, InputError
+from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Reference", "Strangeness", "fit_reference", "flag_strange"]
 
 Array = np.ndarray[Any, Any]
+
+FLAGS = ("strangeness", "familiar_p", "outside")
+"""Columns that `flag_strange` adds."""
 
 _PRESENT = 0.99  # share of the reference that must have a feature
 _MAD_TO_SD = 1.4826  # of a normal distribution
@@ -46,7 +50,7 @@ class Strangeness(NamedTuple):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the cells of the training images look like, label-free; saved as JSON.
+    """What familiar cells look like, label-free; saved as JSON.
 
     Attributes
     ----------
@@ -61,6 +65,10 @@ class Reference:
         Distances of cells that gave none of the above, ascending.
     level : float
         Share of familiar cells that are flagged by mistake.
+    cells : str
+        Whose cells they are, for people: those that the model was trained on, or others.
+    measured : Measuring or None
+        How they were measured; None: not known.
     """
 
     features: tuple[str, ...]
@@ -70,6 +78,8 @@ class Reference:
     precision: Array
     held_out: Array
     level: float
+    cells: str = "cells"
+    measured: Measuring | None = None
 
     def distance(self, looks: pd.DataFrame) -> Array:
         """Mahalanobis distance of each cell, (N,); NaN where a feature is not finite.
@@ -105,6 +115,23 @@ class Reference:
         p = np.where(np.isfinite(distance), (1 + farther) / (1 + n), np.nan)
         return Strangeness(distance, p, ~(p >= self.level))
 
+    def check(self, now: Measuring | None) -> tuple[str, ...]:
+        """Refuse cells with another background, where the reference looks at grey values.
+
+        Returns
+        -------
+        tuple of str
+            A note where it is not known how the cells, or those of the reference, were measured.
+
+        Raises
+        ------
+        DataError
+            The background was another.
+        """
+        if not any(name.startswith("image") for name in self.features):
+            return ()
+        return check_measuring(self.measured, now, "the reference's grey values", pixels=False)
+
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON."""
         from ..images.atomic import atomic_path
@@ -136,7 +163,11 @@ class Reference:
                 for name in ("median", "scale", "center", "precision", "held_out")
             )
             features, level = tuple(map(str, saved["features"])), float(saved["level"])
-            return cls(features, median, scale, center, precision, held_out, level)
+            return cls(
+                *(features, median, scale, center, precision, held_out, level),
+                cells=str(saved.get("cells", cls.cells)),
+                measured=Measuring.from_json(saved.get("measured")),
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"cannot be read as a reference ({error})",
@@ -162,7 +193,7 @@ def fit_reference(
     Parameters
     ----------
     looks : (N, F) DataFrame
-        Of `cell_looks`.
+        Of `label_free_features`.
     level : float
         Share of familiar cells that may be flagged, 0 ... 1.
     groups : (N,) array, optional
@@ -228,17 +259,36 @@ def fit_reference(
 def flag_strange(cells: AnnData, reference: Reference) -> AnnData:
     """The cells with the columns `strangeness` (the distance), `familiar_p` and `outside`.
 
+    For cells of predicted stains: what a model says of a cell that is `outside` is a guess, so
+    that the totals and all layers of its markers become NaN, which every summary leaves out. Its
+    shape and its label-free values stay. For real stains, `Reference.judge` flags and takes
+    nothing away.
+
     Raises
     ------
     DataError
-        The cells lack a feature of the reference.
+        The cells lack a feature of the reference, or it has grey values from which another
+        background was subtracted.
     """
+    reference.check(measuring_of(cells))
     found = reference.judge(label_free_features(cells))
     out = cells.copy()
     out.obs["strangeness"] = found.distance
     out.obs["familiar_p"] = found.p
     out.obs["outside"] = found.outside
+    guessed = np.ix_(found.outside, (cells.var["kind"] == "marker").to_numpy(bool))
+    out.X = _without(out.X, guessed)
+    for name in set(out.layers) - {"background"}:
+        out.layers[name] = _without(out.layers[name], guessed)
+    about = {"cells": reference.cells, "level": reference.level}
+    out.uns["unstained"] = {**dict(out.uns.get("unstained", {})), "reference": about}
     return out
+
+
+def _without(values: Any, at: tuple[Array, ...]) -> Array:
+    kept = np.array(values, np.float32)
+    kept[at] = np.nan
+    return kept
 
 
 def _half(group: Array, seed: int) -> Array:

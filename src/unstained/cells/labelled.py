@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 
 from ..datasets.labelled import standard_labels
 from ..datasets.registry import names as known_sets
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, InputError
 from ..images.read import SUFFIXES, read_image, read_labels
+from ..images.splits import SplitWarning
 from ..learning.random import generator
+from .segmentation_sources import image_key
 
 __all__ = ["LabelledImage", "Split", "load_labelled", "split_images"]
 
@@ -58,8 +62,13 @@ class Split(NamedTuple):
     validation: list[LabelledImage]
 
 
-def load_labelled(data: str | Path, labels: str | Path | None = None) -> list[LabelledImage]:
+def load_labelled(
+    data: str | Path, labels: str | Path | None = None, group: str | None = None
+) -> list[LabelledImage]:
     """Read images and labels that go together.
+
+    An image without a group is a group of its own. Where such images look like frames or tiles
+    of one sequence (names equal up to a final number), a `SplitWarning` says so.
 
     Parameters
     ----------
@@ -70,11 +79,16 @@ def load_labelled(data: str | Path, labels: str | Path | None = None) -> list[La
     labels : path, optional
         Folder of label images, of the same names as the images but for the suffix and an
         ending such as ``_labels`` or ``_mask``.
+    group : str, optional
+        A regular expression, looked for in the name of each image's file: images in which it
+        finds the same text are of one group. ``well[0-9]+`` puts ``well3_t001.tif`` into well3. Of
+        an expression with parentheses, the text in the first ones.
 
     Raises
     ------
     FileError, InputError
-        There is no such file, folder or data set, or an image has no labels.
+        There is no such file, folder or data set, or an image has no labels; `group` is no
+        regular expression, finds nothing in a name, or groups are named already.
     DataError
         Image and labels differ in shape, an image has several planes, or no image has a cell.
     """
@@ -93,10 +107,53 @@ def load_labelled(data: str | Path, labels: str | Path | None = None) -> list[La
             f"data sets: {', '.join(known_sets())}",
             file=data,
         )
+    if group is None:
+        _warn_of_sequences([row["image"] for row in rows if not row.get("group")], data)
+    else:
+        rows = [row | {"group": _group_of(row, group)} for row in rows]
     images = [_read(row) for row in rows]
     if not any(image.labels.any() for image in images):
         raise DataError("no image has a labelled cell", "look at the labels", file=data)
     return images
+
+
+def _group_of(row: Mapping[str, str], pattern: str) -> str:
+    if row.get("group"):
+        raise InputError(
+            f"the groups of {row['image']} are named in the data",
+            "leave --group out, or the column group",
+        )
+    name = Path(row["image"]).name
+    try:
+        found = re.search(pattern, name)
+    except re.error as error:
+        raise InputError(
+            f"group {pattern!r} is no regular expression ({error})", "give one such as well[0-9]+"
+        ) from error
+    if found is None or not (text := found[1 if found.re.groups else 0]):
+        raise InputError(
+            f"group {pattern!r} finds nothing in {name}", "give one that all names of images hold"
+        )
+    return text
+
+
+def _warn_of_sequences(images: Sequence[str], data: str | Path) -> None:
+    """Say where images, each a group of its own, may be frames or tiles of one sequence."""
+    alike: dict[tuple[Path, str], list[str]] = defaultdict(list)
+    for path in map(Path, images):
+        key = image_key(path.stem.removesuffix(".ome"))
+        alike[path.parent, key.rstrip("0123456789")].append(path.name)
+    sequences = [names for names in alike.values() if len(names) > 1]
+    if sequences:
+        warnings.warn(
+            f"{data}: {sum(map(len, sequences))} images look like frames or tiles of "
+            f"{len(sequences)} sequences (such as {sequences[0][0]}, {sequences[0][1]}). Each is "
+            "a group of its own, so the same cells may teach and validate, which flatters the "
+            "scores: name groups with --group PATTERN or in a manifest's column group; --group "
+            "'.+' says that each image stands alone",
+            SplitWarning,
+            stacklevel=3,
+        )
 
 
 def split_images(images: Sequence[LabelledImage], share: float, seed: int) -> Split:

@@ -22,6 +22,9 @@ from .stain_sources import Channels, LazyPlane, label_free, own_stains, stains_o
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from .bands import Bands
+    from .familiar import Reference
+
 __all__ = ["FileOptions", "Measured", "measure_folder", "measure_segmentation"]
 
 Array = np.ndarray[Any, Any]
@@ -81,13 +84,16 @@ def measure_folder(
 ) -> Measured:
     """`measure_segmentation`, written to ``.h5ad``.
 
-    Where there is a reference, cells outside of it are flagged; where there are bands, the layers
-    low and high hold them, NaN for cells outside of the reference.
+    Where there is a reference, cells outside of it are flagged in `outside` and their markers are
+    NaN; where there are bands, the layers low and high hold them.
 
     Raises
     ------
     InputError
         `out` does not end in ``.h5ad``.
+    DataError
+        Bands or reference were made of cells measured with another background, or bands with
+        another pixel size.
     """
     from .bands import Bands, apply_bands
     from .familiar import Reference, flag_strange
@@ -98,11 +104,12 @@ def measure_folder(
     # read first: what is wrong with them shows before hours of measuring
     bands = None if chosen.bands is None else Bands.read(chosen.bands)
     reference = None if chosen.reference is None else Reference.read(chosen.reference)
+    doubts = _doubts(folder, settings or MeasureSettings(), chosen, bands, reference)
     cells, notes = measure_segmentation(folder, settings, chosen, progress=progress)
+    notes += doubts
     if reference is not None:
         cells = flag_strange(cells, reference)
-        n = int(cells.obs["outside"].sum())
-        notes += (f"{n} of {cells.n_obs} cells lie outside of the reference",)
+        notes += (_strange(cells.obs, reference),)
     if bands is not None:
         cells = apply_bands(cells, bands)
     write_cells(cells, out)
@@ -179,6 +186,33 @@ def measure_segmentation(
     table = _table(obs, frames, markers, notes)
     table.uns["unstained"] = _about(images, settings, stains)
     return Measured(table, tuple(notes))
+
+
+def _doubts(
+    folder: str | os.PathLike[str],
+    settings: MeasureSettings,
+    options: FileOptions,
+    bands: Bands | None,
+    reference: Reference | None,
+) -> tuple[str, ...]:
+    """Refuse what was made of cells measured in another way, before these are measured."""
+    from .measuring import Measuring, check_measuring
+
+    if bands is None and reference is None:
+        return ()
+    images = [_sized(one, options) for one in read_segmentation(folder)]
+    now = Measuring.by(settings, [one.pixel_size_um or 0.0 for one in images])
+    of_bands = () if bands is None else check_measuring(bands.measured, now, "the bands")
+    return of_bands + (() if reference is None else reference.check(now))
+
+
+def _strange(obs: pd.DataFrame, reference: Reference) -> str:
+    n, unknown = int(obs["outside"].sum()), int(obs["strangeness"].isna().sum())
+    lack = f", {unknown} of them for want of a feature that it looks at" if unknown else ""
+    return (
+        f"{n} of {len(obs)} cells lie outside of the reference ({reference.cells}){lack}: "
+        "flagged as outside, their markers are not guessed"
+    )
 
 
 def _sized(one: Segmented, options: FileOptions) -> Segmented:

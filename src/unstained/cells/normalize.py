@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..images.image import LazyArray
 
-__all__ = ["BlankImage", "Statistics", "measure_statistics", "normalize"]
+__all__ = [
+    "BlankImage",
+    "Limits",
+    "Statistics",
+    "measure_limits",
+    "measure_statistics",
+    "normalize",
+]
 
 _LARGEST = 2048  # sides beyond are thinned out evenly
 
@@ -26,6 +33,13 @@ class Statistics(NamedTuple):
     scale: float
 
 
+class Limits(NamedTuple):
+    """Grey values that become 0 and 1."""
+
+    low: float
+    high: float
+
+
 def measure_statistics(image: LazyArray) -> Statistics:
     """Measure a (Y, X) image once, for all its tiles.
 
@@ -38,10 +52,7 @@ def measure_statistics(image: LazyArray) -> Statistics:
     DataError
         It has values that are not finite.
     """
-    y, x = (max(1, -(-n // _LARGEST)) for n in image.shape[-2:])
-    values = np.asarray(image[::y, ::x]).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise DataError("the image has values that are not finite", "export the image again")
+    values = _thinned(image)
     scale = float(values.std())
     if not scale > 0:
         raise BlankImage(
@@ -51,9 +62,41 @@ def measure_statistics(image: LazyArray) -> Statistics:
     return Statistics(float(np.median(values)), scale)
 
 
+def measure_limits(image: LazyArray, percentiles: tuple[float, float]) -> Limits:
+    """Percentiles of a (Y, X) image, measured once for all its tiles; read as above.
+
+    Raises
+    ------
+    DataError
+        It has values that are not finite.
+    """
+    low, high = np.percentile(_thinned(image), percentiles)
+    return Limits(float(low), float(high))
+
+
 def normalize(image: NDArray[np.generic], statistics: Statistics) -> NDArray[np.float32]:
-    """(..., Y, X) grey values to float32 of median 0 and standard deviation 1."""
+    """(..., Y, X) grey values to float32 of median 0 and standard deviation 1.
+
+    Raises
+    ------
+    DataError
+        A value is not finite.
+    """
     out = image.astype(np.float32)
+    _check_finite(out)
     out -= np.float32(statistics.offset)
     out /= np.float32(statistics.scale)
     return out
+
+
+def _thinned(image: LazyArray) -> NDArray[np.float64]:
+    """Every so many-th row and column, so that no side has more than 2048."""
+    y, x = (max(1, -(-n // _LARGEST)) for n in image.shape[-2:])
+    values = np.asarray(image[::y, ::x]).astype(np.float64)
+    _check_finite(values)
+    return values
+
+
+def _check_finite(values: NDArray[np.floating]) -> None:
+    if not np.isfinite(values).all():
+        raise DataError("the image has values that are not finite", "export the image again")

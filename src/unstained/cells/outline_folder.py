@@ -13,12 +13,15 @@ from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.image import Image
 from ..images.read import read_image, read_labels
+from .ctc import is_ctc, read_ctc
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
 from .outlines import Filled, Outline, fill_outlines, trace_outlines
 from .segmentation_folder import create_segmentation, read_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images, image_key
+from .track_files import write_tracks
+from .tracks import Tracked, tables_of
 
-__all__ = ["Drawn", "export_outlines", "segmentation_from_outlines"]
+__all__ = ["Drawn", "Exported", "export_outlines", "segmentation_from_outlines"]
 
 Array = np.ndarray[Any, Any]
 Format = Literal["imagej", "geojson"]
@@ -35,9 +38,19 @@ class Drawn(NamedTuple):
         By image: cells of each frame.
     notes : tuple of str
         Overlaps, outlines without a pixel, outlines over the image's edge.
+    tracks : dict of str to int
+        By image: how many tracks came with the outlines.
     """
 
     cells: dict[str, tuple[int, ...]]
+    notes: tuple[str, ...]
+    tracks: dict[str, int]
+
+
+class Exported(NamedTuple):
+    """Files of outlines, and `notes` on images without a cell, which have none."""
+
+    files: tuple[Path, ...]
     notes: tuple[str, ...]
 
 
@@ -47,15 +60,19 @@ def segmentation_from_outlines(
     out_dir: str | os.PathLike[str],
     options: SourceOptions | None = None,
 ) -> Drawn:
-    """Write a segmentation folder from outlines that were drawn by hand.
+    """Write a segmentation folder from outlines that were drawn by hand, or come from elsewhere.
+
+    Of a folder of the Cell Tracking Challenge the tracks are taken too. A truth of the Challenge
+    may hold markers in place of outlines: right to follow, too small to measure.
 
     Parameters
     ----------
     images : sequence of path-like
         Images and movies, or folders of them.
     outlines : sequence of path-like
-        One file for each image: ImageJ ROIs, GeoJSON, or an image of labels. With several images
-        a file belongs to the one whose name it begins with, else to the only one in its folder.
+        One for each image: ImageJ ROIs, GeoJSON, an image of labels, or a folder of the Cell
+        Tracking Challenge (see `ctc`). With several images it belongs to the one whose name it
+        begins with (``01_RES``, ``01_GT/TRA``), else to the only one in its folder.
     out_dir : path-like
         Must not exist yet.
     options : SourceOptions, optional
@@ -75,21 +92,33 @@ def segmentation_from_outlines(
     sources = find_images(images, options)
     pairs = _matched(sources, [Path(path) for path in outlines])
     notes: list[str] = []
+    followed: dict[str, Tracked] = {}
     with create_segmentation(out_dir, {"kind": "outlines drawn by hand"}) as writer:
         for source, file in pairs:
-            frames = _label_frames(source, file, notes)
-            writer.add(source.name, source.image, source.path, frames)
+            if is_ctc(file):
+                movie = read_ctc(file)
+                name = writer.add(source.name, source.image, source.path, movie.frames())
+                followed[name] = tables_of(movie.track_of, movie.tracks, len(movie.files))
+            else:
+                frames = _label_frames(source, file, notes)
+                writer.add(source.name, source.image, source.path, frames)
+        if followed:
+            write_tracks(followed, writer.folder)
     made = read_segmentation(out_dir)
-    return Drawn({entry.image: entry.cells_per_frame for entry in made}, tuple(notes))
+    return Drawn(
+        {entry.image: entry.cells_per_frame for entry in made},
+        tuple(notes),
+        {image: len(tables.tracks) for image, tables in followed.items()},
+    )
 
 
 def export_outlines(
     folder: str | os.PathLike[str], out_dir: str | os.PathLike[str], kind: Format = "imagej"
-) -> list[Path]:
+) -> Exported:
     """Write the outlines of a segmentation folder for correction in ImageJ or QuPath.
 
-    One file ``NAME.zip`` or ``NAME.geojson`` for each image; `segmentation_from_outlines` takes
-    them back.
+    One file ``NAME.zip`` or ``NAME.geojson`` for each image with a cell;
+    `segmentation_from_outlines` takes them back.
 
     Raises
     ------
@@ -98,22 +127,25 @@ def export_outlines(
     FileError
         There is no such folder, or `out_dir` exists.
     DataError
-        An image has no cell.
+        No image has a cell.
     """
     if kind not in _WRITERS:
         raise InputError(f"format {kind!r}", f"choose {' or '.join(_WRITERS)}")
     write, suffix = _WRITERS[kind]
-    names = []
+    names, notes = [], []
     with atomic_dir(out_dir) as part:
         for entry in read_segmentation(folder):
             outlines: list[Outline] = []
             for t in range(entry.frames):
                 outlines += trace_outlines(entry.labels(t), t if entry.frames > 1 else None)
             if not outlines:
-                raise DataError(f"{entry.image} has no cell", "there is nothing to export")
+                notes.append(f"{entry.image} has no cell, so no file of outlines")
+                continue
             names.append(f"{entry.image}{suffix}")
             write(outlines, part / names[-1])
-    return [Path(out_dir) / name for name in names]
+        if not names:
+            raise DataError("no image has a cell", "there is nothing to export", file=folder)
+    return Exported(tuple(Path(out_dir) / name for name in names), tuple(notes))
 
 
 def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple[CellSource, Path]]:
@@ -126,7 +158,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
     if len(sources) != len(files):
         raise InputError(
             f"{len(sources)} images and {len(files)} files of outlines",
-            "give one file of outlines for each image",
+            "give one file of outlines for each image; files of a folder that are the frames of "
+            "one movie need --movie",
         )
     pairs = []
     for source in sources:
@@ -149,7 +182,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
 
 def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
     """The longest name of an image, but for endings, that a file's name begins with."""
-    name = file.name.casefold()
+    # the Challenge's truth is 01_GT/TRA
+    name = (file.parent if file.name == "TRA" else file).name.casefold()
     held = [image_key(source.name) for source in sources]
     # no digit may follow: well10 is not of well1, whether or not there is a well10
     fit = (h for h in held if name.startswith(h) and not name[len(h) : len(h) + 1].isdigit())

@@ -5,22 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import zarr
 
+from ..errors import DataError, InputError
 from ..images.image import Array, Image, LazyArray
 from .segmentation_folder import create_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images
 from .tiling import Found, both, label_tiles
 
 if TYPE_CHECKING:
+    from .adapters import Segmenter
     from .model import CellModel
 
-__all__ = ["FrameSegmenter", "SegmentedFiles", "model_segmenter", "segment_files", "segmenter_of"]
+__all__ = [
+    "FrameSegmenter",
+    "SegmentedFiles",
+    "adapter_segmenter",
+    "classical_segmenter",
+    "model_segmenter",
+    "segment_files",
+]
 
 TILE_PX = 2048
 HALO_PX = 256
@@ -71,25 +80,63 @@ class SegmentedFiles(NamedTuple):
     notes: list[str]
 
 
-def segmenter_of(
-    segment: Callable[[Array, float | None], Array], about: Mapping[str, Any]
-) -> FrameSegmenter:
-    """Of a function that takes an image and its pixel size and knows nothing of the rest."""
-    return FrameSegmenter(about, lambda _, pixel: lambda image: segment(image, pixel))
+def adapter_segmenter(segmenter: Segmenter, about: Mapping[str, Any]) -> FrameSegmenter:
+    """Of a segmenter of others; grey values are scaled by percentiles of the whole frame.
+
+    A network that looks at blocks of its own may still draw a cell of a tiled frame a little
+    otherwise than in the whole, since its blocks fall elsewhere.
+    """
+
+    def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
+        limits = segmenter.limits(frame)
+        return lambda image: segmenter(image, pixel, limits)
+
+    return FrameSegmenter(about, begin)
+
+
+def classical_segmenter(changes: Mapping[str, Any]) -> FrameSegmenter:
+    """Of `segment_classical`, its threshold that of the whole frame.
+
+    Parameters
+    ----------
+    changes : mapping
+        Settings, in pixels or micrometers; see `ClassicalSettings.changed`.
+
+    Raises
+    ------
+    InputError
+        One is not known or not usable.
+    """
+    from .classical import ClassicalSettings, measure_ground, segment_classical
+
+    defaults = ClassicalSettings()
+    defaults.changed(changes, 1.0)  # a name that is not known shows before any image is opened
+
+    def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
+        settings = defaults.changed(changes, pixel)
+        ground = measure_ground(frame, settings)
+        return lambda image: segment_classical(image, settings, ground)
+
+    about = {"method": "classical", "settings": dict(changes), "defaults": asdict(defaults)}
+    return FrameSegmenter(about, begin)
 
 
 def model_segmenter(model: CellModel, about: Mapping[str, Any]) -> FrameSegmenter:
     """Of a trained model; grey values are scaled by the statistics of the whole frame."""
     from .normalize import BlankImage, measure_statistics
 
+    nuclei = "nuclei" in model.map_names
+
+    def none(image: Array) -> Found:
+        zeros = np.zeros(image.shape, np.int32)
+        return (zeros, zeros) if nuclei else zeros
+
     def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
         try:
             statistics = measure_statistics(frame)
         except BlankImage:  # one dark frame must not end the segmentation of a movie
-            return lambda image: (np.zeros(image.shape, np.int32),) * 2
+            return none
         return lambda image: model.segment_both(image, pixel, statistics)
-
-    nuclei = "nuclei" in model.map_names
 
     def halo_px(pixel: float | None) -> int:
         return max(HALO_PX, model.halo_px(pixel))
@@ -131,7 +178,7 @@ def segment_files(
     FileError
         A file is absent or no image, or the folder exists.
     DataError
-        Color, several planes, or labels that do not fit.
+        Color, several planes, pixels that are not finite, or labels that do not fit.
     """
     sources = find_images(paths, options)
     total = sum(source.image.shape[0] for source in sources)
@@ -140,7 +187,7 @@ def segment_files(
     with create_segmentation(out_dir, segmenter.about) as writer:
         scratch = writer.folder / _SCRATCH
         for source in sources:
-            frames = _Frames(source.image, segmenter, scratch)
+            frames = _Frames(source, segmenter, scratch)
 
             def tell(t: int, before: int = done) -> None:
                 if progress is not None:
@@ -166,9 +213,11 @@ def segment_files(
 class _Frames:
     """The cells of an image frame by frame, with the nuclei of the frame that came last."""
 
-    def __init__(self, image: Image, segmenter: FrameSegmenter, scratch: Path) -> None:
+    def __init__(self, source: CellSource, segmenter: FrameSegmenter, scratch: Path) -> None:
+        image = source.image
         self.cut = 0
         self._image = image
+        self._path = source.path
         self._segmenter = segmenter
         self._scratch = scratch
         self._halo_px = segmenter.halo_px(image.pixel_size_um)
@@ -176,8 +225,18 @@ class _Frames:
 
     def labels(self, tell: Callable[[int], None]) -> Iterator[LazyArray]:
         large = max(self._image.shape[3:]) > TILE_PX + 2 * self._halo_px
-        for t in range(self._image.shape[0]):
-            yield self._in_tiles(t) if large else self._at_once(t)
+        frames = self._image.shape[0]
+        for t in range(frames):
+            try:
+                found = self._in_tiles(t) if large else self._at_once(t)
+            except (DataError, InputError) as error:
+                if error.file is not None:
+                    raise
+                where = f"frame {t}: " if frames > 1 else ""
+                raise type(error)(
+                    f"{where}{error.reason}", error.remedy, file=self._path
+                ) from error
+            yield found
             tell(t + 1)
 
     def nuclei(self) -> Iterator[LazyArray]:

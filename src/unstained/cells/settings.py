@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..errors import InputError
+from ..learning.settings import changed_settings, check_settings
 
 __all__ = ["CellSettings"]
 
@@ -79,24 +78,13 @@ class CellSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.network not in ("compact", "unet"):
-            raise InputError(f"network is {self.network!r}", "choose compact or unet")
-        if self.views not in (1, 2, 4, 8):
-            raise InputError(f"views is {self.views}", "choose 1, 2, 4 or 8")
-        for name in ("width", "depth", "steps", "batch", "patch", "validate_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
-        for name, value in self.as_dict().items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{name} is {value}", "give a finite number")
-            if isinstance(value, int | float) and value < 0:
-                raise InputError(f"{name} is {value}", "give 0 or more")
-        for name in ("warped", "on_cells"):
-            if getattr(self, name) > 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
-        for name in ("dropout", "ema", "validation"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to below 1")
+        check_settings(
+            self,
+            {"network": ("compact", "unet"), "views": (1, 2, 4, 8)},
+            positive=("width", "depth", "steps", "batch", "patch", "validate_every"),
+            shares=("warped", "on_cells"),
+            below_one=("dropout", "ema", "validation"),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,15 +97,4 @@ class CellSettings:
         InputError
             A setting is not known, or its value is not usable.
         """
-        kinds = {f.name: type(getattr(self, f.name)) for f in fields(self)}
-        ready: dict[str, Any] = {}
-        for name, value in changes.items():
-            if name not in kinds:
-                raise InputError(f"setting {name!r} is not known", f"known: {', '.join(kinds)}")
-            try:
-                ready[name] = kinds[name](value)
-            except ValueError as error:
-                raise InputError(
-                    f"setting {name} is {value!r}", f"give {kinds[name].__name__}"
-                ) from error
-        return replace(self, **ready)
+        return changed_settings(self, changes)

@@ -1,7 +1,8 @@
 """Outline and distances of one mask as machine code; import it late, it compiles.
 
 The first use on a machine compiles for a quarter of a minute; the code is kept beside this file
-(or in ``NUMBA_CACHE_DIR``), and later processes load it.
+(or in ``NUMBA_CACHE_DIR``), and later processes load it. All is in one file: numba does not see
+that a function of another file, which kept code calls, has changed.
 """
 
 from __future__ import annotations

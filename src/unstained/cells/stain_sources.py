@@ -13,6 +13,7 @@ from ..errors import DataError, FileError
 from ..images.image import Array, Image, LazyArray
 from ..images.read import SUFFIXES, name_of_source, read_image, split_selector
 from .segmentation_folder import Segmented, plain_name
+from .segmentation_sources import image_key
 
 __all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
 
@@ -55,8 +56,9 @@ def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Chan
     images : sequence of Segmented
     stains : path-like
         A folder: ``NAME.*``, as ``unstained staining predict`` writes it, whose channels are the
-        markers, or ``NAME_MARKER.*`` with one channel; NAME is that of the image. Or a manifest
-        CSV with the columns phase, stain, marker, group, as for training.
+        markers, or ``NAME_MARKER.*`` with one channel; NAME is that of the image or of its file
+        (see `_names`). Or a manifest CSV with the columns phase, stain, marker, group, as for
+        training; each field of a file with several has its own rows (``x.czi#field=2``).
 
     Returns
     -------
@@ -68,7 +70,8 @@ def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Chan
     FileError
         There is no such folder or manifest.
     DataError
-        An image has no stain, or two of one marker; or a stain does not fit its image.
+        An image has no stain, or two of one marker; a stain does not fit its image, or its name
+        fits several.
     """
     path = Path(stains)
     if not path.exists():
@@ -101,8 +104,7 @@ def own_stains(segmented: Segmented, names: Sequence[str]) -> Channels:
     DataError
         There is no such channel.
     """
-    chosen = split_selector(segmented.image_path)
-    file = f"{chosen.path}" if chosen.field is None else f"{chosen.path}#field={chosen.field}"
+    file = _file_and_field(segmented.image_path)
     own = Channels({}, {})
     for name in names:
         _add(own, segmented, f"{file}#{name}", None)
@@ -156,9 +158,8 @@ def _of_folder(
 ) -> dict[str, list[tuple[str, str | None]]]:
     """(file, marker) of each image; marker None where the file's channels name them.
 
-    A file belongs to the longest name that it begins with, so that ``well_1_CD105.tif`` is of
-    ``well_1`` and not of ``well``. Predictions of ``a.tif#phase``, of a field or of ``well 1.tif``
-    have a name of their own.
+    A file belongs to the longest name of an image that it begins with, so that
+    ``well_1_CD105.tif`` is of ``well_1`` and not of ``well``.
     """
     if not folder.is_dir():
         raise FileError("is no folder", "give a folder of stains or a manifest CSV", file=folder)
@@ -171,39 +172,79 @@ def _of_folder(
     segmented = {
         split_selector(one.image_path).path.resolve() for one in images if one.path is not None
     }
-    predicted = {
-        name_of_source(one.image_path): one.image for one in images if one.path is not None
-    }
+    names = _names(images)
     for path, stem in stems.items():
         if path.name.startswith(".") or (path.suffix.lower() in suffixes and stem in better):
             continue
         if path.resolve() in segmented:  # the images may lie beside their stains
             continue
-        if stem in predicted and stem not in found:
-            found[predicted[stem]].append((str(path), None))
-            continue
-        for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
-            of = [name for name in found if text == name or text.startswith(f"{name}_")]
-            if of:
-                name = max(of, key=len)
-                found[name].append((str(path), text[len(name) + 1 :] or None))
-                break
+        owners, marker = _owners(stem, names)
+        if len(owners) > 1:
+            raise DataError(
+                f"may be of image {' or '.join(owners)}",
+                f"name it after one of them ({owners[0]}_MARKER), or give a manifest CSV",
+                file=path,
+            )
+        if owners:
+            found[owners[0]].append((str(path), marker))
     return found
+
+
+def _names(images: Sequence[Segmented]) -> dict[str, list[str]]:
+    """Images by each name under which their stains may go, without regard to case.
+
+    Their own name in the folder; that of results of their file, as predictions have it
+    (`name_of_source`: ``x_2_phase`` of ``x.czi#field=2#phase``, which is here ``x-field2``), with
+    and without the channel; and what the names of an image and of its labels have in common
+    (`image_key`). A name that is an image's own is of no other.
+    """
+    names: dict[str, list[str]] = {}
+    for one in images:
+        texts = {one.image}
+        if one.path is not None:
+            texts.add(name_of_source(one.image_path))
+            texts.add(name_of_source(_file_and_field(one.image_path)))
+        for key in {text.casefold() for text in texts} | {image_key(text) for text in texts}:
+            names.setdefault(key, []).append(one.image)
+    return names | {one.image.casefold(): [one.image] for one in images}
+
+
+def _owners(stem: str, names: dict[str, list[str]]) -> tuple[list[str], str | None]:
+    """The images whose stain a file may be, and its marker where the name says it."""
+    for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
+        if text.casefold() in names:
+            return names[text.casefold()], None
+    if image_key(stem) != stem.casefold():  # a_labels, a_phase: no stain
+        return [], None
+    for text in (stem, plain_name(stem)):
+        of = [key for key in names if text[: len(key) + 1].casefold() == f"{key}_"]
+        if of:
+            key = max(of, key=len)
+            return names[key], text[len(key) + 1 :] or None
+    return [], None
 
 
 def _of_manifest(
     images: Sequence[Segmented], manifest: Path
 ) -> dict[str, list[tuple[str, str | None]]]:
-    """(file, marker) of each image, found by its path."""
+    """(file, marker) of each image, found by its file and the field in it."""
     from ..images.sources import load_pairs
 
     table = load_pairs(manifest).table
-    by_path: dict[Path, list[tuple[str, str | None]]] = {}
+    stains: dict[tuple[Path, int], dict[tuple[str, str | None], None]] = {}
     for phase, stain, marker in zip(table["phase"], table["stain"], table["marker"], strict=True):
-        path = split_selector(phase.split(";")[0]).path.resolve()
-        by_path.setdefault(path, []).append((stain, marker))
-    found = {}
-    for one in images:
-        path = split_selector(one.image_path).path.resolve()
-        found[one.image] = by_path.get(path, [])
-    return found
+        # once, however many regions of a field the manifest has
+        stains.setdefault(_field(phase.split(";")[0]), {})[stain, marker] = None
+    return {one.image: list(stains.get(_field(one.image_path), {})) for one in images}
+
+
+def _field(spec: str) -> tuple[Path, int]:
+    """What is one image, whichever of its channels is chosen; a file's only field is its first."""
+    chosen = split_selector(spec)
+    return chosen.path.resolve(), chosen.field or 0
+
+
+def _file_and_field(spec: str) -> str:
+    """Without the channel."""
+    chosen = split_selector(spec)
+    return f"{chosen.path}" if chosen.field is None else f"{chosen.path}#field={chosen.field}"

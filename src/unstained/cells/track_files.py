@@ -9,10 +9,10 @@ DIR/events.csv      image, frame, kind, tracks
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,18 +20,24 @@ import pandas as pd
 from ..errors import DataError, FileError, InputError
 from .ctc import CtcMovie, read_ctc, read_ctc_tracks, write_ctc
 from .segmentation_folder import Segmented, read_segmentation
-from .tracking import (
+from .tracking import TrackSettings, track_labels
+from .tracking_scores import Followed, TrackScores, score_tracking
+from .tracks import (
     DIVISION_COLUMNS,
     EVENT_COLUMNS,
     TRACK_COLUMNS,
     TRACK_OF_COLUMNS,
     Tracked,
-    TrackSettings,
-    track_labels,
 )
-from .tracking_scores import Followed, TrackScores, score_tracking
 
-__all__ = ["export_ctc", "read_tracks", "score_folder", "track_folder"]
+__all__ = [
+    "TrackedFolder",
+    "export_ctc",
+    "read_tracks",
+    "score_folder",
+    "track_folder",
+    "write_tracks",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -44,14 +50,31 @@ _COLUMNS = {
 _FOLLOW = "follow the cells: unstained cells track DIR"
 
 
+class TrackedFolder(NamedTuple):
+    """What was followed.
+
+    Attributes
+    ----------
+    tracked : Tracked
+        Each table with the column `image` first. Tracks are numbered anew in each image.
+    notes : tuple of str
+        Images that were left out, and why.
+    """
+
+    tracked: Tracked
+    notes: tuple[str, ...]
+
+
 def track_folder(
     folder: str | os.PathLike[str],
     settings: TrackSettings | None = None,
     *,
     overwrite: bool = False,
     progress: Callable[[float], None] | None = None,
-) -> Tracked:
+) -> TrackedFolder:
     """Follow the cells of each movie of a segmentation folder and write its four tables.
+
+    Still images, and movies without any cell, are left out with a note.
 
     Parameters
     ----------
@@ -65,51 +88,48 @@ def track_folder(
 
     Returns
     -------
-    Tracked
-        Each table with the column `image` first. Tracks are numbered anew in each image.
+    TrackedFolder
 
     Raises
     ------
     FileError
         No such folder, or it has tracks.
     DataError
-        An image of one frame, or without cells.
+        No image has several frames and a cell.
     InputError
         A distance in micrometers for an image whose pixel size is not known.
     """
     root = Path(folder)
-    movies = read_segmentation(root)
     there = [name for name in _COLUMNS if (root / f"{name}.csv").exists()]
+    images = read_segmentation(root)
     if there and not overwrite:
         raise FileError(
             f"has tracks already ({there[0]}.csv)", "allow it with --overwrite", file=root
         )
+    notes = [note for image in images if (note := _hindrance(image))]
+    movies = [image for image in images if not _hindrance(image)]
     if not movies:
-        raise DataError("has no images", "segment some", file=root)
+        raise DataError(
+            "; ".join(notes) or "has no images", "give a movie of two frames or more", file=root
+        )
     total = sum(movie.frames for movie in movies)
-    parts: list[Tracked] = []
+    parts: dict[str, Tracked] = {}
     done = 0
     for movie in movies:
         frames = _counted(movie, done, total, progress)
         try:
-            parts.append(track_labels(frames, settings, movie.pixel_size_um))
+            parts[movie.image] = track_labels(frames, settings, movie.pixel_size_um)
         except (DataError, InputError) as error:
             raise type(error)(f"{movie.image}: {error.reason}", error.remedy, file=root) from error
         done += movie.frames
-    whole = Tracked(
-        *(
-            pd.concat(
-                [
-                    part[i].assign(image=movie.image)[["image", *columns]]
-                    for part, movie in zip(parts, movies, strict=True)
-                ],
-                ignore_index=True,
-            )
-            for i, columns in enumerate(_COLUMNS.values())
-        )
-    )
-    _write(whole, root)
-    return whole
+    return TrackedFolder(write_tracks(parts, root), tuple(notes))
+
+
+def _hindrance(image: Segmented) -> str:
+    """Why the cells of an image cannot be followed, or nothing."""
+    if image.frames < 2:
+        return f"{image.image} is one frame: nothing to follow"
+    return "" if any(image.cells_per_frame) else f"{image.image} has no cell"
 
 
 def _counted(
@@ -121,14 +141,38 @@ def _counted(
             progress((done + t + 1) / total)
 
 
-def _write(tracked: Tracked, root: Path) -> None:
-    """All four are whole before the first gets its name."""
+def write_tracks(parts: Mapping[str, Tracked], folder: str | os.PathLike[str]) -> Tracked:
+    """Write the tracks of the images of a segmentation folder.
+
+    All four tables are whole before the first gets its name.
+
+    Parameters
+    ----------
+    parts : mapping of str to Tracked
+        By image.
+    folder : path-like
+
+    Returns
+    -------
+    Tracked
+        What was written: of all images, each table with the column `image` first.
+    """
     from ..images.atomic import atomic_path
 
+    whole = Tracked(
+        *(
+            pd.concat(
+                [part[i].assign(image=image)[["image", *of]] for image, part in parts.items()],
+                ignore_index=True,
+            )
+            for i, of in enumerate(_COLUMNS.values())
+        )
+    )
     with ExitStack() as stack:
-        for name, table in zip(_COLUMNS, tracked, strict=True):
-            part = stack.enter_context(atomic_path(root / f"{name}.csv"))
+        for name, table in zip(_COLUMNS, whole, strict=True):
+            part = stack.enter_context(atomic_path(Path(folder) / f"{name}.csv"))
             table.to_csv(part, index=False, lineterminator="\n")
+    return whole
 
 
 def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
@@ -159,6 +203,8 @@ def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
 def export_ctc(folder: str | os.PathLike[str], out_dir: str | os.PathLike[str]) -> list[Path]:
     """Write the tracks of each movie for the Cell Tracking Challenge, ``OUT/IMAGE``.
 
+    `outline_folder.segmentation_from_outlines` takes them back. Merges are not in the format.
+
     Raises
     ------
     FileError
@@ -168,6 +214,7 @@ def export_ctc(folder: str | os.PathLike[str], out_dir: str | os.PathLike[str]) 
     return [
         write_ctc(Path(out_dir) / movie.image, *_followed(movie, tracked))
         for movie in read_segmentation(folder)
+        if (tracked.tracks["image"] == movie.image).any()
     ]
 
 
@@ -216,6 +263,8 @@ def score_folder(
             f"name one of {', '.join(movies)}",
         )
     result = _followed(movies[image], read_tracks(folder))
+    if result.tracks.empty:
+        raise InputError(f"the cells of {image} are not followed", _FOLLOW)
     return score_tracking(_truth(Path(truth)), result, division_tolerance=division_tolerance)
 
 

@@ -25,25 +25,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
+from .tracks import Tracked, tables_of
 
-__all__ = [
-    "DIVISION_COLUMNS",
-    "EVENT_COLUMNS",
-    "EVENT_KINDS",
-    "TRACK_COLUMNS",
-    "TRACK_OF_COLUMNS",
-    "TrackSettings",
-    "Tracked",
-    "track_labels",
-]
+__all__ = ["TrackSettings", "track_labels"]
 
 Array = np.ndarray[Any, Any]
-
-TRACK_OF_COLUMNS = ("frame", "label", "track")
-TRACK_COLUMNS = ("track", "begin", "end", "parent")
-DIVISION_COLUMNS = ("frame", "mother", "daughter_1", "daughter_2")
-EVENT_COLUMNS = ("frame", "kind", "tracks")
-EVENT_KINDS = ("division", "merge", "gap", "appear", "disappear")
 
 _NONE = -1  # no cell before, no cell after
 
@@ -100,30 +86,6 @@ class TrackSettings:
         for name in ("min_overlap", "min_swallowed"):
             if not 0.5 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}", "give 0.5 to 1")
-
-
-class Tracked(NamedTuple):
-    """Cells over time. Frames count from 0, tracks from 1.
-
-    Attributes
-    ----------
-    track_of : table
-        `frame`, `label`, `track`: one row for each cell of each frame.
-    tracks : table
-        `track`, `begin` and `end` (first and last frame), `parent` (track of the mother; 0: none
-        known): L B E P of the Cell Tracking Challenge.
-    divisions : table
-        `frame` (the daughters' first), `mother`, `daughter_1`, `daughter_2`: tracks.
-    events : table
-        `frame`, `kind`, `tracks` (joined by ``;``): ``division`` (mother;daughters), ``merge``
-        (the one that vanished;the one that goes on), ``gap`` (at the first frame missed),
-        ``appear``, ``disappear`` (at the first frame without it).
-    """
-
-    track_of: pd.DataFrame
-    tracks: pd.DataFrame
-    divisions: pd.DataFrame
-    events: pd.DataFrame
 
 
 class _Cells(NamedTuple):
@@ -405,28 +367,12 @@ def _tables(
         goes_on = after[here] >= 0
         here, of_here = after[here][goes_on], of_here[goes_on]
     parent = np.zeros(starts.size, np.int64)
-    divisions = []
     for m, pair in daughters.items():
-        one, other = sorted(int(track[d]) for d in pair)
-        parent[[one - 1, other - 1]] = track[m]
-        divisions.append((int(cells.frame[list(pair)].min()), int(track[m]), one, other))
+        parent[track[list(pair)] - 1] = track[m]
     begin, end = cells.frame[starts], cells.frame[_last(starts, after)]
-    events = [(frame, "division", f"{m};{a};{b}") for frame, m, a, b in divisions]
-    for a, m in swallowed.items():
-        events.append((int(cells.frame[m]), "merge", f"{track[a]};{track[m]}"))
-    linked = np.flatnonzero(after >= 0)
-    gaps = linked[cells.frame[after[linked]] - cells.frame[linked] > 1]
-    ended = set(track[[*daughters, *swallowed]].tolist())
-    lost = (end + 1 < cells.frames) & ~np.isin(number, list(ended))
-    for kind, frame, which in (
-        ("gap", cells.frame[gaps] + 1, track[gaps]),
-        ("appear", begin[(begin > 0) & (parent == 0)], number[(begin > 0) & (parent == 0)]),
-        ("disappear", end[lost] + 1, number[lost]),
-    ):
-        events += [(t, kind, str(n)) for t, n in zip(frame.tolist(), which.tolist(), strict=True)]
-    return Tracked(
+    return tables_of(
         pd.DataFrame({"frame": cells.frame, "label": cells.label, "track": track}),
         pd.DataFrame({"track": number, "begin": begin, "end": end, "parent": parent}),
-        pd.DataFrame(sorted(divisions), columns=list(DIVISION_COLUMNS), dtype=np.int64),
-        pd.DataFrame(sorted(events), columns=list(EVENT_COLUMNS)),
+        cells.frames,
+        [(int(cells.frame[m]), int(track[a]), int(track[m])) for a, m in swallowed.items()],
     )

@@ -36,7 +36,11 @@ def measure(
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(metavar="JSON", help="Of unstained cells agree: flags unfamiliar cells."),
+        typer.Option(
+            metavar="JSON",
+            help="Of unstained cells agree, for predicted stains: unfamiliar cells are flagged, "
+            "their markers left empty.",
+        ),
     ] = None,
     background: Annotated[
         str,
@@ -83,6 +87,13 @@ def agree(
         str | None,
         typer.Option(metavar="COLUMN", help="donor, well, image ...: held out in turn."),
     ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CELLS.h5ad",
+            help="The cells that the model was trained on: what is unlike them is flagged.",
+        ),
+    ] = None,
     level: Annotated[
         float, typer.Option(metavar="SHARE", help="Of cells that the bands are to hold.")
     ] = 0.6,
@@ -93,7 +104,7 @@ def agree(
     """
     from ..cells.agreement_report import agree_files
 
-    found = agree_files(predicted, measured, out, group=group, level=level)
+    found = agree_files(predicted, measured, out, group=group, level=level, training=training)
     held = found.coverage[found.coverage["group"] == "(mean)"].set_index("marker")["share"]
     for row in found.table.to_dict("records"):
         print(

@@ -18,7 +18,8 @@ def outline(
         list[Path],
         typer.Option(
             metavar="FILE",
-            help="ImageJ .roi or .zip, GeoJSON, or an image of labels; one for each image.",
+            help="ImageJ .roi or .zip, GeoJSON, an image of labels, or a folder of the Cell "
+            "Tracking Challenge with its tracks; one for each image.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
@@ -35,7 +36,7 @@ def outline(
         str | None, typer.Option(help="Where files have several: its name or position.")
     ] = None,
 ) -> None:
-    """Make a segmentation folder from outlines that were drawn by hand.
+    """Make a segmentation folder from outlines that were drawn by hand or come from elsewhere.
 
     Where outlines overlap, the smallest gets the pixels. Several images: a file of outlines is
     named after its image, or lies beside it.
@@ -48,7 +49,8 @@ def outline(
     )
     for name, counts in drawn.cells.items():
         frames = "" if len(counts) == 1 else f" in {len(counts)} frames"
-        print(f"{name}: {sum(counts)} cells{frames}")
+        tracks = f", {drawn.tracks[name]} tracks" if name in drawn.tracks else ""
+        print(f"{name}: {sum(counts)} cells{frames}{tracks}")
     for note in drawn.notes:
         print(f"note: {note}")
     print(f"segmentation: {out}")
@@ -65,5 +67,8 @@ def export(
     """
     from ..cells.outline_folder import export_outlines
 
-    for path in export_outlines(folder, out, cast(Literal["imagej", "geojson"], kind)):
+    made = export_outlines(folder, out, cast(Literal["imagej", "geojson"], kind))
+    for path in made.files:
         print(path)
+    for note in made.notes:
+        print(f"note: {note}")

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import InputError
 from ._progress import Bar
+from .staining import parse_settings
 
 if TYPE_CHECKING:
     from ..cells.segment_files import FrameSegmenter
@@ -48,6 +49,15 @@ def segment(
     diameter: Annotated[
         float | None, typer.Option(metavar="UM", help="Of a cell, for cellpose.")
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Of --method classical, in pixels or micrometers, such as min_area_px2=300 or "
+            "min_area_um2=120; may be repeated.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N, mps.")] = "auto",
 ) -> None:
     """Find the cells of label-free images and movies.
@@ -58,10 +68,9 @@ def segment(
     from ..cells.segmentation_sources import SourceOptions
 
     options = SourceOptions(pixel_size, interval, channel, movie)
+    segmenter = _segmenter(model, method, diameter, parse_settings(setting or []), device)
     with Bar("frames") as bar:
-        made = segment_files(
-            images, out, _segmenter(model, method, diameter, device), options, progress=bar
-        )
+        made = segment_files(images, out, segmenter, options, progress=bar)
     print(f"{made.cells} cells in {made.frames} frames of {made.images} images: {made.folder}")
     for note in made.notes:
         print(f"note: {note}")
@@ -89,28 +98,26 @@ def score(
 
 
 def _segmenter(
-    model: str | None, method: str | None, diameter_um: float | None, device: str
+    model: str | None,
+    method: str | None,
+    diameter_um: float | None,
+    settings: dict[str, str],
+    device: str,
 ) -> FrameSegmenter:
-    from ..cells.segment_files import segmenter_of
+    from ..cells.segment_files import adapter_segmenter, classical_segmenter
 
     if method is not None and method not in _METHODS:
         raise InputError(f"method {method!r} is not known", f"choose {', '.join(_METHODS)}")
     if diameter_um is not None and method != "cellpose":
         raise InputError("--diameter is for --method cellpose", "leave it out")
+    if settings and method != "classical":
+        raise InputError("--set is for --method classical", "leave it out")
     if method is None:
         return _trained(model, device)
     if method == "classical":
-        from dataclasses import asdict
-
-        from ..cells.classical import ClassicalSettings, segment_classical
-
         if model is not None:
             raise InputError("--model with --method classical", "give one of them")
-        settings = ClassicalSettings()
-        return segmenter_of(
-            lambda image, _: segment_classical(image, settings),
-            {"method": method, "settings": asdict(settings)},
-        )
+        return classical_segmenter(settings)
     from importlib.metadata import version
 
     from ..cells.adapters import ADAPTERS, PACKAGES
@@ -118,7 +125,7 @@ def _segmenter(
     given = {} if model is None else {"model": model}
     more = {} if diameter_um is None else {"diameter_um": diameter_um}
     run = ADAPTERS[method](**given, **more, device=device)
-    return segmenter_of(
+    return adapter_segmenter(
         run, {"method": method, **given, **more, "version": version(PACKAGES[method])}
     )
 

@@ -41,17 +41,20 @@ def track(
     Writes track_of.csv, tracks.csv, divisions.csv and events.csv into the folder.
     """
     from ..cells.track_files import export_ctc, track_folder
-    from ..cells.tracking import EVENT_KINDS, TrackSettings
+    from ..cells.tracking import TrackSettings
+    from ..cells.tracks import EVENT_KINDS
 
     settings = TrackSettings(
         max_distance_um=max_distance, max_gap=max_gap, max_division_cost=divisions
     )
     with Bar("frames") as bar:
-        tracked = track_folder(folder, settings, overwrite=overwrite, progress=bar)
+        tracked, notes = track_folder(folder, settings, overwrite=overwrite, progress=bar)
     kinds = tracked.events["kind"].value_counts()
     counts = ", ".join(f"{kind} {int(kinds.get(kind, 0))}" for kind in EVENT_KINDS)
     print(f"{len(tracked.track_of)} cells in {len(tracked.tracks)} tracks: {folder}")
     print(f"events: {counts}")
+    for note in notes:
+        print(f"note: {note}")
     if ctc is not None:
         for made in export_ctc(folder, ctc):
             print(made)

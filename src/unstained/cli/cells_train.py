@@ -30,6 +30,14 @@ def train(
     labels: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Label images, named as the images.")
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="What images of one movie, well or donor have in common in their names, as a "
+            "regular expression, such as well[0-9]+; a group is never taught and validated.",
+        ),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of training.")] = None,
     seed: Annotated[int, typer.Option(help="Of split, weights, order and patches.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -45,7 +53,7 @@ def train(
 ) -> None:
     """Train a network that outlines cells in label-free images.
 
-    Some images choose the best weights and the thresholds; all others teach.
+    Some groups of images choose the best weights and the thresholds; all others teach.
     """
     from ..cells.labelled import load_labelled
     from ..cells.settings import CellSettings
@@ -61,7 +69,7 @@ def train(
     def report(progress: Progress) -> None:
         shown("cells", progress)
 
-    images = load_labelled(data, labels)
+    images = load_labelled(data, labels, group)
     model = train_cells(images, out, settings, resume=resume, report=report)
     about = model.about
     print(

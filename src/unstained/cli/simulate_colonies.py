@@ -41,6 +41,9 @@ def colonies(
         Path | None,
         typer.Option(help='JSON with rates per hour, {"dense": {"spread": 0.02}}; others are 0.'),
     ] = None,
+    variation: Annotated[
+        float, typer.Option(help="Factor on how much colonies of a class differ; 3 is hard.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same pixels.")] = 0,
     workers: Annotated[int, typer.Option(help="Frames made at a time, in threads.")] = 2,
 ) -> None:
@@ -60,6 +63,7 @@ def colonies(
         treated=treated,
         effect=effect,
         rates_per_h=None if rates is None else _read_rates(rates),
+        variation=variation,
         seed=seed,
     )
     with Bar("colonies") as bar:

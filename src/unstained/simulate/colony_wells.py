@@ -59,9 +59,11 @@ MULTI_LABEL = "multi-label"
 
 GROWTH, GROWTH_H = 1.3, 36.0  # sides grow towards this factor, with this time constant
 DEBRIS_SHRINKS = 0.65  # of a side
-# how colonies of a class differ, beside their outlines: standard deviations, our choice
+# how colonies of a class differ where `variation` is 1: standard deviations, our choice
 HEIGHT_SD, PACKING_SD = 0.15, 0.1  # of the logarithms of delay and of the cells' spacing
 FOCUS_SD_UM = 4.0  # the depth of field is wavelength / NA^2 = 6 um
+MOST_VARIATION = 6.0
+PACKING_RANGE = (0.35, 3.0)  # cells of 4 um are none, and colonies hold several
 HALO_PX = 40  # around a colony, until its light is that of the empty field
 # 4 condenser points differ from 100 by 6 % of the contrast (root mean square)
 OPTICS = Optics(pixel_size_um=PIXEL_SIZE_UM, source_points=4)
@@ -96,6 +98,9 @@ class ColonySettings:
     rates_per_h : tuple of tuples of float, optional
         (6, 6) transition rates of untreated wells, from row to column in the order of
         `STATES`; without it `default_rates`.
+    variation : float
+        Factor on how much colonies of a class differ in the height and spacing of their cells
+        and in focus. From 3 on classes overlap, as they do to people who label real wells.
     seed : int
         The same seed gives the same pixels.
 
@@ -113,6 +118,7 @@ class ColonySettings:
     treated: float = 0.5
     effect: float = 2.0
     rates_per_h: tuple[tuple[float, ...], ...] | None = None
+    variation: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -132,6 +138,8 @@ class ColonySettings:
             )
         if not 0 <= self.treated <= 1:
             raise InputError(f"a treated share of {self.treated}", "give 0 to 1")
+        if not 0 <= self.variation <= MOST_VARIATION:
+            raise InputError(f"a variation of {self.variation}", f"give 0 to {MOST_VARIATION:g}")
         if self.seed < 0:
             raise InputError(f"a seed of {self.seed}", "give a whole number from 0 on")
         self.rates(treated=True)
@@ -266,14 +274,17 @@ def plan_well(settings: ColonySettings, well: int) -> Well:
     ]
     centers = place(reaches, settings.size, stream(settings.seed, well, 0, _LAYOUT))
     fates = [simulate_fate(rates, until_h, stream(settings.seed, well, n, _FATE)) for n in numbers]
-    looks = [_draw_look(stream(settings.seed, well, n, _LOOK)) for n in numbers]
+    looks = [
+        _draw_look(stream(settings.seed, well, n, _LOOK), settings.variation) for n in numbers
+    ]
     rows = zip(numbers, centers, outlines, fates, looks, strict=True)
     return Well(well, treated, [Colony(*row) for row in rows])
 
 
-def _draw_look(rng: np.random.Generator) -> Look:
-    height, packing = np.exp(rng.normal(0, (HEIGHT_SD, PACKING_SD)))
-    return Look(float(height), float(packing), float(rng.normal(0, FOCUS_SD_UM)))
+def _draw_look(rng: np.random.Generator, variation: float) -> Look:
+    height, packing = np.exp(variation * rng.normal(0, (HEIGHT_SD, PACKING_SD)))
+    packing = np.clip(packing, *PACKING_RANGE)
+    return Look(float(height), float(packing), float(variation * rng.normal(0, FOCUS_SD_UM)))
 
 
 def render_frame(settings: ColonySettings, well: Well, frame: int) -> WellFrame:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..learning.settings import changed_settings, check_settings
 
 __all__ = ["PRESETS", "TrainSettings"]
 
@@ -106,33 +106,27 @@ class TrainSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("panel", self.panel, ("shared", "separate"))
-        _one_of("network", self.network, ("compact", "unet", "paper"))
-        _one_of("normalization", self.normalization, ("auto", "image", "background", "dataset"))
-        _one_of("symmetries", self.symmetries, ("auto", "all", "none"))
-        _one_of("schedule", self.schedule, ("cosine", "linear-half"))
-        for name in (
-            "ensemble",
-            "batch",
-            "patch",
-            "processes",
-            "width",
-            "depth",
-            "validate_every",
-        ):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 1 or more")
-        for name, value in self.as_dict().items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{name} is {value}", "give a finite number")
-            if isinstance(value, int | float) and value < 0:
-                raise InputError(f"{name} is {value}", "give 0 or more")
-        for name in ("dropout", "warped", "ema"):
-            if getattr(self, name) > 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
-        for name in ("beta1", "beta2"):
-            if getattr(self, name) >= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to below 1")
+        check_settings(
+            self,
+            {
+                "panel": ("shared", "separate"),
+                "network": ("compact", "unet", "paper"),
+                "normalization": ("auto", "image", "background", "dataset"),
+                "symmetries": ("auto", "all", "none"),
+                "schedule": ("cosine", "linear-half"),
+            },
+            positive=(
+                "ensemble",
+                "batch",
+                "patch",
+                "processes",
+                "width",
+                "depth",
+                "validate_every",
+            ),
+            shares=("dropout", "warped", "ema"),
+            below_one=("beta1", "beta2"),
+        )
         if self.l1 + self.mse + self.correlation <= 0:
             raise InputError("no pixel term of the loss has a weight", "set l1, mse or correlation")
         if not 0 < self.discriminator_rate < 1:
@@ -164,23 +158,7 @@ class TrainSettings:
 
     def changed(self, changes: Mapping[str, Any]) -> TrainSettings:
         """The same settings but for `changes`; text is read as the setting's own type."""
-        kinds = {f.name: type(getattr(self, f.name)) for f in fields(self)}
-        ready: dict[str, Any] = {}
-        for name, value in changes.items():
-            if name not in kinds:
-                raise InputError(f"setting {name!r} is not known", f"known: {', '.join(kinds)}")
-            try:
-                ready[name] = kinds[name](value)
-            except ValueError as error:
-                raise InputError(
-                    f"setting {name} is {value!r}", f"give {kinds[name].__name__}"
-                ) from error
-        return replace(self, **ready)
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{name} is {value!r}", f"choose {', '.join(choices)}")
+        return changed_settings(self, changes)
 
 
 PRESETS = {

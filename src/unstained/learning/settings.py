@@ -1,0 +1,88 @@
+"""What the settings of all trainings have in common: changes that come as text, and ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Settings = TypeVar("Settings", bound=DataclassInstance)
+
+__all__ = ["changed_settings", "check_settings"]
+
+
+def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The same settings but for `changes`; text is read as the setting's own type.
+
+    Parameters
+    ----------
+    settings : dataclass
+        Flat; its values are text and numbers.
+    changes : mapping of str to value
+
+    Raises
+    ------
+    InputError
+        A setting is not known, or its value is not usable.
+    """
+    kinds = {f.name: type(getattr(settings, f.name)) for f in fields(settings)}
+    ready: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in kinds:
+            raise InputError(f"setting {name!r} is not known", f"known: {', '.join(kinds)}")
+        try:
+            ready[name] = kinds[name](value)
+        except ValueError as error:
+            raise InputError(
+                f"setting {name} is {value!r}", f"give {kinds[name].__name__}"
+            ) from error
+    return replace(settings, **ready)
+
+
+def check_settings(
+    settings: DataclassInstance,
+    choices: Mapping[str, Sequence[Any]],
+    *,
+    positive: Sequence[str] = (),
+    shares: Sequence[str] = (),
+    below_one: Sequence[str] = (),
+) -> None:
+    """Refuse values out of range; every number must be finite and 0 or more.
+
+    Parameters
+    ----------
+    settings : dataclass
+    choices : mapping of str to sequence
+        What a setting may be, by its name.
+    positive, shares, below_one : sequence of str
+        Names of settings that must be 1 or more, at most 1, below 1.
+
+    Raises
+    ------
+    InputError
+        Names the first setting that is out of range.
+    """
+    values = asdict(settings)
+    for name, allowed in choices.items():
+        if values[name] not in allowed:
+            raise InputError(
+                f"{name} is {values[name]!r}", f"choose {', '.join(map(str, allowed))}"
+            )
+    for name in positive:
+        if values[name] < 1:
+            raise InputError(f"{name} is {values[name]}", "give 1 or more")
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} is {value}", "give a finite number")
+        if isinstance(value, int | float) and value < 0:
+            raise InputError(f"{name} is {value}", "give 0 or more")
+        if name in shares and value > 1:
+            raise InputError(f"{name} is {value}", "give 0 to 1")
+        if name in below_one and value >= 1:
+            raise InputError(f"{name} is {value}", "give 0 to below 1")

@@ -1,0 +1,54 @@
+"""Settings of trainings: changes that come as text, and ranges."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from unstained.errors import InputError
+from unstained.learning.settings import changed_settings, check_settings
+
+
+@dataclass(frozen=True)
+class Some:
+    network: str = "unet"
+    steps: int = 10
+    rate: float = 0.1
+
+
+def test_text_is_read_as_the_setting_s_own_type():
+    assert changed_settings(Some(), {"steps": "20", "rate": "1e-3"}) == Some("unet", 20, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": 1}, "'step' is not known; known: network, steps, rate"),
+        ({"steps": "1.5"}, "steps is '1.5'; give int"),
+    ],
+)
+def test_changes_that_cannot_be_are_refused(changes, said):
+    with pytest.raises(InputError, match=said):
+        changed_settings(Some(), changes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Some(network="resnet"), "network is 'resnet'; choose compact, unet"),
+        (Some(steps=0), "steps is 0; give 1 or more"),
+        (Some(rate=1.0), "rate is 1.0; give 0 to below 1"),
+        (Some(rate=-0.1), "rate is -0.1; give 0 or more"),
+        (Some(rate=float("nan")), "rate is nan; give a finite number"),
+    ],
+)
+def test_values_out_of_range_are_refused(settings, said):
+    ranges = {"positive": ("steps",), "below_one": ("rate",)}
+    check_settings(Some(), {"network": ("compact", "unet")}, **ranges)
+    with pytest.raises(InputError, match=said):
+        check_settings(settings, {"network": ("compact", "unet")}, **ranges)
+
+
+def test_a_share_may_be_1_and_not_more():
+    check_settings(Some(rate=1.0), {}, shares=("rate",))
+    with pytest.raises(InputError, match="give 0 to 1"):
+        check_settings(Some(rate=1.1), {}, shares=("rate",))
