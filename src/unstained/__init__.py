@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import (
+        cells,
         colonies,
         datasets,
+        dynamics,
         errors,
         figures,
+        heterogeneity,
         images,
         learning,
         simulate,
@@ -24,10 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "cells",
     "colonies",
     "datasets",
+    "dynamics",
     "errors",
     "figures",
+    "heterogeneity",
     "images",
     "learning",
     "simulate",

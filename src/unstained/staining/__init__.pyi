@@ -1,0 +1,24 @@
+from .panel import Panel
+from .prediction import estimate, predict
+from .predictor import PredictOptions, Predictor
+from .score import score_panel
+from .score_table import ScoreSettings, ScoreTable
+from .settings import PRESETS, TrainSettings
+from .training import train
+from .verdict import Verdict, verdicts
+
+__all__ = [
+    "PRESETS",
+    "Panel",
+    "PredictOptions",
+    "Predictor",
+    "ScoreSettings",
+    "ScoreTable",
+    "TrainSettings",
+    "Verdict",
+    "estimate",
+    "predict",
+    "score_panel",
+    "train",
+    "verdicts",
+]
