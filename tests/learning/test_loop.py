@@ -87,6 +87,14 @@ def test_the_best_weights_are_kept_not_the_last(tmp_path: Path) -> None:
     assert train(Leaves(), SETTINGS, tmp_path).step == 14  # the second validation
 
 
+def test_of_equally_good_weights_the_later_are_kept(tmp_path: Path) -> None:
+    class Even(Line):
+        def validate(self, network: nn.Module) -> Mapping[str, float]:
+            return {"score": 0.5}
+
+    assert train(Even(), SETTINGS, tmp_path).step == 30  # the last validation
+
+
 def test_the_learning_rate_rises_from_zero_and_ends_at_zero() -> None:
     factors = [learning_rate_factor(step, SETTINGS) for step in range(30)]
     assert factors[0] == 0

@@ -254,7 +254,8 @@ class _Run:
         with devices.autocast(self.settings.precision, self.device):
             scores = self.task.validate(self.averaged)
         score = scores[self.settings.score]
-        if score > self.best_score or not self.best.exists():
+        # of equals the last, which has learned longer: few validation images give many equals
+        if score >= self.best_score or not self.best.exists():
             self.best_score = score
             save_tensors(self.best, self.averaged.state_dict(), {"step": self.done, "score": score})
         line = {"step": self.done, "seconds": round(self.seconds, 1), **losses, **scores}
