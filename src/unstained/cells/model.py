@@ -21,13 +21,14 @@ from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symme
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.engines import Engine, make_engine
 from ..learning.networks import Generator, NetworkSpec, build_network
+from ..learning.training_folder import TRAINING
 from .normalize import Statistics, measure_statistics, normalize
 from .partition import PartitionSettings, partition
 from .targets import HEIGHT, INTERIOR, NUCLEI, NUCLEUS, maps_of_outputs
 
-__all__ = ["MODEL", "TRAINING", "CellModel", "CellsAndNuclei"]
+__all__ = ["MODEL", "CellModel", "CellsAndNuclei"]
 
-MODEL, WEIGHTS, TRAINING = "model.json", "model.safetensors", "training"
+MODEL, WEIGHTS = "model.json", "model.safetensors"
 KIND = "cells"
 FORMAT = 1
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import zipfile
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,9 +25,10 @@ from ..learning.loop import LoopSettings, Outcome, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
 from ..learning.networks import NetworkSpec, build_network
+from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
 from .labelled import LabelledImage, Split, split_images
 from .matching import Overlaps, match_overlaps, overlaps_of
-from .model import MODEL, TRAINING, CellModel
+from .model import MODEL, CellModel
 from .normalize import measure_statistics
 from .partition import PartitionSettings, partition
 from .samples import make_scene
@@ -94,11 +93,12 @@ def train_cells(
     pixel_size_um = _pixel_size([*split.train, *split.validation])
     if not any(image.labels.any() for image in split.train):
         raise DataError("no image to train on has a cell", "look at the labels and the split")
-    _begin(out, split, settings, resume)
+    said = {"settings": settings.as_dict(), "data": _fingerprint(split)}
+    begin_training(out, MODEL, said, resume=resume)
     try:
         task, outcome = _learn(split, out / TRAINING, settings, resume, report)
     except UnstainedError:
-        _forget_if_unbegun(out)
+        forget_if_unbegun(out)
         raise
     load_weights(task.network, outcome.weights, out / TRAINING / "best.safetensors")
     model = CellModel(
@@ -208,34 +208,6 @@ def _learn(
     return task, run_loop(task, loop, folder, resume=resume, report=report)
 
 
-def _begin(out: Path, split: Split, settings: CellSettings, resume: bool) -> None:
-    """Refuse a folder in use; note settings and data, and on resume compare them."""
-    note = out / TRAINING / "run.json"
-    said: dict[str, Any] = {"settings": settings.as_dict(), "data": _fingerprint(split)}
-    if (out / MODEL).exists():
-        raise InputError(
-            f"{out} holds a finished model", "choose another --out, or remove the folder first"
-        )
-    if note.exists() and not resume:
-        raise InputError(
-            f"{out} holds an interrupted training",
-            "go on with --resume, choose another --out, or remove the folder",
-        )
-    if note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
-        changed = [name for name in said if before.get(name) != said[name]]
-        if changed:
-            raise InputError(
-                f"{out} was begun with other {' and '.join(changed)}",
-                "resume with the same data and settings, or start anew in another folder",
-            )
-        return
-    if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
-        raise InputError(f"{out} is not empty", "choose a new folder for the model")
-    with atomic_path(note) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-
-
 def _fingerprint(split: Split) -> str:
     """SHA-256 of pixels, labels and nuclei of both parts, in order."""
     digest = sha256()
@@ -247,15 +219,6 @@ def _fingerprint(split: Split) -> str:
                 if pixels is not None:
                     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()
-
-
-def _forget_if_unbegun(out: Path) -> None:
-    """After an error before the first checkpoint, leave no folder to be resumed."""
-    if (out / TRAINING / "checkpoint.safetensors").exists():
-        return
-    shutil.rmtree(out / TRAINING, ignore_errors=True)
-    with suppress(OSError):  # holds something else
-        out.rmdir()
 
 
 def _scores(model: CellModel, images: Sequence[LabelledImage]) -> dict[str, float]:

@@ -16,12 +16,12 @@ from ..errors import FileError, ModelError
 from ..images.atomic import atomic_path
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
+from ..learning.training_folder import TRAINING
 from .feature_model import FeatureModel
 
 __all__ = [
     "HISTORY",
     "MODEL",
-    "TRAINING",
     "Advised",
     "Model",
     "model_of",
@@ -31,7 +31,7 @@ __all__ = [
     "write_model",
 ]
 
-MODEL, WEIGHTS, TRAINING, HISTORY = "model.json", "model.safetensors", "training", "history"
+MODEL, WEIGHTS, HISTORY = "model.json", "model.safetensors", "history"
 KIND = "colonies"
 FORMAT = 1
 

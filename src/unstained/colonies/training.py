@@ -14,10 +14,11 @@ import pandas as pd
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_path
 from ..learning.loop import Progress
+from ..learning.training_folder import TRAINING
 from .classifier import ColonyClassifier
 from .deal import parts, units
 from .examples import Examples
-from .model_files import HISTORY, MODEL, TRAINING
+from .model_files import HISTORY, MODEL
 
 __all__ = ["held_out", "keep_history", "train_model", "write_table"]
 

@@ -17,6 +17,7 @@ from ..images.atomic import atomic_dir, atomic_path
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
+from ..learning.training_folder import TRAINING
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class Panel:
         folder = Path(folder)
         file = folder / MODEL
         if not file.is_file():
-            if (folder / "training").is_dir():
+            if (folder / TRAINING).is_dir():
                 raise ModelError(
                     "the training of this model is not finished",
                     "go on with `unstained staining train ... --resume`",

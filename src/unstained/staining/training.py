@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +11,7 @@ from urllib.parse import quote
 
 import torch
 
-from ..errors import DataError, InputError, ModelError, UnstainedError
-from ..images.atomic import atomic_path
+from ..errors import DataError, ModelError, UnstainedError
 from ..images.fields import Field
 from ..images.pairs import Pairs
 from ..images.splits import split_pairs
@@ -25,12 +21,8 @@ from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
-from ..learning.networks import (
-    Generator,
-    NetworkSpec,
-    UNet,
-    build_network,
-)
+from ..learning.networks import Generator, NetworkSpec, UNet, build_network
+from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
 from .calibrate import calibrated
 from .card import describe_training, write_card
 from .normalize import MarkerSpec, Normalization, normalize
@@ -118,26 +110,31 @@ def train(
     """
     out = Path(out)
     pairs = split_pairs(pairs, seed=settings.seed)
-    _begin(out, pairs, settings, init, resume)
+    said = {
+        "settings": settings.as_dict(),
+        "pairs": pairs.fingerprint(),
+        "init": None if init is None else str(init),
+    }
+    begin_training(out, MODEL, said, resume=resume)
     markers = pairs.markers
     groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
     trained = []
     for names in groups:
         for number in range(settings.ensemble):
-            folder = out / "training" / _folder_name(names, number)
+            folder = out / TRAINING / _folder_name(names, number)
             parent = None if init is None else Path(init)
             job = _Job(pairs, settings, names, number, folder, parent, resume)
             if not (resume and (folder / "member" / MODEL).exists()):
                 try:
                     devices.launch(_train_member, settings.processes, job, report)
                 except UnstainedError:
-                    _forget_if_unbegun(out)
+                    forget_if_unbegun(out)
                     raise
             trained.append(Panel.load(folder / "member"))
     panel = calibrated(_panel(trained), pairs, settings.device)
     panel = replace(panel, about=describe_training(panel, pairs, settings, init))
     panel.write_into(out, card=write_card(panel))
-    remove_training(out / "training")
+    remove_training(out / TRAINING)
     return panel
 
 
@@ -153,53 +150,6 @@ def _panel(trained: Sequence[Panel]) -> Panel:
         members=tuple(member for panel in trained for member in panel.members),
         about={"members": [dict(panel.about) for panel in trained]},
     )
-
-
-def _begin(
-    out: Path, pairs: Pairs, settings: TrainSettings, init: str | Path | None, resume: bool
-) -> None:
-    """Refuse a folder in use; note settings and data, and on resume compare them."""
-    note = out / "training" / "run.json"
-    said = {
-        "settings": settings.as_dict(),
-        "pairs": pairs.fingerprint(),
-        "init": None if init is None else str(init),
-    }
-    if (out / MODEL).exists():
-        raise InputError(
-            f"{out} holds a finished model", "choose another --out, or remove the folder first"
-        )
-    if note.exists() and not resume:
-        raise InputError(
-            f"{out} holds an interrupted training",
-            "go on with --resume, choose another --out, or remove the folder",
-        )
-    if resume and note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
-        if before != said:
-            changed = [k for k in said if before.get(k) != said[k]]
-            raise InputError(
-                f"{out} was begun with other {' and '.join(changed)}",
-                "resume with the same pairs and settings, or start anew in another folder",
-            )
-        return
-    if out.is_dir() and any(out.iterdir()) and not (out / "training").is_dir():
-        raise InputError(f"{out} is not empty", "choose a new folder for the model")
-    note.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(note) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-
-
-def _forget_if_unbegun(out: Path) -> None:
-    """After an error that came before the first checkpoint, leave no folder to be resumed.
-
-    The error is in the data, say: mended, the same command must run.
-    """
-    if any((out / "training").rglob("checkpoint.safetensors")):
-        return
-    shutil.rmtree(out / "training", ignore_errors=True)
-    with suppress(OSError):  # holds something else
-        out.rmdir()
 
 
 def _train_member(job: _Job, report: Report) -> None:

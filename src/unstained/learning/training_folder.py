@@ -1,0 +1,75 @@
+"""The folder of a model in the making: not overwritten, not resumed with something else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..images.atomic import atomic_path
+
+__all__ = ["TRAINING", "begin_training", "forget_if_unbegun"]
+
+TRAINING = "training"
+"""Of the model folder: histories and checkpoints, while the model is trained."""
+
+
+def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bool) -> None:
+    """Refuse a folder in use; note settings and data, and on resume compare them.
+
+    Parameters
+    ----------
+    out : Path
+        Model folder.
+    model : str
+        The file in it by which a finished model is known.
+    said : mapping
+        What an interrupted training must have begun with to go on; JSON can hold it.
+    resume : bool
+
+    Raises
+    ------
+    InputError
+        The folder holds a model, an interrupted training without `resume`, one that was begun
+        with something else, or other files.
+    """
+    note = out / TRAINING / "run.json"
+    if (out / model).exists():
+        raise InputError(
+            f"{out} holds a finished model", "choose another --out, or remove the folder first"
+        )
+    if note.exists() and not resume:
+        raise InputError(
+            f"{out} holds an interrupted training",
+            "go on with --resume, choose another --out, or remove the folder",
+        )
+    if note.exists():
+        before = json.loads(note.read_text(encoding="utf-8"))
+        changed = [name for name in said if before.get(name) != said[name]]
+        if changed:
+            raise InputError(
+                f"{out} was begun with other {' and '.join(changed)}",
+                "resume with the same data and settings, or start anew in another folder",
+            )
+        return
+    if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
+        raise InputError(f"{out} is not empty", "choose a new folder for the model")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(note) as temporary:
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def forget_if_unbegun(out: Path) -> None:
+    """After an error that came before the first checkpoint, leave no folder to be resumed.
+
+    The error is in the data, say: mended, the same command must run.
+    """
+    if any((out / TRAINING).rglob("checkpoint.safetensors")):
+        return
+    shutil.rmtree(out / TRAINING, ignore_errors=True)
+    with suppress(OSError):  # holds something else
+        out.rmdir()
