@@ -38,7 +38,7 @@ def test_histograms_state_the_spread_and_hold_every_cell():
     values = {"A": np.append(RNG.normal(10, 2, 200), np.nan)}
     table = pd.DataFrame({"marker": ["A"], "sd_percent": [20.4], "low": [18.0], "high": [22.6]})
     ax = distribution_figure(values, table).axes[0]
-    assert texts(ax) == ["SD 20 %\n[18, 23]"]
+    assert texts(ax) == ["SD 20 %\n[18, 23]\nn = 200"]
     heights = ax.patches[0].get_data().values
     assert heights.sum() == pytest.approx(100)
 
@@ -71,6 +71,7 @@ def test_arrows_of_a_biplot_end_at_their_correlations():
     assert [1.5, -1.5] in ends
     assert sorted(texts(ax)) == ["CD105", "area"]
     assert "60 %" in ax.get_xlabel()
+    assert ax.get_title("left") == "50 cells"
 
 
 def test_names_of_a_biplot_do_not_lie_on_one_another():
@@ -91,7 +92,8 @@ def test_phenotypes_of_a_biplot_are_counted_and_the_uncalled_are_grey():
 
 def test_correlations_are_bold_where_sure():
     table = pd.DataFrame({"x": "CD29", "y": ["a", "b"], "r": [0.5, -0.1], "p_holm": [0.01, 0.9]})
-    ax = correlation_figure(table).axes[0]
+    ax = correlation_figure(table.assign(n=90, groups=5)).axes[0]
+    assert ax.get_title() == "90 cells of 5 groups"
     assert texts(ax) == [".50", "-.10"]
     assert [t.get_fontweight() for t in ax.texts] == ["bold", "normal"]
 
@@ -99,7 +101,7 @@ def test_correlations_are_bold_where_sure():
 def test_bars_are_the_explained_variance():
     rows = {"explained": [0.7, 0.3], "low": [0.6, 0.2], "high": [0.8, 0.4]}
     table = pd.DataFrame({"component": [1, 2], **rows, "cumulative": [0.7, 1.0]})
-    bars = explained_figure(table).axes[0].patches
+    bars = explained_figure(table, cells=9).axes[0].patches
     assert [bar.get_height() for bar in bars] == pytest.approx([70, 30])
 
 
@@ -108,10 +110,12 @@ def test_only_significant_effects_are_full_points():
         {"variable": ["A", "B"], "a": "x", "b": "y", "effect": [1.0, 0.1]}
         | {"low": [0.5, -0.4], "high": [1.5, 0.6], "p_holm": [0.001, 0.8]}
     )
-    ax = effects_figure(table).axes[0]
+    ax = effects_figure(table.assign(units=[6, 5])).axes[0]
     full, hollow = (line for line in ax.lines if line.get_marker() == "o")
     assert (full.get_xdata().tolist(), hollow.get_xdata().tolist()) == ([1.0], [0.1])
-    assert ax.get_title() == "x - y"
+    assert ax.get_title() == "x - y\nn = 6 units"
+    of_cells = effects_figure(table.assign(n_a=9, n_b=7, groups=0)).axes[0]
+    assert of_cells.get_title() == "x - y\nn = 9, 7 cells"
 
 
 def test_levels_and_shares_are_drawn_for_each_class_and_level():

@@ -13,6 +13,7 @@ from unstained.heterogeneity.choice import (
     complete_values,
     groups_of,
     marker_names,
+    varying,
 )
 
 
@@ -84,11 +85,29 @@ def test_too_few_complete_cells_name_the_marker_that_is_missing(make_table):
         complete_values(cells, ["A", "B"])
 
 
-def test_a_constant_marker_and_one_cell_are_refused(make_table):
-    with pytest.raises(DataError, match="A is the same in all 3 cells"):
-        complete_values(make_table({"A": [0.1] * 3, "B": [1.0, 2, 3]}), ["A", "B"])
+def test_a_constant_variable_is_left_out_by_name(make_table):
+    cells = make_table({"A": [0.1] * 3, "B": [1.0, 2, 3]})
+    kept = complete_values(cells, ["A", "B"])
+    assert kept.names == ("B",)
+    assert kept.values.tolist() == [[1], [2], [3]]
+    assert kept.notes == ("A: the same in all 3 cells: left out",)
+    assert varying(cells, ["A", "B"]) == (["B"], ("A is the same in all 3 cells: left out",))
+
+
+def test_constants_alone_and_one_cell_are_refused(make_table):
+    same = make_table({"A": [0.1] * 3, "B": [np.nan] * 3})
+    with pytest.raises(DataError, match="A: the same in all 3 cells"):
+        complete_values(same, ["A", "B"])
+    with pytest.raises(DataError, match=r"A is the same in all 3 cells.*; B is known of 0 cells"):
+        varying(same, ["A", "B"])
     with pytest.raises(DataError, match="1 of 1 cells"):
         complete_values(make_table({"A": [1.0]}), ["A"])
+
+
+def test_wells_of_one_name_on_two_donors_are_two_groups(make_table):
+    cells = make_table({"A": np.arange(4.0)}, well=["W1", "W2"] * 2, donor=["x", "x", "y", "y"])
+    assert groups_of(cells, "well").tolist() == ["x/W1", "x/W2", "y/W1", "y/W2"]
+    assert groups_of(cells, "donor").tolist() == ["x", "x", "y", "y"]
 
 
 def test_a_new_column_is_empty_where_no_cell_was_chosen(movie):

@@ -55,6 +55,30 @@ def test_a_cloud_without_clusters_is_not_called_stable():
     assert abs(stable.rand - stable.structureless) < 0.2
 
 
+def test_clusters_that_are_donors_do_not_come_back_across_donors():
+    # four donors far apart: random halves find them again, no donor shows those of the others
+    rng = np.random.default_rng(0)
+    donor = np.arange(120) % 4
+    apart = 8 * rng.normal(size=(4, 5))[donor] + rng.normal(size=(120, 5))
+    settings = ClusterSettings(clusters=4)
+    of_cells = cut_stability(apart, settings, draws=20)
+    of_donors = cut_stability(apart, settings, groups=donor, draws=20)
+    assert of_cells.rand > 0.95
+    assert of_donors.rand < 0.2
+    assert of_donors.p > 0.5
+
+
+def test_clusters_that_all_donors_have_come_back_across_donors():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]], 40, axis=0)
+    x = kinds + rng.normal(size=(120, 2))
+    stable = cut_stability(x, ClusterSettings(), groups=np.arange(120) % 4, draws=20)
+    assert stable.rand > 0.95
+    assert stable.p == pytest.approx(1 / 21)
+    with pytest.raises(DataError, match="1 groups have 6 cells or more"):
+        cut_stability(x, ClusterSettings(), groups=np.arange(120) < 5, draws=2)
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"linkage": "ward", "metric": "cosine"}, {"linkage": "upwards"}, {"scale": "log"}],

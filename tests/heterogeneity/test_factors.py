@@ -177,10 +177,21 @@ def _named(y, medium, well):
     return y, ["A"], medium, well
 
 
-def test_a_marker_that_does_not_vary_is_named():
-    values = np.column_stack([np.arange(8.0), np.full(8, 3.0)])
+def test_a_marker_that_does_not_vary_leaves_the_others_their_comparison():
+    values = np.column_stack([np.arange(8.0), np.full(8, 3.0), np.full(8, np.nan)])
+    names = ["CD105", "CD73", "CD29"]
     medium, well = np.repeat(["a", "b"], 4), np.repeat(["1", "2", "3", "4"], 2)
-    with pytest.raises(DataError, match="CD73"):
-        compare_factor(values, ["CD105", "CD73"], medium, well)
-    with pytest.raises(DataError, match="CD73"):
-        trend_of_factor(values, ["CD105", "CD73"], np.repeat([1, 2, 3, 4], 2), well)
+    for table in (
+        compare_factor(values, names, medium, well),
+        trend_of_factor(values, names, np.repeat([1, 2, 3, 5], 2), well),
+    ):
+        assert np.isfinite(table["p"]).tolist() == [True, False, False]
+        assert table["p_holm"][0] == table["p"][0]  # what was not tested counts for nothing
+        assert table["note"].tolist() == ["", *["cells of a group do not vary"] * 2]
+
+
+def test_a_trend_over_two_wells_is_said_and_not_tested():
+    values, well = np.arange(8.0)[:, None], np.repeat(["1", "2"], 4)
+    row = trend_of_factor(values, ["A"], np.repeat([1, 2], 4), well).iloc[0]
+    assert np.isnan(row["p"])
+    assert row["note"].startswith("2 units")

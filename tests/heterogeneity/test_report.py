@@ -53,6 +53,7 @@ def test_components_write_scores_loadings_and_orthogonality(file, tmp_path):
     said = run("components", file, "--out", str(out), "--format", "png")
     assert "colored by the rule" in said
     assert read_cells(out / "cells.h5ad").obsm["X_pca"].shape == (150, 6)
+    assert "cells are taken as independent, which those of one well are not" in said
     names = {"biplot-markers.png", "biplot-markers-and-shape.png", "correlations.png"}
     assert names <= {p.name for p in out.iterdir()}
     found = json.loads((out / "orthogonality.json").read_text())
@@ -127,6 +128,25 @@ def test_scanpy_opens_the_table_and_runs_on_it(file):
     assert cells.obsp["connectivities"].shape == (150, 150)
 
 
+def test_scanpy_finds_neighbors_in_what_components_wrote(three_kinds, tmp_path):
+    cells = three_kinds.copy()
+    cells.X[:10, 0] = np.nan  # ten cells without CD105
+    cells.X[:, 4] = np.nan  # no cell with an aspect ratio
+    path = str(write_cells(cells, tmp_path / "some.h5ad"))
+    said = run("components", path, "--out", str(tmp_path / "out"), "--format", "png")
+    assert "10 of 150 cells lack a value" in said
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scanpy's own dependencies
+        import scanpy
+
+        written = scanpy.read_h5ad(tmp_path / "out" / "cells.h5ad")
+        for used in ("X_pca", "X"):  # umap compiles for a minute
+            scanpy.pp.neighbors(written, n_neighbors=8, method="gauss", use_rep=used)
+    assert written.obsm["X_pca"].shape == (140, 5)
+    assert written.obs_names.tolist() == cells.obs_names[10:].tolist()
+    assert "aspect_ratio" not in written.var_names
+
+
 def test_cells_without_a_donor_are_no_donor_of_their_own(three_kinds, tmp_path):
     cells = three_kinds.copy()
     donor = cells.obs["donor"].astype(object)
@@ -168,3 +188,79 @@ def test_components_do_not_need_shapes_that_can_be_parted(make_table, tmp_path):
     cells = make_table(columns | {"aspect_ratio": np.r_[1.5, rng.uniform(3, 5, 8)]})
     path = write_cells(cells, tmp_path / "c.h5ad")
     assert "markers: 9 cells" in run("components", str(path), "--out", str(tmp_path / "out"))
+
+
+@pytest.fixture
+def with_empty_markers(three_kinds, make_table, tmp_path):
+    """CD105 as it was; CD73 the same in all cells, CD29 in none."""
+    cells = three_kinds.copy()
+    cells.X[:, 1], cells.X[:, 2] = 7.0, np.nan
+    return str(write_cells(cells, tmp_path / "empty.h5ad"))
+
+
+MORE_WORDS: dict[str, tuple[str, ...]] = {
+    "distributions": (),
+    "clusters": (),
+    "components": (),
+    "phenotypes": (),
+    "factors": ("--factor", "medium", "--nested", "donor"),
+}
+
+
+@pytest.mark.parametrize("command", list(MORE_WORDS))
+def test_markers_that_say_nothing_are_left_out_by_name(command, with_empty_markers, tmp_path):
+    words = ("--out", str(tmp_path / "out"), "--format", "png")
+    said = run(command, with_empty_markers, *words, *MORE_WORDS[command])
+    notes = " ".join(line for line in said.splitlines() if line.startswith("note"))
+    assert "CD73" in notes
+    assert "CD29" in notes
+
+
+@pytest.mark.parametrize("command", ["distributions", "phenotypes", "factors"])
+def test_markers_that_all_say_nothing_are_refused(command, with_empty_markers, tmp_path):
+    with pytest.raises(DataError, match="CD73 is the same in all 150 cells"):
+        run(command, with_empty_markers, "--markers", "CD73,CD29", "--out", str(tmp_path))
+
+
+def test_a_marker_of_one_donor_has_no_shares_and_others_do(three_kinds, tmp_path):
+    cells = three_kinds.copy()
+    cells.X[(cells.obs["donor"] != "D0").to_numpy(), 2] = np.nan
+    path, out = str(write_cells(cells, tmp_path / "some.h5ad")), tmp_path / "out"
+    words = ("--factor", "medium", "--markers", "CD105,CD29", "--format", "png")
+    said = run("factors", path, "--out", str(out), *words)
+    assert "note: variance of CD29: all cells are of one donor" in said
+    assert set(pd.read_csv(out / "variance.csv")["variable"]) == {"CD105"}
+    assert "CD29 basal - rich could not be compared: 1 and 1 units" in said
+
+
+def test_clusters_by_donor_are_counted_and_held_against_other_donors(file, tmp_path):
+    out = tmp_path / "out"
+    words = ("--groups", "donor", "--format", "png", "--markers", "CD29")
+    said = run("clusters", file, "--out", str(out), *words)
+    assert "the cut in each group as in the others" in said
+    table = pd.read_csv(out / "groups.csv", index_col="donor")
+    assert table.to_numpy().sum() == 150
+    assert table.index.tolist() == ["D0", "D1", "D2", "D3", "D4"]
+
+
+def test_groups_is_another_word_for_the_unit_of_factors(file, tmp_path):
+    words = ("--factor", "medium", "--nested", "none", "--markers", "CD105", "--format", "png")
+    said = run("factors", file, *words, "--groups", "well", "--out", str(tmp_path))
+    assert "medium, the unit is the well" in said
+    assert pd.read_csv(tmp_path / "medium.csv")["units"].tolist() == [20]  # 5 donors x 4 wells
+
+
+def test_spindles_alone_need_no_area(make_table, tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {"CD105": rng.uniform(1, 2, 9), "area_um2": rng.uniform(1, 9, 9)}
+    cells = make_table(columns | {"aspect_ratio": [4.0] * 9}, phenotype="SS")
+    path = str(write_cells(cells, tmp_path / "c.h5ad"))
+    said = run("phenotypes", path, "--out", str(tmp_path / "out"), "--format", "png")
+    assert "all cells are spindles, so no area was needed; SS 9, RS 0, FC 0" in said
+    assert "one phenotype only" in said
+    assert "nan" not in said
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(file):
+    with pytest.raises(FileError, match="is a file, not a folder"):
+        run("distributions", file, "--out", file)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from ..heterogeneity.report import ReportSettings
 
 app = typer.Typer(
@@ -42,7 +45,7 @@ KeepBorder = Annotated[
 ]
 Groups = Annotated[
     str | None,
-    typer.Option(metavar="COLUMN", help="What is independent (donor, well), for intervals."),
+    typer.Option(metavar="COLUMN", help="What is independent (donor, well), for intervals, tests."),
 ]
 Formats = Annotated[str, typer.Option("--format", help="Of figures: png, svg, pdf.")]
 
@@ -59,11 +62,10 @@ def distributions(
     formats: Formats = "png,svg",
 ) -> None:
     """How widely each marker varies from cell to cell."""
-    from ..cell_table import read_cells
     from ..heterogeneity.report import write_distributions
 
     settings = _settings((markers, None), where, frame, keep_border, groups, formats)
-    _print(write_distributions(read_cells(cells), out, settings), out)
+    _report(cells, out, lambda table: write_distributions(table, out, settings))
 
 
 @app.command()
@@ -81,16 +83,16 @@ def clusters(
     where: Where = None,
     frame: Frame = None,
     keep_border: KeepBorder = False,
+    groups: Groups = None,
     formats: Formats = "png,svg",
 ) -> None:
     """Which cells are alike, and which variables go together."""
-    from ..cell_table import read_cells
     from ..heterogeneity.clusters import ClusterSettings
     from ..heterogeneity.report import write_clusters
 
     how = ClusterSettings(number, scale, linkage, metric, variable_linkage, variable_metric)
-    settings = _settings((markers, shape), where, frame, keep_border, None, formats)
-    _print(write_clusters(read_cells(cells), out, settings, how), out)
+    settings = _settings((markers, shape), where, frame, keep_border, groups, formats)
+    _report(cells, out, lambda table: write_clusters(table, out, settings, how))
 
 
 @app.command()
@@ -110,11 +112,10 @@ def components(
     formats: Formats = "png,svg",
 ) -> None:
     """Along which directions cells differ, and what markers and shape have in common."""
-    from ..cell_table import read_cells
     from ..heterogeneity.report import write_components
 
     settings = _settings((markers, shape), where, frame, keep_border, groups, formats)
-    _print(write_components(read_cells(cells), out, settings, color_by=color_by), out)
+    _report(cells, out, lambda table: write_components(table, out, settings, color_by=color_by))
 
 
 @app.command()
@@ -138,13 +139,12 @@ def phenotypes(
     formats: Formats = "png,svg",
 ) -> None:
     """Spindle-shaped (SS), self-renewing (RS) and flat (FC) cells, and their markers."""
-    from ..cell_table import read_cells
     from ..heterogeneity.phenotypes import RuleSettings
     from ..heterogeneity.report_groups import write_phenotypes
 
     settings = _settings((markers, None), where, frame, keep_border, groups, formats)
     rule = RuleSettings(aspect_ratio, area)
-    _print(write_phenotypes(read_cells(cells), out, settings, rule, person=person), out)
+    _report(cells, out, lambda table: write_phenotypes(table, out, settings, rule, person=person))
 
 
 @app.command()
@@ -160,7 +160,12 @@ def factors(
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="What is replicated [default: donor, well or image]."),
+        typer.Option(
+            "--unit",
+            "--groups",
+            metavar="COLUMN",
+            help="What is replicated, the unit of the tests [default: donor, well or image].",
+        ),
     ] = None,
     nested: Annotated[
         str | None,
@@ -177,12 +182,11 @@ def factors(
     formats: Formats = "png,svg",
 ) -> None:
     """Do cells differ between donors, passages, media, densities, and by how much?"""
-    from ..cell_table import read_cells
     from ..heterogeneity.report_groups import FactorSettings, write_factors
 
     settings = _settings((markers, None), where, frame, keep_border, None, formats)
     asked = FactorSettings(factor or None, unit, _names(nested))
-    _print(write_factors(read_cells(cells), out, settings, asked), out)
+    _report(cells, out, lambda table: write_factors(table, out, settings, asked))
 
 
 def _settings(
@@ -214,7 +218,13 @@ def _names(words: str | None) -> list[str] | None:
     return [] if words == "none" else [w.strip() for w in words.split(",") if w.strip()]
 
 
-def _print(lines: list[str], out: Path) -> None:
-    for line in lines:
+def _report(cells: Path, out: Path, write: Callable[[AnnData], list[str]]) -> None:
+    """Read the table, write tables and figures into the folder, print what they say."""
+    from ..cell_table import read_cells
+
+    table = read_cells(cells)
+    if out.exists() and not out.is_dir():
+        raise FileError("is a file, not a folder", "give another folder with --out", file=out)
+    for line in write(table):
         print(line)
     print(f"written: {out}")

@@ -78,6 +78,7 @@ def distribution_figure(values: Mapping[str, Array], table: pd.DataFrame) -> Fig
             words = f"SD {row['sd_percent']:.0f} %"
             if np.isfinite(row["low"]):
                 words += f"\n[{row['low']:.0f}, {row['high']:.0f}]"
+            words += f"\nn = {v.size}"
             ax.text(0.98, 0.95, words, transform=ax.transAxes, ha="right", va="top")
             ax.set_title(f"{name}", fontweight="bold", pad=2)
             if i % columns == 0:
@@ -184,6 +185,7 @@ def _cluster_bar(ax: Axes, cluster: Array) -> None:
     ax.imshow(
         cluster[None], aspect="auto", cmap=colors, vmin=0.5, vmax=count + 0.5, interpolation="none"
     )
+    ax.text(1.005, 0.5, "cluster", transform=ax.transAxes, va="center")
     for number in range(1, count + 1):
         at = np.flatnonzero(cluster == number)
         if at.size > 0.03 * cluster.size:

@@ -78,6 +78,7 @@ def biplot(
         ticks = [-3, -2, -1, 0, 1, 2, 3]
         ax.set_xticks(ticks)
         ax.set_yticks(ticks)
+        ax.set_title(f"{len(points)} cells", loc="left")
         share = 100 * np.asarray(drawn.explained)
         ax.set_xlabel(f"component 1 (SD of cells; {share[0]:.0f} % of the variance)")
         ax.set_ylabel(f"component 2 (SD of cells; {share[1]:.0f} %)")
@@ -153,13 +154,15 @@ def _apart(height: Array, least: float, limit: float) -> Array:
     return moved
 
 
-def explained_figure(table: pd.DataFrame) -> Figure:
+def explained_figure(table: pd.DataFrame, *, cells: int) -> Figure:
     """Share of the variance that each component explains, with intervals.
 
     Parameters
     ----------
     table : DataFrame
         component, explained, low, high, cumulative.
+    cells : int
+        From which it comes.
     """
     with house_style():
         figure = new_figure(3.5, 2.3)
@@ -170,7 +173,7 @@ def explained_figure(table: pd.DataFrame) -> Figure:
         ax.vlines(x, share[:, 1], share[:, 2], color="0.2", lw=0.9)
         ax.plot(x, 100 * table["cumulative"], "o-", color=PALETTE[5], ms=2.5, lw=0.9, label="sum")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlabel("component")
+        ax.set_xlabel(f"component ({cells} cells; bars: 95 % intervals)")
         ax.set_ylabel("variance explained (%)")
         ax.set_ylim(0, 103)
         ax.legend(loc="center right")
@@ -183,7 +186,7 @@ def correlation_figure(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        x, y, r, p_holm: one row a pair.
+        x, y, r, p_holm, n (cells), groups (0: cells are independent): one row a pair.
     """
     rows, columns = list(dict.fromkeys(table["x"])), list(dict.fromkeys(table["y"]))
     wide = table.pivot(index="x", columns="y", values="r").loc[rows, columns].to_numpy(float)
@@ -209,5 +212,10 @@ def correlation_figure(table: pd.DataFrame) -> Figure:
         ax.tick_params(length=0)
         for spine in ax.spines.values():
             spine.set_visible(False)
-        figure.colorbar(shown, ax=ax, label="r (bold: p < 0.05, Holm)", shrink=0.9, pad=0.02)
+        words = f"{table['n'].max()} cells"
+        if (groups := int(table["groups"].max())) > 0:
+            words += f" of {groups} groups"
+        ax.set_title(words)
+        label = "r (bold:\np < 0.05, Holm)" if len(rows) < 6 else "r (bold: p < 0.05, Holm)"
+        figure.colorbar(shown, ax=ax, label=label, pad=0.02)
     return figure

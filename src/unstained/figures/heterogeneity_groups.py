@@ -38,7 +38,8 @@ def levels_figure(table: pd.DataFrame) -> Figure:
             ax.plot(x, part["relative"], "o", color=color, ms=4, label=label)
         ax.axhline(1, color="0.6", lw=0.6, ls="--", zorder=0)
         ax.set_xticks(range(len(variables)), [readable(v) for v in variables])
-        ax.set_ylabel("mean / mean of all cells")
+        ax.set_ylabel("mean total / mean of all cells")
+        figure.supxlabel("bars: 95 % intervals", fontsize=7)
         figure.legend(loc="outside upper center", ncols=4, handletextpad=0.1)
     return figure
 
@@ -51,10 +52,11 @@ def effects_figure(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        variable, effect, low, high, p_holm; and a, b where levels are compared.
+        variable, effect, low, high, p_holm; a, b where levels are compared; what was counted:
+        units, or n_a, n_b (cells) and groups (0: cells are the units).
     """
     variables = _order(table["variable"])
-    pairs: list[tuple[str, pd.DataFrame]] = [("slope per SD of the factor", table)]
+    pairs: list[tuple[str, pd.DataFrame]] = [("per SD of the factor", table)]
     if "a" in table:
         pairs = [(f"{a} - {b}", part) for (a, b), part in table.groupby(["a", "b"], sort=False)]
     columns = min(len(pairs), 4)
@@ -62,7 +64,7 @@ def effects_figure(table: pd.DataFrame) -> Figure:
     drawn = table[["effect", "low", "high"]].to_numpy(float)
     reach = 1.08 * max(float(np.nanmax(np.abs(drawn), initial=0.0)), 0.3)
     with house_style():
-        height = (0.4 + 0.2 * max(len(variables), 3)) * rows + 0.3
+        height = (0.5 + 0.2 * max(len(variables), 3)) * rows + 0.4
         figure = new_figure(min(7.2, 1 + 1.75 * columns), height)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax, (title, part) in zip(axes.ravel(), pairs, strict=False):
@@ -75,7 +77,7 @@ def effects_figure(table: pd.DataFrame) -> Figure:
             effect = of["effect"].to_numpy(float)
             ax.plot(effect[sure], y[sure], mfc=PALETTE[0], **style)
             ax.plot(effect[~sure], y[~sure], mfc="white", **style)
-            ax.set_title(title)
+            ax.set_title(f"{title}\n{_counted(part)}")
             ax.set_xlim(-reach, reach)
             ax.set_yticks(y, [readable(v) for v in variables])
             ax.grid(axis="y", color="0.92", lw=0.5)
@@ -83,7 +85,8 @@ def effects_figure(table: pd.DataFrame) -> Figure:
         axes[0, 0].set_ylim(len(variables) - 0.4, -0.6)
         for ax in axes.ravel()[len(pairs) :]:
             ax.set_visible(False)
-        figure.supxlabel("difference (SD of cells)", fontsize=7.5)
+        words = f"{'difference' if 'a' in table else 'slope'} (SD of cells), 95 % interval"
+        figure.supxlabel(f"{words};\nfull point: p < 0.05 after Holm", fontsize=7.5)
     return figure
 
 
@@ -111,8 +114,17 @@ def shares_figure(table: pd.DataFrame) -> Figure:
             ax.set_xlim(0, 100)
             ax.set_yticks(y, [readable(v) for v in variables])
         axes[0].set_ylim(len(variables) - 0.4, -0.6)
-        figure.supxlabel("share of the variance (%)", fontsize=7.5)
+        figure.supxlabel("share of the variance (%), 95 % interval", fontsize=7.5)
     return figure
+
+
+def _counted(part: pd.DataFrame) -> str:
+    """What one panel's comparisons rest on; the most where variables differ."""
+    if "n_a" not in part:
+        return f"n = {int(part['units'].max())} units"
+    words = f"n = {int(part['n_a'].max())}, {int(part['n_b'].max())} cells"
+    groups = int(part["groups"].max())
+    return f"{words} of {groups} groups" if groups else words
 
 
 def _order(column: pd.Series[Any]) -> list[str]:

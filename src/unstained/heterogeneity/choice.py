@@ -25,6 +25,8 @@ __all__ = [
     "groups_of",
     "marker_names",
     "shape_names",
+    "varying",
+    "words_of",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -139,7 +141,8 @@ def complete_values(
     """Values of the cells that have all of some variables.
 
     A variable that no cell has (as the nucleus where no nucleus was outlined) is left out, then
-    every cell that lacks one of the others; `notes` says how many.
+    every cell that lacks one of the others, then a variable that is the same in all of them;
+    `notes` says which and how many.
 
     Parameters
     ----------
@@ -155,7 +158,7 @@ def complete_values(
     InputError
         No names, or unknown ones.
     DataError
-        Too few cells are left, or a variable is the same in all of them.
+        Too few cells are left, or no variable.
     """
     if not names:
         raise InputError("no variable is chosen", f"there are {', '.join(cells.var_names)}")
@@ -183,15 +186,38 @@ def complete_values(
     if rows.size < cells.n_obs:
         lack = "lack a value, or have one that is not positive" if log else "lack a value"
         notes.append(f"{cells.n_obs - rows.size} of {cells.n_obs} cells {lack}: left out")
-    kept = values[rows]
-    scale = np.maximum(np.abs(kept).max(axis=0), np.finfo(float).tiny)
-    constant = np.ptp(kept, axis=0) <= 1e-6 * scale  # the table is in float32
-    if constant.any():
-        name = names[int(constant.argmax())]
+    same = _constant(values[rows])
+    alike = ", ".join(name for name, c in zip(names, same, strict=True) if c)
+    if same.all():
         raise DataError(
-            f"{name} is the same in all {rows.size} cells", "leave it out: --markers or --shape"
+            f"{alike}: the same in all {rows.size} cells", "choose others with --markers, --shape"
         )
-    return Values(tuple(names), kept, rows, tuple(notes))
+    if alike:
+        notes.append(f"{alike}: the same in all {rows.size} cells: left out")
+    names = [name for name, c in zip(names, same, strict=True) if not c]
+    return Values(tuple(names), values[rows][:, ~same], rows, tuple(notes))
+
+
+def varying(cells: AnnData, names: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Those of some variables that differ between cells, and notes that name the others.
+
+    Raises
+    ------
+    DataError
+        None of them does.
+    """
+    good, notes = [], []
+    for name, column in zip(names, values_of(cells, names).T, strict=True):
+        value = column[np.isfinite(column)]
+        if value.size < 2:
+            notes.append(f"{name} is known of {value.size} cells: left out")
+        elif _constant(value[:, None])[0]:
+            notes.append(f"{name} is the same in all {value.size} cells: left out")
+        else:
+            good.append(name)
+    if not good:
+        raise DataError("; ".join(notes), "look at what was measured, or choose other --markers")
+    return good, tuple(notes)
 
 
 def marker_names(cells: AnnData, chosen: Sequence[str] | None = None) -> list[str]:
@@ -217,7 +243,8 @@ def shape_names(cells: AnnData, chosen: Sequence[str] | None = None) -> list[str
 
 
 def groups_of(cells: AnnData, column: str | None) -> Array | None:
-    """(N,) str, the group of each cell by a column of ``obs``; None where none is named.
+    """(N,) str, the group of each cell by a column of ``obs`` (`words_of`); None where none is
+    named.
 
     Raises
     ------
@@ -231,8 +258,17 @@ def groups_of(cells: AnnData, column: str | None) -> Array | None:
         raise DataError(
             f"{lacking} of {cells.n_obs} cells have no {column}", "fill it in, or leave them out"
         )
-    group: Array = cells.obs[column].astype(str).to_numpy(str)
-    return group
+    return words_of(cells, column)
+
+
+def words_of(cells: AnnData, column: str) -> Array:
+    """(N,) str, a column as text; wells of one name on two donors or passages are two wells."""
+    words = cells.obs[column].astype(str)
+    for outer in ("passage", "donor") if column == "well" else ():
+        if outer in cells.obs:
+            words = cells.obs[outer].astype(str) + "/" + words
+    text: Array = words.to_numpy(str)
+    return text
 
 
 def column_of_rows(chosen: ChosenCells, rows: Array, column: Sequence[Any]) -> pd.Categorical[Any]:
@@ -243,6 +279,12 @@ def column_of_rows(chosen: ChosenCells, rows: Array, column: Sequence[Any]) -> p
         of_chosen[chosen.row_of]
     )  # row -1, a row of no chosen cell, is None
     return wide
+
+
+def _constant(values: Array) -> Array:
+    """(K,) bool of (N, K) values: no difference beyond the table's float32."""
+    scale = np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)
+    return np.asarray(np.ptp(values, axis=0) <= 1e-6 * scale)
 
 
 def _rows(cells: AnnData, keep: Array, notes: list[str]) -> ChosenCells:

@@ -173,6 +173,7 @@ def cut_stability(
     x: npt.ArrayLike,
     settings: ClusterSettings,
     *,
+    groups: npt.ArrayLike | None = None,
     draws: int = 40,
     most: int = 1000,
     seed: int = 0,
@@ -185,13 +186,22 @@ def cut_stability(
     cloud is cut at much the same place each time: hence the same for normal tables of equal mean
     and covariance, which hold no clusters. Only what lies above these speaks for clusters.
 
+    With groups (such as the donor of each cell), the index says whether each group shows the
+    clusters of the others: its cells are cut on their own, and beside that each goes to the
+    nearest mean of the clusters that the other groups' cells make, as prediction strength [3]_
+    does with random halves. Cells of one donor are alike, so that random halves bring back also
+    a cluster that is a donor; across donors it does not come back.
+
     Parameters
     ----------
     x : (N, K) float array
         As clustered (`Clusters.scaled`).
     settings : ClusterSettings
+    groups : (N,) array, optional
+        What is independent.
     draws : int
-        Pairs of subsets; and as many structureless tables of one pair each.
+        Pairs of subsets; and as many structureless tables of one pair each, or of one round of
+        the groups.
     most : int
         Cells that are drawn from, for speed.
     seed : int
@@ -199,31 +209,68 @@ def cut_stability(
     Returns
     -------
     Stability
-        All NaN for one cluster.
+        All NaN for one cluster. With groups, `low` and `high` are of the groups.
+
+    Raises
+    ------
+    DataError
+        Fewer than two groups with two cells for each cluster.
 
     References
     ----------
     .. [1] Ben-Hur, Elisseeff, Guyon (2002), Pac Symp Biocomput 7:6.
     .. [2] Hubert, Arabie (1985), J Classification 2:193, doi 10.1007/BF01908075.
+    .. [3] Tibshirani, Walther (2005), J Comput Graph Stat 14:511, doi 10.1198/106186005X59243.
     """
     data = np.asarray(x, np.float64)
     if settings.clusters == 1:
         return Stability(*[float("nan")] * 5)
     rng = np.random.default_rng(seed)
+    group = None if groups is None else np.asarray(groups).astype(str)
     if len(data) > most:
-        data = data[rng.choice(len(data), most, replace=False)]
+        some = rng.choice(len(data), most, replace=False)
+        data, group = data[some], None if group is None else group[some]
     # a singular covariance is fine: draw along the principal axes
     centered = data - data.mean(axis=0)
     _, size, axes = np.linalg.svd(centered / np.sqrt(max(len(data) - 1, 1)), full_matrices=False)
-    index, null = np.empty(draws), np.empty(draws)
-    for i in range(draws):
-        index[i] = _agreement_of_halves(data, settings, rng)
-        normal = rng.normal(size=(len(data), size.size)) * size @ axes
-        null[i] = _agreement_of_halves(normal + data.mean(axis=0), settings, rng)
+
+    def structureless() -> Array:
+        return np.asarray(rng.normal(size=(len(data), size.size)) * size @ axes + data.mean(axis=0))
+
+    if group is None:
+        index = np.array([_agreement_of_halves(data, settings, rng) for _ in range(draws)])
+        null = [_agreement_of_halves(structureless(), settings, rng) for _ in range(draws)]
+    else:
+        index = _across_groups(data, settings, group)
+        null = [_across_groups(structureless(), settings, group).mean() for _ in range(draws)]
     low, high = np.quantile(index, [0.05, 0.95])
     mean = float(index.mean())
-    p = float((1 + np.sum(null >= mean)) / (1 + draws))
-    return Stability(mean, float(low), float(high), float(null.mean()), p)
+    p = float((1 + np.sum(np.array(null) >= mean)) / (1 + draws))
+    return Stability(mean, float(low), float(high), float(np.mean(null)), p)
+
+
+def _across_groups(data: Array, settings: ClusterSettings, group: Array) -> Array:
+    """(G,) adjusted Rand index of each group's own cut and of what the others' cut makes of it."""
+    from scipy.spatial.distance import cdist
+    from sklearn.metrics import adjusted_rand_score
+
+    metric: Any = settings.metric
+    index = []
+    names, cells = np.unique(group, return_counts=True)
+    for name in names[cells >= 2 * settings.clusters]:
+        own, others = data[group == name], data[group != name]
+        if len(others) >= max(2, settings.clusters):
+            cut = _cut(_tree(others, settings.linkage, settings.metric), settings.clusters)
+            means = [others[cut == c].mean(axis=0) for c in range(1, settings.clusters + 1)]
+            near = cdist(own, np.array(means), metric).argmin(axis=1)
+            alone = _cut(_tree(own, settings.linkage, settings.metric), settings.clusters)
+            index.append(float(adjusted_rand_score(near, alone)))
+    if len(index) < 2:
+        raise DataError(
+            f"{len(index)} groups have {2 * settings.clusters} cells or more, to be cut alone",
+            "two are needed: give more cells of each, or no --groups",
+        )
+    return np.array(index)
 
 
 def _agreement_of_halves(data: Array, settings: ClusterSettings, rng: np.random.Generator) -> float:

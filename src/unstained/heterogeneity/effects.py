@@ -141,10 +141,7 @@ def differences(
                 one = hedges_g(x[sides[0], j], x[sides[1], j], level=level)
                 row = (*one, 0)
             else:
-                try:
-                    row = _within_groups(x[:, j], sides, np.asarray(groups), level)
-                except DataError as error:
-                    raise DataError(f"{name}: {error.reason}", error.remedy) from error
+                row = _within_groups(x[:, j], sides, np.asarray(groups), level)
             rows.append((name, a, b, *row))
     columns = ["variable", "a", "b", "effect", "low", "high", "p", "n_a", "n_b", "groups"]
     table = pd.DataFrame(rows, columns=columns)
@@ -161,7 +158,10 @@ def _within_groups(
     nan = float("nan")
     if len(parts) < 2:
         return nan, nan, nan, nan, n_a, n_b, len(parts)
-    sd = within_sd([part for pair in parts for part in pair])
+    try:
+        sd = within_sd([part for pair in parts for part in pair])
+    except DataError:  # cells of a group and class are all the same
+        return nan, nan, nan, nan, n_a, n_b, len(parts)
     effect = one_sample([(a.mean() - b.mean()) / sd for a, b in parts], level)
     return *effect, n_a, n_b, len(parts)
 

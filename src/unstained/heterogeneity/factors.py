@@ -83,14 +83,14 @@ def compare_factor(
         variable, a, b, design, effect (a less b in standard deviations of cells within unit and
         level), low, high, p, p_holm (over all variables and pairs), percent (the same of the
         mean of all cells), units (that counted), mixed, mixed_low, mixed_high, note.
-        NaN, and why in `note`, where there are too few units.
+        NaN, and why in `note`, where there are too few units or the cells do not vary.
 
     Raises
     ------
     InputError
         Columns of different lengths.
     DataError
-        One level only, or cells that do not vary.
+        One level only.
     """
     x, of, unit = (
         np.asarray(values, np.float64),
@@ -108,11 +108,9 @@ def compare_factor(
         there = np.isfinite(x[:, j])
         for a, b in combinations(found.tolist(), 2):
             some = there & ((of == a) | (of == b))
-            try:
-                row = _compare(x[some, j], of[some] == a, unit[some], level)
-            except DataError as error:
-                raise DataError(f"{name}, {a} and {b}: {error.reason}", error.remedy) from error
-            percent = 100 * row.pop("difference") / abs(float(x[there, j].mean()))
+            row = _compare(x[some, j], of[some] == a, unit[some], level)
+            of_mean = abs(float(x[there, j].mean())) if there.any() else float("nan")
+            percent = 100 * row.pop("difference") / of_mean
             rows.append({"variable": name, "a": a, "b": b, "percent": percent} | row)
     table = pd.DataFrame(rows)[_COLUMNS]
     table.insert(8, "p_holm", holm(table["p"].to_numpy(float)))
@@ -120,37 +118,48 @@ def compare_factor(
 
 
 def _compare(x: Array, is_a: Array, unit: Array, level: float) -> dict[str, Any]:
-    sd = within_sd([x[(unit == u) & (is_a == s)] for u in np.unique(unit) for s in (True, False)])
-    y = x / sd
     in_a, in_b = (set(unit[side]) for side in (is_a, ~is_a))
     both = in_a & in_b
-    keep = np.isin(unit, list(both)) if len(both) > 1 else ~np.isin(unit, list(both))
-    pair = _Pair(y[keep], is_a[keep], unit[keep], "within" if len(both) > 1 else "between")
-    left_out = len(in_a | in_b) - len(set(pair.unit))
+    design = "within" if len(both) > 1 else "between"
+    units = both if design == "within" else in_a ^ in_b
+    left_out = len(in_a | in_b) - len(units)
     note = f"{left_out} units left out" if left_out else ""
-    effect = _NONE
-    if pair.design == "within":
-        effect = Effect(*one_sample(_inside(pair), level))
-    else:
-        try:
-            hours = np.zeros(pair.y.size)
-            effect = compare_units(pair.y, hours, pair.unit, pair.is_a, level=level).level
-        except DataError:
-            note = f"{len(in_a)} and {len(in_b)} units: two of each are needed"
-    mixed = _mixed(pair, level) if np.isfinite(effect.estimate) else _NONE
+    sd, effect, mixed = float("nan"), _NONE, _NONE
+    try:
+        sd = within_sd(
+            [x[(unit == u) & (is_a == s)] for u in np.unique(unit) for s in (True, False)]
+        )
+        keep = np.isin(unit, list(units))
+        pair = _Pair(x[keep] / sd, is_a[keep], unit[keep], design)
+        effect = _two_stages(pair, (len(in_a), len(in_b)), level)
+        mixed = _mixed(pair, level)
+    except DataError as error:
+        note = error.reason
     return {
-        "design": pair.design,
+        "design": design,
         "effect": effect.estimate,
         "low": effect.low,
         "high": effect.high,
         "p": effect.p,
         "difference": effect.estimate * sd,
-        "units": len(set(pair.unit)),
+        "units": len(units),
         "mixed": mixed.estimate,
         "mixed_low": mixed.low,
         "mixed_high": mixed.high,
         "note": note,
     }
+
+
+def _two_stages(pair: _Pair, units: tuple[int, int], level: float) -> Effect:
+    """The means of the units compared; of `units` units have each level."""
+    if pair.design == "within":
+        return Effect(*one_sample(_inside(pair), level))
+    try:
+        hours = np.zeros(pair.y.size)
+        return compare_units(pair.y, hours, pair.unit, pair.is_a, level=level).level
+    except DataError as error:
+        reason = f"{units[0]} and {units[1]} units: two of each are needed"
+        raise DataError(reason, error.remedy) from error
 
 
 def _inside(pair: _Pair) -> list[float]:
@@ -200,13 +209,13 @@ def trend_of_factor(
     -------
     DataFrame
         variable, design, effect (standard deviations of cells per standard deviation of the
-        factor), low, high, p, p_holm, units.
+        factor), low, high, p, p_holm, units, note. NaN, and why in `note`, where the cells do not
+        vary or there are too few units: two within, three between.
 
     Raises
     ------
     DataError
-        The factor is the same in all cells, or there are too few units: two within, three
-        between.
+        The factor is not known of all cells, or the same in them.
     """
     x, of = np.asarray(values, np.float64), np.asarray(factor, np.float64)
     unit = np.asarray(units).astype(str)
@@ -218,34 +227,52 @@ def trend_of_factor(
     rows = []
     for j, name in enumerate(names):
         there = np.isfinite(x[:, j])
-        try:
-            row = _trend(x[there, j], z[there], unit[there], level)
-        except DataError as error:
-            raise DataError(f"{name}: {error.reason}", error.remedy) from error
-        rows.append({"variable": name} | row)
+        rows.append({"variable": name} | _trend(x[there, j], z[there], unit[there], level))
     table = pd.DataFrame(rows)
     table.insert(6, "p_holm", holm(table["p"].to_numpy(float)))
     return table
 
 
 def _trend(x: Array, z: Array, unit: Array, level: float) -> dict[str, Any]:
+    parts = [unit == u for u in np.unique(unit)]
+    inside = [p for p in parts if p.sum() >= 3 and np.ptp(z[p]) > 0]
+    within = len(inside) >= 2
+    found, note = _NONE, ""
+    try:
+        if len(inside) == 1:
+            raise DataError("the factor varies in one unit only", "two are needed")
+        y = x / within_sd([x[p] for p in parts])
+        found = _inside_units(y, z, inside, level) if within else _over_units(y, z, parts, level)
+    except DataError as error:
+        note = error.reason
+    return {
+        "design": "within" if within else "between",
+        "effect": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "units": len(inside if within else parts),
+        "note": note,
+    }
+
+
+def _inside_units(y: Array, z: Array, units: list[Array], level: float) -> Effect:
+    from scipy.stats import linregress
+
+    return Effect(*one_sample([float(linregress(z[u], y[u]).slope) for u in units], level))
+
+
+def _over_units(y: Array, z: Array, units: list[Array], level: float) -> Effect:
     from scipy.special import stdtrit
     from scipy.stats import linregress
 
-    parts = [unit == u for u in np.unique(unit)]
-    y = x / within_sd([x[p] for p in parts])
-    inside = [p for p in parts if p.sum() >= 3 and np.ptp(z[p]) > 0]
-    if len(inside) >= 2:
-        found = one_sample([float(linregress(z[p], y[p]).slope) for p in inside], level)
-        design, n = "within", len(inside)
-    elif len(parts) >= 3 and not inside:
-        line = linregress([z[p].mean() for p in parts], [y[p].mean() for p in parts])
-        half = float(stdtrit(len(parts) - 2, 0.5 + level / 2)) * line.stderr
-        found = (line.slope, line.slope - half, line.slope + half, line.pvalue)
-        design, n = "between", len(parts)
-    else:
+    level_of = np.array([z[u].mean() for u in units])
+    if len(units) < 3 or np.ptp(level_of) == 0:
         raise DataError(
-            f"{len(parts)} units", "a trend needs two that it varies in, or three of one value each"
+            f"{len(units)} units: a trend needs two that it varies in, or three of their own value",
+            "give more",
         )
-    named = dict(zip(("effect", "low", "high", "p"), map(float, found), strict=True))
-    return {"design": design, **named, "units": n}
+    line = linregress(level_of, [y[u].mean() for u in units])
+    half = float(stdtrit(len(units) - 2, 0.5 + level / 2)) * float(line.stderr)
+    slope = float(line.slope)
+    return Effect(slope, slope - half, slope + half, float(line.pvalue))

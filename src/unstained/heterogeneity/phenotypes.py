@@ -154,7 +154,7 @@ def _otsu(x: Array) -> float:
     s = np.sort(x)
     if s[0] == s[-1]:
         raise DataError(
-            f"{s.size} cells that are no spindles have one area: they cannot be parted",
+            f"cells that are no spindles have one area ({s.size} cells): they cannot be parted",
             "give the area from which a cell is flat: --area",
         )
     n = np.arange(1, s.size)

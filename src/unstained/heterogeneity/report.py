@@ -21,15 +21,17 @@ from ..images.atomic import atomic_path, write_csv
 from .choice import (
     Array,
     Choice,
-    ChosenCells,
+    Values,
     choose_cells,
     column_of_rows,
     complete_values,
     groups_of,
     marker_names,
     shape_names,
+    varying,
+    words_of,
 )
-from .clusters import ClusterSettings, cluster_cells, cut_stability
+from .clusters import Clusters, ClusterSettings, cluster_cells, cut_stability
 from .components import Components, principal_components
 from .marker_shape import correlations, orthogonality
 from .marker_spread import distributions
@@ -81,18 +83,18 @@ def write_distributions(
 ) -> list[str]:
     """Spread of each marker: ``distributions.csv`` and a figure of histograms."""
     chosen = choose_cells(cells, settings.choice)
-    names = marker_names(chosen.cells, settings.markers)
+    names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
     table = distributions(chosen.cells, names, groups=settings.groups)
     values = {name: values_of(chosen.cells, [name])[:, 0] for name in names}
     write_tables(out_dir, {"distributions": table})
     write_figures(out_dir, {"distributions": distribution_figure(values, table)}, settings.formats)
-    lines = [f"{chosen.cells.n_obs} cells", *_said(chosen.notes)]
-    for row in table.itertuples(index=False):
+    lines = [f"{chosen.cells.n_obs} cells", *said((*chosen.notes, *left_out))]
+    for row in table.to_dict("records"):
         lines.append(
-            f"{row.marker}: SD {row.sd_percent:.1f} % [{row.low:.1f}, {row.high:.1f}], "
-            f"skewness {row.skewness:.2f}, {row.n} cells"
+            f"{row['marker']}: SD {row['sd_percent']:.1f} %{bounds(row['low'], row['high'], '.1f')}"
+            f", skewness {row['skewness']:.2f}, {row['n']} cells"
         )
-    return lines
+    return [*lines, *what_is_independent(chosen.cells, settings.groups)]
 
 
 def write_clusters(
@@ -110,34 +112,48 @@ def write_clusters(
         chosen.cells, markers + shape, at_least=max(2, how.clusters), log=how.scale == "log2"
     )
     found = cluster_cells(kept.values, how)
-    stable = cut_stability(found.scaled, how)
     mean = pd.DataFrame(found.scaled, columns=list(kept.names)).groupby(found.cluster).mean()
     mean.insert(0, "n", np.bincount(found.cluster)[1:])
     order = [kept.names[i] for i in found.variable_order]
-    write_tables(
-        out_dir,
-        {
-            "clusters": mean.rename_axis("cluster").reset_index(),
-            "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
-        },
-    )
-    write_json(out_dir, "clusters", {"stability": stable._asdict(), "cells": len(kept.rows)})
+    tables = {
+        "clusters": mean.rename_axis("cluster").reset_index(),
+        "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
+    }
+    lines = [f"{len(kept.rows)} cells", *said((*chosen.notes, *kept.notes))]
+    sizes = ", ".join(f"{c}: {n}" for c, n in mean["n"].items())
+    lines.append(f"cells of each cluster, from left to right: {sizes}")
+    group = groups_of(chosen.cells, settings.groups)
+    of_rows = None if group is None else group[kept.rows]
+    if of_rows is not None:
+        tables["groups"] = pd.crosstab(
+            pd.Series(of_rows, name=settings.groups), pd.Series(found.cluster, name="cluster")
+        ).reset_index()
+    lines += _stability(found, how, of_rows, out_dir)
+    write_tables(out_dir, tables)
     drawn = Heatmap(found.scaled, kept.names, found.cell_tree, found.variable_tree, found.cluster)
     figure = cluster_heatmap(drawn, markers=markers, scale=how.scale)
     write_figures(out_dir, {"clusters": figure}, settings.formats)
     cells.obs["cluster"] = column_of_rows(chosen, kept.rows, [str(c) for c in found.cluster])
     write_cells(cells, Path(out_dir) / "cells.h5ad")
-    lines = [f"{len(kept.rows)} cells", *_said((*chosen.notes, *kept.notes))]
-    sizes = ", ".join(f"{c}: {n}" for c, n in mean["n"].items())
-    lines.append(f"cells of each cluster, from left to right: {sizes}")
-    if how.clusters > 1:
-        verdict = "more" if stable.p < 0.05 else "not more"
-        lines.append(
-            f"stability of the cut (adjusted Rand) {stable.rand:.2f} "
-            f"[{stable.low:.2f}, {stable.high:.2f}], {stable.structureless:.2f} where there are "
-            f"no clusters: {verdict} than chance (p = {stable.p:.3f})"
-        )
-    return [*lines, f"variables from top to bottom: {', '.join(order)}"]
+    lines.append(f"variables from top to bottom: {', '.join(order)}")
+    return [*lines, *what_is_independent(chosen.cells, settings.groups)]
+
+
+def _stability(
+    found: Clusters, how: ClusterSettings, groups: Array | None, out_dir: str | os.PathLike[str]
+) -> list[str]:
+    """Does the cut come back from other cells, or in each group? ``clusters.json`` and a line."""
+    stable = cut_stability(found.scaled, how, groups=groups)
+    write_json(out_dir, "clusters", {"stability": stable._asdict(), "cells": len(found.cluster)})
+    if how.clusters == 1:
+        return []
+    what = "stability of the cut" if groups is None else "the cut in each group as in the others"
+    verdict = "more" if stable.p < 0.05 else "not more"
+    return [
+        f"{what} (adjusted Rand) {stable.rand:.2f}{bounds(stable.low, stable.high)}, "
+        f"{stable.structureless:.2f} where there are no clusters: {verdict} than chance "
+        f"(p = {stable.p:.3f})"
+    ]
 
 
 def write_components(
@@ -147,56 +163,60 @@ def write_components(
     *,
     color_by: str | None = None,
 ) -> list[str]:
-    """Components of markers alone and of markers with shape: tables, biplots, and
-    ``cells.h5ad`` with ``obsm["X_pca"]`` of all variables; and what markers and shape share."""
+    """Components of markers alone and of markers with shape: tables, biplots, and what the two
+    share. ``cells.h5ad`` holds the cells that were used, a row each, with ``obsm["X_pca"]``."""
     chosen = choose_cells(cells, settings.choice)
     markers, shape = settings.variables(chosen.cells)
-    ruled = color_by is None and "phenotype" not in chosen.cells.obs
+    lines = said(chosen.notes)
     if color_by is None:
-        color_by = _phenotype_column(chosen.cells, shape)
+        if "phenotype" not in chosen.cells.obs and _add_rule(chosen.cells, shape):
+            lines.append("note: cells are colored by the rule for phenotypes")
+        color_by = "phenotype" if "phenotype" in chosen.cells.obs else None
+    group = groups_of(chosen.cells, settings.groups)
     sets = {"markers": markers} | ({"markers-and-shape": markers + shape} if shape else {})
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
-    lines = list(_said(chosen.notes))
-    if ruled and color_by is not None:
-        lines.append("note: cells are colored by the rule for phenotypes")
+    used: AnnData | None = None
     for name, variables in sets.items():
-        if len(variables) < 2:
+        kept = complete_values(chosen.cells, variables)
+        lines += said(kept.notes)
+        if len(kept.names) < 2:
             lines.append(f"note: {name}: components need two variables")
             continue
-        kept = complete_values(chosen.cells, variables)
-        group = groups_of(chosen.cells, settings.groups)
-        found = principal_components(
-            kept.values, kept.names, groups=None if group is None else group[kept.rows]
-        )
+        of_rows = None if group is None else group[kept.rows]
+        found = principal_components(kept.values, kept.names, groups=of_rows)
         of_cells = color_column(chosen.cells, color_by, kept.rows)
         drawn = Biplot(found.scores, found.correlations, found.names, found.explained)
         figures[f"biplot-{name}"] = biplot(drawn, markers=markers, color_by=of_cells)
-        figures[f"variance-{name}"] = explained_figure(found.variance())
+        figures[f"variance-{name}"] = explained_figure(found.variance(), cells=len(kept.rows))
         tables[f"loadings-{name}"] = found.loadings()
         tables[f"variance-{name}"] = found.variance()
-        lines += [*_said(kept.notes), _explained(name, len(kept.rows), found)]
-        _add_scores(cells, chosen, kept.rows, found)
+        lines.append(_explained(name, found))
+        used = _with_scores(chosen.cells, kept, found)
+    if used is None:
+        raise DataError("components need two variables", "give more with --markers and --shape")
     if shape:
-        lines += _shared(chosen.cells, (markers, shape), settings.groups, tables, figures, out_dir)
+        lines += _shared(chosen.cells, (markers, shape), group, tables, figures, out_dir)
     write_tables(out_dir, tables)
     write_figures(out_dir, figures, settings.formats)
-    write_cells(cells, Path(out_dir) / "cells.h5ad")
-    return lines
+    write_cells(used, Path(out_dir) / "cells.h5ad")
+    lines += what_is_independent(chosen.cells, settings.groups)
+    return list(dict.fromkeys(lines))  # both sets may have left out the same
 
 
-def _explained(name: str, n: int, found: Components) -> str:
-    said = [
-        f"{100 * e:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
-        for e, low, high in zip(found.explained[:2], found.low, found.high, strict=False)
-    ]
-    return f"{name.replace('-', ' ')}: {n} cells; the first components explain {', '.join(said)}"
+def _explained(name: str, found: Components) -> str:
+    first = zip(found.explained[:2], found.low, found.high, strict=False)
+    shares = [f"{100 * e:.0f} %{bounds(100 * low, 100 * high, '.0f')}" for e, low, high in first]
+    return (
+        f"{name.replace('-', ' ')}: {len(found.scores)} cells; the first components explain "
+        f"{', '.join(shares)}"
+    )
 
 
 def _shared(
     cells: AnnData,
     names: tuple[list[str], list[str]],
-    groups: str | None,
+    group: Array | None,
     tables: dict[str, pd.DataFrame],
     figures: dict[str, Figure],
     out_dir: str | os.PathLike[str],
@@ -204,8 +224,9 @@ def _shared(
     """Orthogonality and correlations of markers with shape."""
     kept = complete_values(cells, names[0] + names[1], at_least=4)
     is_marker = np.isin(kept.names, names[0])
+    if is_marker.all() or not is_marker.any():
+        return ["note: no marker or no shape feature is left: what they share cannot be told"]
     x, y = kept.values[:, is_marker], kept.values[:, ~is_marker]
-    group = groups_of(cells, groups)
     of_rows = None if group is None else group[kept.rows]
     total = orthogonality(x, y, groups=of_rows)
     both = tuple(np.array(kept.names)[side].tolist() for side in (is_marker, ~is_marker))
@@ -215,11 +236,11 @@ def _shared(
     write_json(out_dir, "orthogonality", total._asdict())
     best = table.iloc[int(table["r"].abs().argmax())]
     return [
-        f"orthogonality of markers and shape {total.value:.2f} [{total.low:.2f}, "
-        f"{total.high:.2f}] (1: nothing in common; RV {total.rv:.3f}, by chance "
-        f"{total.chance:.3f}, p = {total.p:.3f}; {total.n} cells)",
-        f"largest correlation: {best['x']} with {best['y']}, r = {best['r']:.2f} "
-        f"[{best['low']:.2f}, {best['high']:.2f}]",
+        f"orthogonality of markers and shape {total.value:.2f}{bounds(total.low, total.high)} "
+        f"(1: nothing in common; RV {total.rv:.3f}, by chance {total.chance:.3f}, "
+        f"p = {total.p:.3f}; {total.n} cells)",
+        f"largest correlation: {best['x']} with {best['y']}, r = {best['r']:.2f}"
+        f"{bounds(best['low'], best['high'])}",
     ]
 
 
@@ -235,23 +256,25 @@ def color_column(cells: AnnData, column: str | None, rows: Array) -> pd.Series[A
     return of_rows.reset_index(drop=True)
 
 
-def _phenotype_column(cells: AnnData, shape: Sequence[str]) -> str | None:
-    """The column of phenotypes; by the rule where the cells have none but a shape."""
-    if "phenotype" not in cells.obs:
-        if not {"area_um2", "aspect_ratio"} <= {*shape}:
-            return None
-        try:
-            cells.obs["phenotype"] = phenotype_rule(*shape_of(cells)).phenotype
-        except DataError:  # too few shapes to part: no reason to lose the components
-            return None
-    return "phenotype"
+def _add_rule(cells: AnnData, shape: Sequence[str]) -> bool:
+    """Whether the rule for phenotypes could be asked; its words go into the chosen cells."""
+    if not {"area_um2", "aspect_ratio"} <= {*shape}:
+        return False
+    try:
+        cells.obs["phenotype"] = pd.Categorical(phenotype_rule(*shape_of(cells)).phenotype)
+    except DataError:  # too few shapes to part: no reason to lose the components
+        return False
+    return True
 
 
-def _add_scores(cells: AnnData, chosen: ChosenCells, rows: Array, found: Components) -> None:
-    """Scores as scanpy expects them, of all rows of the table; NaN where there are none."""
-    scores = np.full((chosen.cells.n_obs + 1, found.scores.shape[1]), np.nan)
-    scores[rows] = found.scores
-    cells.obsm["X_pca"] = scores[chosen.row_of]  # row -1 is the NaN one
+def _with_scores(cells: AnnData, kept: Values, found: Components) -> AnnData:
+    """The cells and variables that were used, and the scores where scanpy expects them.
+
+    Others would have scores or values of NaN, on which scanpy's neighbors fail.
+    """
+    used = cells[kept.rows, list(kept.names)].copy()
+    used.obsm["X_pca"] = found.scores
+    return used
 
 
 def write_tables(out_dir: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame]) -> None:
@@ -285,5 +308,32 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _said(notes: Sequence[str]) -> list[str]:
+def said(notes: Sequence[str]) -> list[str]:
+    """Notes as lines of text."""
     return [f"note: {note}" for note in notes]
+
+
+def bounds(low: float, high: float, digits: str = ".2f") -> str:
+    """`` [low, high]`` of an interval; nothing where it is not known."""
+    return f" [{low:{digits}}, {high:{digits}}]" if np.isfinite([low, high]).all() else ""
+
+
+def what_is_independent(cells: AnnData, groups: str | None) -> list[str]:
+    """A note where intervals took cells of several donors or wells as independent, or where
+    --groups left one group, which has none."""
+    if groups is not None:
+        only = len(np.unique(words_of(cells, groups))) < 2
+        return said([f"one {groups} only: no interval"]) if only else []
+    several = [
+        name
+        for name in ("donor", "well")
+        if name in cells.obs and len(np.unique(words_of(cells, name))) > 1
+    ]
+    if not several:
+        return []
+    return said(
+        [
+            "cells are taken as independent, which those of one "
+            f"{several[-1]} are not: see --groups {' or '.join(several)}"
+        ]
+    )

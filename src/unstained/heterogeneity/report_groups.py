@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,18 +15,36 @@ from ..cell_table import need_columns, values_of, write_cells
 from ..errors import DataError, FileError
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
-from .choice import Array, choose_cells, column_of_rows, groups_of, marker_names
+from .choice import (
+    Array,
+    choose_cells,
+    column_of_rows,
+    groups_of,
+    marker_names,
+    varying,
+    words_of,
+)
 from .effects import differences, levels_by_class
 from .factors import compare_factor, trend_of_factor
 from .phenotypes import (
     PHENOTYPES,
+    Agreement,
+    Rule,
     RuleSettings,
     agreement,
     phenotype_rule,
     phenotypes_of_person,
     shape_of,
 )
-from .report import ReportSettings, write_figures, write_json, write_tables
+from .report import (
+    ReportSettings,
+    bounds,
+    said,
+    what_is_independent,
+    write_figures,
+    write_json,
+    write_tables,
+)
 from .variance import variance_shares
 
 if TYPE_CHECKING:
@@ -37,6 +55,7 @@ __all__ = ["FactorSettings", "write_factors", "write_phenotypes"]
 
 FACTORS = ("donor", "passage", "medium", "density")
 _MOST_LEVELS = 6  # a number with more is a trend, not a set of kinds
+_FEW_GROUPS = 6  # up to here the outermost share is hardly known: see `variance_shares`
 
 
 @dataclass(frozen=True)
@@ -70,20 +89,18 @@ def write_phenotypes(
 ) -> list[str]:
     """Phenotypes, their agreement and their markers; ``cells.h5ad`` with `phenotype_rule` and
     `phenotype` (the person's where there is one, else the rule's)."""
-    lines: list[str] = []
+    called: list[str] = []
     if person is not None:
-        called, unknown = phenotypes_of_person(cells, _read_csv(person))
-        cells.obs["phenotype"] = pd.Categorical(called, list(PHENOTYPES))
+        by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
+        cells.obs["phenotype"] = pd.Categorical(by_person, list(PHENOTYPES))
         if unknown:
-            lines.append(f"note: {unknown} rows of {person} are of no cell of the table")
+            called = said([f"{unknown} rows of {person} are of no cell of the table"])
     chosen = choose_cells(cells, settings.choice)
-    lines = [f"note: {note}" for note in chosen.notes] + lines
     by_rule = phenotype_rule(*shape_of(chosen.cells), rule)
-    lines.append(
-        f"rule: a cell that is no spindle is flat from {by_rule.area_um2:.0f} um2 on; "
-        + _counts(by_rule.phenotype)
-    )
+    names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
+    lines = [*said(chosen.notes), *called, *said(left_out), _of_rule(by_rule)]
     group = groups_of(chosen.cells, settings.groups)
+    tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
     kind, ours = by_rule.phenotype, True
     # a column that an earlier run took from the rule is no person's
@@ -91,36 +108,53 @@ def write_phenotypes(
         ours = False
         kind = chosen.cells.obs["phenotype"].astype(object).to_numpy()
         found = agreement(kind, by_rule.phenotype, groups=group)
-        figures["agreement"] = confusion_figure(found.confusion, found.names)
-        words = ("ylabel", "person"), ("xlabel", "rule"), ("ylabel", "share of the person's class")
-        for ax, (axis, word) in zip((0, 0, 1), words, strict=True):
-            figures["agreement"].axes[ax].set(**{axis: word})
-        table = pd.DataFrame(found.confusion, columns=list(found.names))
-        table.insert(0, "person", found.names)
-        write_tables(out_dir, {"agreement": table})
+        figures["agreement"] = _confusion(found)
+        tables["agreement"] = pd.DataFrame(found.confusion, columns=list(found.names))
+        tables["agreement"].insert(0, "person", found.names)
         write_json(out_dir, "agreement", found.kappa._asdict() | {"agreed": found.agreed})
-        lines.append(
-            f"person: {_counts(kind)}; the rule agrees in {found.agreed:.0%} of "
-            f"{found.kappa.n} cells, kappa {found.kappa.estimate:.2f} "
-            f"[{found.kappa.low:.2f}, {found.kappa.high:.2f}]"
-        )
+        lines.append(_of_person(kind, found))
     everyone = np.arange(chosen.cells.n_obs)
     cells.obs["phenotype_rule"] = column_of_rows(chosen, everyone, list(by_rule.phenotype))
     if ours:
         cells.obs["phenotype"] = cells.obs["phenotype_rule"]
-    names = marker_names(chosen.cells, settings.markers)
     values = values_of(chosen.cells, names)
-    levels = levels_by_class(values, names, kind, groups=group)
-    tables = {"levels": levels}
-    figures["levels"] = levels_figure(levels)
-    if levels["class"].nunique() > 1:
+    tables["levels"] = levels_by_class(values, names, kind, groups=group)
+    figures["levels"] = levels_figure(tables["levels"])
+    if tables["levels"]["class"].nunique() > 1:
         tables["differences"] = differences(values, names, kind, groups=group)
         figures["differences"] = effects_figure(tables["differences"])
         lines += _largest(tables["differences"])
+    else:
+        lines.append("  one phenotype only: nothing to compare")
     write_tables(out_dir, tables)
     write_figures(out_dir, figures, settings.formats)
     write_cells(cells, Path(out_dir) / "cells.h5ad")
-    return lines
+    return [*lines, *what_is_independent(chosen.cells, settings.groups)]
+
+
+def _of_rule(found: Rule) -> str:
+    where = f"a cell that is no spindle is flat from {found.area_um2:.0f} um2 on"
+    if np.isnan(found.area_um2):
+        where = "all cells are spindles, so no area was needed"
+    return f"rule: {where}; {_counts(found.phenotype)}"
+
+
+def _of_person(kind: Array, found: Agreement) -> str:
+    kappa = f"kappa {found.kappa.estimate:.2f}{bounds(found.kappa.low, found.kappa.high)}"
+    if np.isnan(found.kappa.estimate):
+        kappa = "no kappa, since both call all cells one thing"
+    return (
+        f"person: {_counts(kind)}; the rule agrees in {found.agreed:.0%} of "
+        f"{found.kappa.n} cells, {kappa}"
+    )
+
+
+def _confusion(found: Agreement) -> Figure:
+    figure = confusion_figure(found.confusion, found.names)
+    words = ("ylabel", "person"), ("xlabel", "rule"), ("ylabel", "share of the person's class")
+    for ax, (axis, word) in zip((0, 0, 1), words, strict=True):
+        figure.axes[ax].set(**{axis: word})
+    return figure
 
 
 def write_factors(
@@ -132,13 +166,19 @@ def write_factors(
     """Comparisons and shares of the variance: ``FACTOR.csv``, ``variance.csv`` and figures."""
     asked = factors or FactorSettings()
     chosen, _, notes = choose_cells(cells, settings.choice)
-    names = marker_names(chosen, settings.markers)
+    names, left_out = varying(chosen, marker_names(chosen, settings.markers))
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
-    lines = [f"{chosen.n_obs} cells", *(f"note: {note}" for note in notes)]
+    lines = [f"{chosen.n_obs} cells", *said((*notes, *left_out))]
     for factor in _factors(chosen, asked.factors):
         unit = asked.unit or _unit(chosen, factor)
-        table = _compared(chosen, names, factor, unit)
+        try:
+            table = _compared(chosen, names, factor, unit)
+        except DataError as error:
+            if asked.factors is not None:
+                raise
+            lines += said([f"{factor}: {error.reason}: left out"])
+            continue
         tables[factor] = table
         figures[factor] = effects_figure(table)
         lines.append(f"{factor}, the unit is the {unit}:")
@@ -147,20 +187,14 @@ def write_factors(
         lines += _largest(table)
     nested = list(asked.nested) if asked.nested is not None else _nested(chosen)
     if nested:
-        need_columns(chosen, nested, "shares of the variance need them")
-        shares = []
-        for name in names:
-            value = values_of(chosen, [name])[:, 0]
-            there = np.isfinite(value) & chosen.obs[nested].notna().all(axis=1).to_numpy()
-            of = {column: _words(chosen, column)[there] for column in nested}
-            one = variance_shares(value[there], of)
-            one.insert(0, "variable", name)
-            shares.append(one)
-        tables["variance"] = pd.concat(shares, ignore_index=True)
-        figures["variance"] = shares_figure(tables["variance"])
-        mean = tables["variance"].groupby("level", sort=False)["share"].mean()
-        said = ", ".join(f"{level} {share:.0%}" for level, share in mean.items())
-        lines.append(f"share of the variance, mean over markers: {said}")
+        try:
+            tables["variance"], of_variance = _shares(chosen, names, nested)
+            figures["variance"] = shares_figure(tables["variance"])
+        except DataError as error:
+            if asked.nested is not None or not tables:
+                raise
+            of_variance = said([f"shares of the variance: {error.reason}: left out"])
+        lines += of_variance
     if not tables:
         raise DataError(
             "no factor has two levels",
@@ -171,26 +205,43 @@ def write_factors(
     return lines
 
 
+def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Shares of the variance, marker by marker; notes, and what they are on average."""
+    need_columns(cells, nested, "shares of the variance need them")
+    shares: list[pd.DataFrame] = []
+    lines: list[str] = []
+    for name in names:
+        value = values_of(cells, [name])[:, 0]
+        there = np.isfinite(value) & cells.obs[nested].notna().all(axis=1).to_numpy()
+        of = {column: words_of(cells, column)[there] for column in nested}
+        try:
+            one = variance_shares(value[there], of)
+        except DataError as error:  # as a marker that was stained in one donor only
+            if name == names[-1] and not shares:
+                raise
+            lines += said([f"variance of {name}: {error.reason}: left out"])
+            continue
+        one.insert(0, "variable", name)
+        shares.append(one)
+    table = pd.concat(shares, ignore_index=True)
+    mean = table.groupby("level", sort=False)["share"].mean()
+    words = ", ".join(f"{level} {share:.0%}" for level, share in mean.items())
+    lines.append(f"share of the variance, mean over markers: {words}")
+    if (outermost := int(table["groups"].iloc[0])) <= _FEW_GROUPS:
+        lines += said([f"{outermost} {nested[0]}s tell little of the share between them"])
+    return table, lines
+
+
 def _compared(cells: AnnData, names: list[str], factor: str, unit: str) -> pd.DataFrame:
     need_columns(cells, (factor, unit), "a comparison needs the factor and its unit")
     column, values = cells.obs[factor], values_of(cells, names)
     number = pd.api.types.is_numeric_dtype(column)
     # a cell whose level or unit is not known counts nowhere
     known = cells.obs[[factor, unit]].notna().all(axis=1).to_numpy()
-    units = _words(cells, unit)[known]
+    units = words_of(cells, unit)[known]
     if number and column.nunique() > _MOST_LEVELS:
         return trend_of_factor(values[known], names, column.to_numpy(float)[known], units)
-    return compare_factor(values[known], names, _words(cells, factor)[known], units)
-
-
-def _words(cells: AnnData, column: str) -> Array:
-    """A column as text; wells of one name on two donors or passages are two wells."""
-    words = cells.obs[column].astype(str)
-    for outer in ("passage", "donor") if column == "well" else ():
-        if outer in cells.obs:
-            words = cells.obs[outer].astype(str) + "/" + words
-    text: Array = words.to_numpy(str)
-    return text
+    return compare_factor(values[known], names, words_of(cells, factor)[known], units)
 
 
 def _factors(cells: AnnData, asked: Sequence[str] | None) -> list[str]:
@@ -220,20 +271,36 @@ def _nested(cells: AnnData) -> list[str]:
 
 
 def _largest(table: pd.DataFrame) -> list[str]:
-    """The three largest of the differences that are significant after Holm."""
-    if table["p_holm"].isna().all():
-        why = table["note"].iloc[0] if "note" in table else "too few cells or groups"
-        return [f"  could not be compared: {why}"]
+    """The three largest of the differences that are significant after Holm; and what could not
+    be compared."""
+    lines = []
     sure = table[table["p_holm"] < 0.05]
     sure = sure.reindex(sure["effect"].abs().sort_values(ascending=False).index).head(3)
-    lines = []
-    for row in sure.to_dict("records"):
-        pair = f" {row['a']} - {row['b']}" if "a" in row else ""
+    for row in _rows(sure):
         lines.append(
-            f"  {row['variable']}{pair}: {row['effect']:+.2f} SD of cells "
-            f"[{row['low']:+.2f}, {row['high']:+.2f}], p = {row['p_holm']:.2g} after Holm"
+            f"  {_what(row)}: {row['effect']:+.2f} SD of cells"
+            f"{bounds(row['low'], row['high'], '+.2f')}, p = {row['p_holm']:.2g} after Holm"
         )
-    return lines or ["  no difference is significant after Holm"]
+    untold = table[table["p_holm"].isna()]
+    if sure.empty and len(untold) < len(table):
+        lines.append("  no difference is significant after Holm")
+    if not untold.empty:
+        why = untold.get("note", pd.Series("too few cells or groups", untold.index))
+        for reason, part in untold.groupby(why):
+            what = ", ".join(map(_what, _rows(part.head(3))))
+            what += f" and {len(part) - 3} more" if len(part) > 3 else ""
+            what = "nothing" if len(part) == len(table) else what
+            verb = "could" if what == "nothing" else "could not"
+            lines.append(f"  {what} {verb} be compared: {reason}")
+    return lines
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    return f"{row['variable']} {row['a']} - {row['b']}" if "a" in row else str(row["variable"])
 
 
 def _counts(kind: Array) -> str:

@@ -50,8 +50,9 @@ def variance_shares(
     variances found, and fitted. With few donors a donor's share is hardly known, whatever the
     number of cells, and is found too small more often than too large. Of 100 simulated
     experiments (3 passages x 2 wells x 15 cells each; shares 0.33, 0.17, 0.08, 0.42 of donor,
-    passage, well, cell) the 95 % intervals held the truth in 79, 92, 90, 83 with four donors and
-    in 85, 91, 94, 85 with twelve: read them as about 80 % for the outermost level.
+    passage, well, cell) the 95 % intervals held the truth in 81, 94, 90, 85 with four donors, in
+    86, 92, 96, 88 with six and in 96, 95, 96, 93 with twelve (``benchmarks/heterogeneity.py``):
+    with few donors read those of the donors' and the cells' share as 80 to 90 %.
 
     Parameters
     ----------
