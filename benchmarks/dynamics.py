@@ -1,22 +1,35 @@
-"""How often the 95 % interval of a correlation time has the true one in it, and its bias.
+"""Are the numbers of `unstained dynamics` right? Counted on simulated cells, whose truth is known.
 
-python benchmarks/dynamics.py [--repeats 100]
+    python benchmarks/dynamics.py [PART...] [--repeats 100]
 
-Levels of expression of simulated movies (`unstained.simulate`), with tracks that begin at divisions
-and end at them, as they are and with the error of a prediction on them: no frame is rendered.
-Then correlations between markers: overall, within cells, their difference.
+Parts, all if none is named:
+
+- times: how often the 95 % interval of a correlation time has the true one in it, and its bias
+- correlations: the same of correlations between markers, overall and within cells
+- error: a prediction's error measured against true stains, and carried through to the time
+- inheritance: mother and daughters, over many divisions
+- waves: periods of waves painted on cells, and what is found where there are none
+
+Movies are not rendered but for the waves: the levels of their cells are enough.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
+from unstained.cell_table import new_cells
 from unstained.dynamics.correlation_times import correlation_time
 from unstained.dynamics.correlations import compare_correlations
+from unstained.dynamics.divisions import DivisionSettings, division_levels, inheritance
+from unstained.dynamics.kymographs import CellFrame, kymograph
+from unstained.dynamics.model_error import error_bounds, error_in_time
+from unstained.dynamics.periods import Periods, main_periods
 from unstained.dynamics.traces import lineages
 from unstained.dynamics.trends import relative_fluctuation
 from unstained.simulate import MARKERS, Movie, MovieSettings
@@ -25,6 +38,7 @@ from unstained.simulate.lineage import ornstein_uhlenbeck
 TAU_MIN = 40.0
 INTERVAL_S = 120.0
 FLUCTUATION_SD = 0.15
+REACH_UM = 40.0  # of a cell from its center
 
 
 class Case(NamedTuple):
@@ -83,7 +97,7 @@ def with_error(values: np.ndarray, case: Case, rng: np.random.Generator) -> np.n
             INTERVAL_S / 60,
             np.full(n_cells, case.error_tau_min),
             np.eye(n_cells),
-            rng.standard_normal(n_cells),
+            rng.standard_normal((n_cells,)),
             rng,
         ).T
     else:
@@ -94,7 +108,8 @@ def with_error(values: np.ndarray, case: Case, rng: np.random.Generator) -> np.n
 def coverage(case: Case, repeats: int) -> str:
     """One line of the table."""
     rows = []
-    for seed in range(repeats):
+    first = 1000 * CASES.index(case)  # one seed gives cells alike in movies of any length
+    for seed in range(first, first + repeats):
         values, lineage = levels(case, seed, ("CD105",))
         rng = np.random.default_rng((seed, 1))
         traces = relative_fluctuation(with_error(values[0], case, rng))
@@ -146,16 +161,191 @@ def correlations(repeats: int) -> None:
             )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=100)
-    repeats = parser.parse_args().repeats
+def times(repeats: int) -> None:
+    """A row for each number of cells, frames and kind of error."""
     print(f"tau {TAU_MIN:g} min, frames every {INTERVAL_S / 60:g} min, {repeats} movies a row")
     print("start frames  error tau_e known cells median   mean    low   high  noise coverage  none")
     for case in CASES:
         began = time.perf_counter()
         print(f"{coverage(case, repeats)}  ({time.perf_counter() - began:.0f} s)", flush=True)
-    correlations(repeats)
+
+
+def carried_error(repeats: int) -> None:
+    """How long an error lasts is measured with true stains, then taken out of the fluctuation.
+
+    Beside it the range that is left where only the error's size is known.
+    """
+    print(
+        "start frames  error tau_e found_sd found_tau  with: tau cov  without: tau cov  range holds"
+    )
+    for case in (Case(15, 360, 0.075), Case(15, 360, 0.1, 10.0), Case(15, 360, 0.1, 40.0)):
+        rows = []
+        for seed in range(repeats):
+            values, lineage = levels(case, seed, ("CD105",))
+            true = relative_fluctuation(values[0])
+            rng = np.random.default_rng((seed, 1))
+            predicted = relative_fluctuation(with_error(true, case, rng))
+            error = error_in_time(predicted, true, INTERVAL_S)
+            lasts = error.tau_min if error.lasting_share > error.white_share else 0.0
+            sd = error.sd * np.sqrt(1 - error.constant_share)
+            plain = correlation_time(predicted, INTERVAL_S, groups=lineage)
+            told = error_bounds(predicted, INTERVAL_S, sd, error_tau_min=[lasts], groups=lineage)
+            row = told.table.iloc[0]
+            guessed = error_bounds(predicted, INTERVAL_S, case.error_sd, groups=lineage).table
+            held = guessed["low"].min() <= TAU_MIN <= guessed["high"].max()
+            inside = plain.interval[0] <= TAU_MIN <= plain.interval[1]
+            rows.append(
+                (
+                    error.sd,
+                    lasts,
+                    plain.tau_min,
+                    inside,
+                    row["tau_min"],
+                    row["low"] <= TAU_MIN <= row["high"],
+                    held,
+                )
+            )
+        of = np.array(rows, float)
+        median, mean = np.nanmedian(of, axis=0), of.mean(axis=0)
+        print(
+            f"{case.cells:5d} {case.frames:6d} {case.error_sd:6.3f} {case.error_tau_min:5.0f} "
+            f"{median[0]:8.3f} {median[1]:9.1f} {median[2]:10.1f} {mean[3]:4.2f} "
+            f"{median[4]:12.1f} {mean[5]:4.2f} {mean[6]:12.2f}",
+            flush=True,
+        )
+
+
+def handed_on(_: int) -> None:
+    """Inheritance in a large field; a cell near its edge counts as cut, and has no level."""
+    settings = MovieSettings(
+        frames=240,
+        interval_s=600,
+        size=4096,
+        cells=60,
+        markers=("CD105",),
+        cycle_h=10,
+        death_per_h=0,
+        mother_daughter=0.7,
+        partition=0.3,
+        seed=3,
+    )
+    movie = Movie(settings)
+    side = settings.size * settings.optics.pixel_size_um
+    obs = pd.DataFrame(
+        [
+            ("movie", track.begin + i, track.label, track.label, track.parent, y, x)
+            for track in movie.tracks
+            for i, (y, x) in enumerate(zip(track.y_um, track.x_um, strict=True))
+        ],
+        columns=["image", "frame", "label", "track", "parent", "y_um", "x_um"],
+    )
+    edge = np.minimum(obs[["y_um", "x_um"]], side - obs[["y_um", "x_um"]]).min(axis=1)
+    obs = obs.assign(time_s=600.0 * obs["frame"], border=edge < REACH_UM, neighbors=0)
+    level = np.concatenate([track.level[:, 0] for track in movie.tracks])
+    var = pd.DataFrame({"kind": ["marker"], "unit": ["level"]}, index=["CD105"])
+    cells = new_cells(obs, pd.DataFrame({"CD105": level}), var)
+    found = division_levels(cells, DivisionSettings(window_min=0))
+    result = inheritance(found)[0]
+    print(f"{result.divisions} divisions, {result.left_out} left out, {result.families} families")
+    c, partition = settings.mother_daughter, settings.partition
+    for name, true in (
+        ("mother_r", c),
+        ("sister_r", c**2 - (1 - c**2) * partition),
+        ("sister_r_given_mother", -partition),
+    ):
+        one = getattr(result, name)
+        print(f"{name:>22s} {one.estimate:6.2f} [{one.low:.2f}, {one.high:.2f}], true {true:.2f}")
+
+
+def spindles(seed: int, amplitude: float) -> Iterator[tuple[int, str, Periods]]:
+    """Periods in two spindle-shaped cells, of a marker all over them and of one at the nucleus."""
+    movie = Movie(
+        MovieSettings(
+            frames=120,
+            interval_s=240,
+            size=384,
+            cells=2,
+            markers=("CD105", "STRO-1"),
+            shares={"spindle": 1.0},
+            speed_um_per_h=5,
+            cycle_h=60,
+            cycle_cv=0,
+            death_per_h=0,
+            wave_amplitude=amplitude,
+            seed=seed,
+        )
+    )
+    pixel_um = movie.settings.optics.pixel_size_um
+    stains = [movie.image().channel(name) for name in movie.settings.markers]
+    frames: list[list[CellFrame]] = [[], []]
+    for t in range(120):
+        labels = movie.structures(t).labels
+        light = np.stack([np.asarray(stain.plane(t), float) for stain in stains])
+        # as `unstained cells measure` does it
+        light -= np.median(light[:, labels == 0], axis=1)[:, None, None]
+        for label in (1, 2):
+            if (labels == label).any():
+                frames[label - 1].append(CellFrame(t, labels == label, light))
+    for label, of in enumerate(frames, 1):
+        made = kymograph(
+            of, tuple(movie.settings.markers), pixel_size_um=pixel_um, frame_interval_s=240
+        )
+        for marker, values in zip(made.markers, made.values, strict=True):
+            found = main_periods(values, frame_interval_s=240, step_um=made.step_um)
+            yield label, marker, found
+
+
+def waves(_: int) -> None:
+    """Waves of 120 min and 40 um, and none."""
+    for amplitude in (0.15, 0.0):
+        print(f"amplitude {amplitude:g}\nseed cell  marker   min    um      p")
+        rows = []
+        for seed in range(6):
+            for label, marker, found in spindles(seed, amplitude):
+                peak, spectrum = found.peaks[0], found.spectrum
+                row = {
+                    "marker": marker,
+                    "in_time": abs(1 / peak.period_min - 1 / 120) < spectrum.resolution_per_min,
+                    "in_space": abs(1 / peak.period_um - 1 / 40) < spectrum.resolution_per_um,
+                    "significant": peak.significant,
+                    "min": peak.period_min,
+                    "um": peak.period_um,
+                }
+                rows.append(row)
+                print(
+                    f"{seed:4d} {label:4d} {marker:>7s} {peak.period_min:5.0f} "
+                    f"{peak.period_um:5.1f} {peak.p_value:6.3f}",
+                    flush=True,
+                )
+        for name, of in pd.DataFrame(rows).groupby("marker"):
+            print(
+                f"{name}, {len(of)} cells: {of['in_time'].sum()} at 120 min, "
+                f"{of['in_space'].sum()} at 40 um, {of['significant'].sum()} significant; "
+                f"median {of['min'].median():.0f} min, {of['um'].median():.0f} um"
+            )
+
+
+PARTS: dict[str, Callable[[int], None]] = {
+    "times": times,
+    "correlations": correlations,
+    "error": carried_error,
+    "inheritance": handed_on,
+    "waves": waves,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--repeats", type=int, default=100)
+    asked = parser.parse_args()
+    if unknown := set(asked.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(unknown)}: choose {', '.join(PARTS)}")
+    for name in asked.parts or PARTS:
+        print(f"== {name}", flush=True)
+        PARTS[name](asked.repeats)
 
 
 if __name__ == "__main__":

@@ -159,6 +159,28 @@ def test_cells_of_one_lineage_count_once() -> None:
     assert naive.interval[1] - naive.interval[0] < one.interval[1] - one.interval[0]
 
 
+def test_the_interval_grows_evenly_as_tau_moves_between_points_of_the_grid() -> None:
+    # the same noise, tau 2 % longer each time, through two steps of the grid (0.2 in log tau):
+    # a parabola through three points made widths that jumped by 31 %
+    settings = CorrelationTimeSettings(head_lags=17)
+    intervals = [
+        correlation_time(ou(50, 360, tau, seed=9), 60.0, settings=settings).interval
+        for tau in np.exp(np.linspace(2.9, 3.3, 21))
+    ]
+    widths = np.array([np.log(high / low) for low, high in intervals])
+    assert widths[1:] / widths[:-1] == pytest.approx(np.ones(20), abs=0.04)
+
+
+def test_a_cell_without_which_there_is_nothing_to_fit_leaves_no_interval() -> None:
+    x = ou(2, 300, 20.0)
+    x[1, 2:] = np.nan
+    found = correlation_time(x, 60.0)
+    assert np.isfinite(found.tau_min)
+    assert np.isnan(found.interval).all()
+    x[1] = 5.0
+    assert "2 groups" in correlation_time(x, 60.0).note
+
+
 def test_one_cell_has_a_correlation_time_but_no_interval() -> None:
     found = correlation_time(ou(1, 1440, 20.0), 120.0)
     assert 20 < found.tau_min < 80

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from unstained.cell_table import new_cells
+from unstained.cell_table import new_cells, write_cells
+from unstained.cli.dynamics_checks import divisions
 from unstained.dynamics.divisions import DivisionSettings, division_levels, inheritance
 from unstained.errors import DataError, InputError
 from unstained.simulate import Movie, MovieSettings
@@ -195,3 +198,17 @@ def test_a_table_without_parents_is_refused():
 def test_a_negative_window_is_refused():
     with pytest.raises(InputError, match="window_min -1"):
         DivisionSettings(window_min=-1)
+
+
+def test_a_marker_without_values_is_left_out_with_a_note(tmp_path) -> None:
+    one = _three_divisions()
+    columns = pd.DataFrame({"A": one.X[:, 0], "B": np.nan})
+    var = pd.DataFrame({"kind": "marker", "unit": "grey"}, index=["A", "B"])
+    path = write_cells(new_cells(one.obs, columns, var), tmp_path / "cells.h5ad")
+    commands = typer.Typer()
+    commands.command()(divisions)
+    arguments = [str(path), "--out", str(tmp_path / "out"), "--window-min", "0"]
+    result = CliRunner().invoke(commands, arguments)
+    assert result.exit_code == 0, result.output
+    assert "note: left out: B: 0 divisions with positive levels" in result.output
+    assert pd.read_csv(tmp_path / "out" / "inheritance.csv")["marker"].tolist() == ["A"]

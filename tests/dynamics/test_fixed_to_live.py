@@ -12,7 +12,6 @@ from scipy.stats import energy_distance
 from unstained.cell_table import label_free_features, new_cells
 from unstained.dynamics.fixed_to_live import (
     ValiditySettings,
-    image_features,
     validity,
 )
 from unstained.errors import DataError, InputError
@@ -80,6 +79,22 @@ def test_groups_that_differ_among_themselves_widen_the_limit():
     assert of_groups.frames["limit"].iloc[0] > 3 * of_cells.frames["limit"].iloc[0]
 
 
+def test_groups_smaller_than_frames_are_said_to_make_a_wide_limit() -> None:
+    reference, groups = _cells(200, 0), np.repeat(np.arange(20), 10)
+    live, frame = _movie([0.0])
+    verdict = validity(live, frame, reference, groups=groups).verdict
+    assert "groups have fewer cells (10) than frames (40)" in verdict
+
+
+def test_groups_too_small_to_be_compared_do_not_count() -> None:
+    # two groups of 40 cells, one of 3
+    reference, groups = _cells(83, 0), np.repeat([0, 1, 2], [40, 40, 3])
+    live, frame = _movie([0.0])
+    assert validity(live, frame, reference, groups=groups).groups == 2
+    with pytest.raises(DataError, match="1 groups of the reference have 5 cells"):
+        validity(live, frame, reference[40:], groups=groups[40:])
+
+
 def test_features_that_one_side_lacks_or_that_are_constant_are_named():
     reference = _cells(100, 0).assign(flat=1.0, only_here=2.0)
     live, frame = _movie([0.0])
@@ -113,33 +128,6 @@ def test_lengths_that_do_not_fit_are_refused():
 def test_too_few_draws_for_the_level_are_refused():
     with pytest.raises(InputError, match="10 draws"):
         ValiditySettings(draws=10)
-
-
-def test_a_grating_puts_its_power_into_the_band_of_its_period():
-    x = np.arange(256) * 0.5
-    # a period of 6 um, with a hundredth of noise
-    noise = np.random.default_rng(0).normal(0, 0.001, (256, 256))
-    plane = 100 * (1 + 0.1 * np.cos(2 * np.pi * x / 6) + noise)
-    features = image_features(plane, 0.5, tile_um=64)
-    bands = features.filter(like="power").mean()
-    assert bands.idxmax() == "power 4-8 um"
-    assert len(features) == 4
-    # an amplitude of 0.1 has the standard deviation 0.1 / sqrt(2)
-    assert features["sd"].to_numpy() == pytest.approx(0.0707, rel=0.02)
-    # the mean size of a cosine's slope, 0.1 * 2 pi / 6 per um times 2 / pi, of which central
-    # differences over 1 um see sin(x) / x = 0.955 at x = 2 pi 0.5 / 6
-    assert features["edges"].to_numpy() == pytest.approx(0.955 * 0.1 * 4 / 6, rel=0.03)
-
-
-def test_brightness_does_not_change_the_features_of_an_image():
-    plane = 1 + np.random.default_rng(0).random((128, 128))
-    once, twice = (image_features(f * plane, 1.0, tile_um=64) for f in (1, 2))
-    np.testing.assert_allclose(once, twice, atol=1e-9)
-
-
-def test_an_image_smaller_than_a_tile_is_refused():
-    with pytest.raises(InputError, match="tiles of 80 um in an image of 32 x 32 um"):
-        image_features(np.ones((64, 64)), 0.5)
 
 
 def test_cells_are_described_by_shape_and_label_free_channel_but_not_by_stains():

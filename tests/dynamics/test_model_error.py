@@ -6,15 +6,18 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from unstained.cell_table import Traces
+from unstained.cell_table import Traces, new_cells, write_cells
+from unstained.cli.dynamics_checks import error
 from unstained.dynamics.model_error import (
     correlation_bounds,
     error_bounds,
     error_in_time,
     error_of_traces,
-    relative_error,
 )
 from unstained.errors import DataError, InputError
 
@@ -134,13 +137,6 @@ def test_cells_of_two_tables_are_matched_by_track_and_a_common_factor_is_no_erro
         error_of_traces(_traces([1, 2, 3], predicted), _traces([1, 2, 3], truth[:, :5]))
 
 
-def test_the_relative_error_is_the_spread_of_the_log_ratio():
-    # ratios e^0.1, e^-0.1, e^0.1, e^-0.1: sd 0.1 sqrt(4 / 3); a common factor 2 does not count
-    true = np.array([1.0, 10.0, 100.0, 5.0])
-    predicted = 2 * true * np.exp([0.1, -0.1, 0.1, -0.1])
-    assert relative_error(predicted, true).estimate == pytest.approx(0.1 * math.sqrt(4 / 3))
-
-
 def test_independent_errors_hide_correlation():
     # r = 0.3 at half error in both: 0.3 / sqrt(0.5 * 0.5)
     assert correlation_bounds(0.3, (0.5, 0.5), (0, 0)) == pytest.approx((0.3, 0.6))
@@ -171,5 +167,32 @@ def test_impossible_numbers_are_refused(truth: Array):
         error_in_time(truth[:1], 0 * truth[:1], INTERVAL_S)
     with pytest.raises(DataError, match="differ by nothing"):
         error_in_time(truth, truth, INTERVAL_S)
-    with pytest.raises(DataError, match="2 cells with positive totals"):
-        relative_error([1, 2, 3], [1, 2, -3])
+
+
+def test_the_command_says_what_errors_may_do_to_correlations(tmp_path, truth: Array) -> None:
+    names = ["A", "B"]
+    frames = truth.shape[1]
+    obs = pd.DataFrame(
+        {
+            "image": "m",
+            "frame": np.tile(np.arange(frames), 20),
+            "time_s": np.tile(np.arange(frames) * INTERVAL_S, 20),
+            "label": np.repeat(np.arange(20) + 1, frames),
+            "track": np.repeat(np.arange(20) + 1, frames),
+            **dict.fromkeys(("parent", "neighbors"), 0),
+            **dict.fromkeys(("y_um", "x_um"), 0.0),
+            "border": False,
+        }
+    )
+    values = pd.DataFrame({"A": 1 + truth[:20].ravel(), "B": 1 + truth[20:40].ravel()})
+    var = pd.DataFrame({"kind": "marker", "unit": ""}, index=names)
+    path = write_cells(new_cells(obs, values, var), tmp_path / "cells.h5ad")
+    commands = typer.Typer()
+    commands.command()(error)
+    arguments = [str(path), "--out", str(tmp_path / "out"), "--relative-error", "0.05"]
+    result = CliRunner().invoke(commands, arguments)
+    assert result.exit_code == 0, result.output
+    row = pd.read_csv(tmp_path / "out" / "error_correlations.csv").iloc[0]
+    # independent cells: r about 0; an eleventh of each variance may be error that goes together
+    assert abs(row["r"]) < 0.2
+    assert row["low"] < row["r"] - 0.05

@@ -11,7 +11,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from unstained.cell_table import new_cells, write_cells
+from unstained.cell_table import new_cells, read_cells, write_cells
+from unstained.cli.dynamics_snapshots import _frames
 from unstained.cli.dynamics_traces import correlation, traces
 from unstained.dynamics.traces import lineages, marker_traces, trace_table
 from unstained.errors import DataError, InputError
@@ -167,6 +168,34 @@ def test_a_constant_marker_is_named(tmp_path) -> None:
     result = CliRunner().invoke(app(), ["correlation", str(path), "--out", str(tmp_path)])
     assert isinstance(result.exception, DataError)
     assert str(result.exception).startswith("CD44: the traces are constant")
+
+
+def test_cells_left_out_are_counted(tmp_path) -> None:
+    rows = [(t, c, 0, False) for c in (1, 2) for t in range(20)]
+    rows += [(t, 3, 0, True) for t in range(20)]
+    path = write_cells(
+        cells_of(rows, CD29=np.random.default_rng(0).random(60)), tmp_path / "c.h5ad"
+    )
+    result = CliRunner().invoke(app(), ["traces", str(path), "--out", str(tmp_path)])
+    assert "1 of 3 followed cells left out: fewer than 10 frames away" in result.output
+
+
+def test_frames_written_as_words_are_refused_by_the_table_s_name(tmp_path) -> None:
+    cells = mother_and_daughters()
+    cells.obs["frame"] = [f"t{t}" for t in cells.obs["frame"]]
+    path = write_cells(cells, tmp_path / "words.h5ad")
+    with pytest.raises(DataError, match=r"words\.h5ad: column frame holds 't0', not a number"):
+        read_cells(path)
+
+
+def test_snapshots_are_refused_outside_the_movie() -> None:
+    # frames every half hour, the last at 2 h
+    assert _frames(None, 0.5, 4) == [0, 1, 3, 4]
+    assert _frames("0, 1.6", 0.5, 4) == [0, 3]
+    with pytest.raises(InputError, match="hours 0 to 2"):
+        _frames("3", 0.5, 4)
+    with pytest.raises(InputError, match="give numbers"):
+        _frames("noon", 0.5, 4)
 
 
 def test_an_unknown_detrending_is_refused(file, tmp_path) -> None:

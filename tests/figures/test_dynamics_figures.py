@@ -14,6 +14,7 @@ from unstained.figures.dynamics import (
     spectrum_figure,
     trace_figure,
 )
+from unstained.figures.dynamics_snapshots import snapshot_figure
 from unstained.figures.style import save_figure
 
 NAMES = ("CD105", "CD29", "CD44")
@@ -98,7 +99,7 @@ def test_the_exponential_is_solid_where_it_was_fitted_and_dashed_beyond() -> Non
 
 def test_without_a_correlation_time_there_is_no_exponential() -> None:
     figure = autocorrelation_figure(curves(NAMES[:1]), fits(NAMES[:1], tau=np.nan))
-    assert not figure.axes[0].texts
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no correlation time"]
 
 
 def test_periods_are_marked_in_the_spectrum(tmp_path) -> None:
@@ -128,3 +129,15 @@ def test_nothing_to_draw_is_refused() -> None:
         trace_figure(traces().drop(columns="time_min"))
     with pytest.raises(InputError, match="graphs"):
         correlation_graphs({"overall": np.eye(2)}, NAMES)
+
+
+def test_snapshots_stand_side_by_side_on_the_same_limits() -> None:
+    rng = np.random.default_rng(0)
+    phase = rng.random((3, 20, 30))
+    stains = {"CD105": rng.random((3, 20, 30))}
+    figure = snapshot_figure(phase, stains, time_min=np.array([0.0, 90, 180]), pixel_size_um=1.0)
+    above = figure.axes[:3]
+    assert [ax.get_title() for ax in above] == ["0 h", "1.5 h", "3 h"]
+    assert len({ax.images[0].get_clim() for ax in above}) == 1
+    with pytest.raises(InputError, match="CD105 of another shape"):
+        snapshot_figure(phase, {"CD105": phase[:2]}, time_min=np.arange(3.0), pixel_size_um=1.0)

@@ -6,6 +6,7 @@ import typer
 
 from .dynamics_checks import divisions, error, validity
 from .dynamics_kymograph import kymograph
+from .dynamics_snapshots import snapshots
 from .dynamics_traces import correlation, traces
 
 app = typer.Typer(
@@ -14,5 +15,5 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for command in (traces, correlation, kymograph, divisions, validity, error):
+for command in (snapshots, traces, correlation, kymograph, divisions, validity, error):
     app.command()(command)

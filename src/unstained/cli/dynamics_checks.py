@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Border, Cells, Out, save_both, split_names
+from ._dynamics import Border, Cells, Least, Out, named, relative_traces, save_both, split_names
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..dynamics.model_error import ErrorBounds, ErrorInTime
+    from ..dynamics.traces import MarkerTraces
 
 __all__ = ["divisions", "error", "validity"]
 
@@ -35,11 +39,19 @@ def divisions(
 
     from ..cell_table import read_cells
     from ..dynamics.divisions import DivisionSettings, division_levels, inheritance
+    from ..errors import DataError
     from ..figures.kymographs import division_figure
 
     settings = DivisionSettings(window_min=window_min, skip_min=skip_min, border=border, seed=seed)
     levels = division_levels(read_cells(cells), settings)
-    found = inheritance(levels, settings)
+    found, notes = [], []
+    for _, of_marker in levels.groupby("marker", sort=False):
+        try:
+            found += inheritance(of_marker, settings)
+        except DataError as error:  # a marker that was not measured must not hide the others
+            notes.append(error)
+    if not found:
+        raise notes[0]
     rows = []
     for one in found:
         row: dict[str, Any] = {}
@@ -58,7 +70,12 @@ def divisions(
             f"{_with_interval(one.sum_over_mother)}"
         )
         if one.left_out:
-            print(f"note: {one.marker}: {one.left_out} divisions without positive levels left out")
+            print(
+                f"note: {one.marker}: {one.left_out} divisions left out: a cell was not seen whole "
+                "for half of the window, or its level is not positive"
+            )
+    for note in notes:
+        print(f"note: left out: {note}")
     if min(one.families for one in found) < 5:
         print("note: intervals over fewer than five families are too narrow")
     table = pd.DataFrame(rows)
@@ -97,11 +114,17 @@ def validity(
     from ..dynamics.fixed_to_live import validity as check
     from ..figures.kymographs import validity_figure
 
+    settings = ValiditySettings(level=level, seed=seed)
     live, training = (off_border(read_cells(path)) for path in (cells, reference))
     if group is not None:
         need_columns(training, [group], "name one of its columns")
-    elif training.obs["image"].nunique() > 1:
+    elif (training.obs["image"].value_counts() >= settings.least_cells).sum() > 1:
         group = "image"
+    elif training.obs["image"].nunique() > 1:
+        print(
+            f"note: fewer than two images of the reference have {settings.least_cells} cells: "
+            "single cells are compared, which is stricter; name larger groups with --group"
+        )
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
     names = live.obs["image"].astype(str)
     frames, shifts = [], []
@@ -112,7 +135,7 @@ def validity(
             movie.obs["frame"].to_numpy(),
             label_free_features(training),
             groups=None if group is None else training.obs[group].astype(str).to_numpy(),
-            settings=ValiditySettings(level=level, seed=seed),
+            settings=settings,
         )
         frames.append(found.frames.assign(image=name))
         shifts.append(found.shifts.assign(image=name))
@@ -134,7 +157,10 @@ def error(
     out: Out,
     relative_error: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Of a predicted total on held-out cells, as 0.05."),
+        typer.Option(
+            metavar="SHARE",
+            help="SD of the error over the level, as 0.05: sd / mean of unstained cells agree.",
+        ),
     ] = None,
     truth: Annotated[
         Path | None,
@@ -143,46 +169,73 @@ def error(
     markers: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="All if not given.")
     ] = None,
+    least_frames: Least = 10,
 ) -> None:
-    """How much of each fluctuation may be the model's error, and what that does to its time.
+    """How much of each fluctuation may be the model's error, and what is left without it.
 
-    Writes model_error.csv.
+    Correlation times without the error, and correlations between markers without errors that may
+    go together. Writes model_error.csv and, of two markers or more, error_correlations.csv.
     """
     import pandas as pd
 
-    from ..cell_table import names_of, off_border, read_cells, traces_of
+    from ..cell_table import off_border, read_cells, traces_of
     from ..dynamics.model_error import error_bounds, error_of_traces
-    from ..dynamics.traces import lineages
-    from ..dynamics.trends import relative_fluctuation
+    from ..dynamics.traces import marker_traces
     from ..errors import InputError
 
     if (relative_error is None) == (truth is None):
         raise InputError("--relative-error or --truth is needed", "give one of the two")
     table = off_border(read_cells(cells))
     true = None if truth is None else off_border(read_cells(truth))
-    names = names_of(table, "marker") if markers is None else split_names(markers)
-    rows = []
-    for name in names:
-        traces = traces_of(table, name)
+    names = None if markers is None else split_names(markers)
+    traces = relative_traces(marker_traces(table, names, least_frames=least_frames))
+    rows, shares = [], []
+    for name, values in zip(traces.markers, traces.values, strict=True):
         sd, lasting = relative_error, None
         if true is not None:
-            found = error_of_traces(traces, traces_of(true, name))
+            found = error_of_traces(traces_of(table, name), traces_of(true, name))
             _say_error(name, found)
             # what is constant in a cell is no part of its fluctuation
             sd = found.sd * math.sqrt(1 - found.constant_share)
             lasting = [found.tau_min if found.lasting_share > found.white_share else 0.0]
-        bounds = error_bounds(
-            relative_fluctuation(traces.values),
-            traces.frame_interval_s,
-            cast(float, sd),
-            error_tau_min=lasting,
-            groups=lineages(traces.image, traces.track, traces.parent),
-        )
+        with named(name):
+            bounds = error_bounds(
+                values,
+                traces.frame_interval_s,
+                cast(float, sd),
+                error_tau_min=lasting,
+                groups=traces.lineage,
+            )
         rows.append(bounds.table.assign(marker=name))
+        shares.append(bounds.share[1])
         _say_bounds(name, bounds)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(pd.concat(rows), out / "model_error.csv")
-    print(f"table: {out / 'model_error.csv'}")
+    if len(shares) > 1:
+        write_csv(_error_correlations(traces, shares), out / "error_correlations.csv")
+    print(f"tables: {out}")
+
+
+def _error_correlations(traces: MarkerTraces, shares: list[float]) -> pd.DataFrame:
+    """Fluctuation correlation of each two markers, and its range without the errors."""
+    import pandas as pd
+
+    from ..dynamics.correlations import compare_correlations
+    from ..dynamics.model_error import correlation_bounds
+
+    r = compare_correlations(traces.values, traces.values, groups=traces.lineage).fluctuation.r
+    rows = []
+    for i, j in combinations(range(len(shares)), 2):
+        if not math.isfinite(shares[i] + shares[j] + r[i, j]):
+            continue
+        one, other = traces.markers[i], traces.markers[j]
+        low, high = correlation_bounds(float(r[i, j]), (shares[i], shares[j]))
+        rows.append((one, other, float(r[i, j]), low, high))
+        print(
+            f"{one} and {other}: fluctuation correlation {r[i, j]:.2f}; without errors, which may "
+            f"go together or not, {low:.2f} to {high:.2f}"
+        )
+    return pd.DataFrame(rows, columns=["marker_1", "marker_2", "r", "low", "high"])
 
 
 def _say_error(name: str, found: ErrorInTime) -> None:
@@ -198,9 +251,10 @@ def _say_bounds(name: str, bounds: ErrorBounds) -> None:
     if math.isnan(low):
         print(f"{name}: so large an error does not fit these traces, however long it may last")
         return
-    times = " to ".join(f"{tau:.0f}" for tau in bounds.tau_min)
+    shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (low, high)))
+    times = " to ".join(dict.fromkeys(f"{tau:.0f}" for tau in bounds.tau_min))
     print(
-        f"{name}: {low:.0%} to {high:.0%} of the fluctuation may be error; correlation time "
+        f"{name}: {shares} of the fluctuation may be error; correlation time without it "
         + (f"{times} min" if math.isfinite(bounds.tau_min[0]) else "not to be told")
     )
 

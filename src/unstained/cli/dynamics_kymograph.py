@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..dynamics.kymographs import Kymograph
     from ..images.image import Image
 
-__all__ = ["kymograph"]
+__all__ = ["chosen_markers", "kymograph", "pixels_of"]
 
 
 class _Pixels(NamedTuple):
@@ -76,13 +76,14 @@ def kymograph(
     table = read_cells(cells)
     name, number = _chosen_track(table, image, track)
     label_of = cell_of_track(table, name, number)
-    pixels = _pixels(table, name, segmentation, stains)
-    chosen = _chosen_markers(pixels.stains, markers)
+    pixels = pixels_of(table, name, segmentation, stains)
+    chosen = chosen_markers(pixels.stains, markers)
     if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
         raise DataError(
             f"image {name} has no pixel size or no frame interval",
             "give them to unstained cells measure",
         )
+    _check_times(table, name, number, pixels.frame_interval_s)
     skipped = skip_min * 60 / pixels.frame_interval_s
     begin, end = min(label_of), max(label_of)
     label_of = {t: label for t, label in label_of.items() if begin + skipped <= t <= end - skipped}
@@ -150,7 +151,27 @@ def _chosen_track(table: AnnData, image: str | None, track: int | None) -> tuple
     return str(longest[0]), int(longest[1])
 
 
-def _pixels(table: AnnData, name: str, segmentation: Path | None, stains: Path | None) -> _Pixels:
+def _check_times(table: AnnData, name: str, track: int, interval_s: float) -> None:
+    """Refuse frames that are not equally spaced: a kymograph has one step of time."""
+    import numpy as np
+
+    from ..errors import DataError
+
+    if "time_s" not in table.obs:
+        return
+    own = (table.obs["image"].astype(str) == name) & (table.obs["track"] == track)
+    rows = table.obs.loc[own, ["frame", "time_s"]].sort_values("frame")
+    pace = np.diff(rows["time_s"]) / np.diff(rows["frame"])
+    pace = pace[np.isfinite(pace)]
+    if pace.size and not np.allclose(pace, interval_s, rtol=0.01):
+        raise DataError(
+            f"frames of track {track} are {pace.min():g} to {pace.max():g} s apart, those of the "
+            f"movie {interval_s:g} s",
+            "kymographs need equal intervals: leave frames out, or measure the parts on their own",
+        )
+
+
+def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path | None) -> _Pixels:
     """Labels and stains as given, or where the table says that they are."""
     import pandas as pd
 
@@ -201,7 +222,8 @@ def _background(
     return dict(zip(table.obs["frame"].to_numpy()[own].tolist(), levels, strict=True))
 
 
-def _chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
+def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
+    """The markers that are asked for, all if none are."""
     from ..errors import InputError
 
     names = list(stains) if markers is None else split_names(markers)
@@ -245,6 +267,8 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None
                 )
         if not any(peak.significant for peak in found.peaks):
             print(f"{marker}: no period that noise would not make")
+    if any(row["significant"] for row in rows):
+        print("note: changes of a cell's shape look like waves: believe periods that cells share")
     if spectra:
         table = pd.DataFrame(rows)
         write_csv(table, out / "periods.csv")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Border, Cells, Out, save_both
+from ._dynamics import Border, Cells, Least, Out, named, relative_traces, save_both, split_names
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -25,7 +25,6 @@ _Markers = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Any variables; all markers if not given.")
 ]
 _Window = Annotated[float | None, typer.Option(metavar="MIN", help="Of the running mean, minutes.")]
-_Least = Annotated[int, typer.Option(metavar="N", help="Leave out cells with fewer frames.")]
 
 
 def traces(
@@ -36,7 +35,7 @@ def traces(
         str, typer.Option(help="none, mean, line, running (a high-pass filter) or population.")
     ] = "none",
     window_min: _Window = None,
-    least_frames: _Least = 10,
+    least_frames: Least = 10,
     border: Border = False,
     lineages: Annotated[
         int, typer.Option(metavar="N", help="Drawn: those with the cells seen for longest.")
@@ -79,7 +78,7 @@ def correlation(
     frame: Annotated[
         int | None, typer.Option(help="Overall correlation in this frame, not of means.")
     ] = None,
-    least_frames: _Least = 10,
+    least_frames: Least = 10,
     border: Border = False,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
@@ -96,7 +95,7 @@ def correlation(
     if method == "none":
         raise InputError("fluctuations without --detrend", "choose mean or line, at least")
     levels = _read(cells, markers, least_frames, border)
-    relative = levels if absolute else _relative(levels)
+    relative = levels if absolute else relative_traces(levels)
     # the fit of a correlation time takes means and lines itself, and knows what that does
     changes = relative if method in ("mean", "line") else _detrended(relative, method, window_min)
     trend: Any = "line" if method == "line" else "mean"
@@ -135,8 +134,17 @@ def _read(cells: Path, markers: str | None, least_frames: int, border: bool) -> 
     from ..cell_table import read_cells
     from ..dynamics.traces import marker_traces
 
-    names = None if markers is None else [name.strip() for name in markers.split(",")]
-    return marker_traces(read_cells(cells), names, least_frames=least_frames, border=border)
+    names = None if markers is None else split_names(markers)
+    table = read_cells(cells)
+    found = marker_traces(table, names, least_frames=least_frames, border=border)
+    tracks = table.obs.loc[table.obs["track"] > 0, ["image", "track"]].drop_duplicates()
+    if len(tracks) > len(found.track):
+        where = "" if border else " away from the image's edge"
+        print(
+            f"note: {len(tracks) - len(found.track)} of {len(tracks)} followed cells left out: "
+            f"fewer than {least_frames} frames{where}"
+        )
+    return found
 
 
 def _method(name: str) -> Detrend:
@@ -155,45 +163,28 @@ def _detrended(found: MarkerTraces, method: Detrend, window_min: float | None) -
 
     from ..dynamics.trends import detrend
 
-    values = np.stack(
-        [
-            detrend(one, method, frame_interval_s=found.frame_interval_s, window_min=window_min)
-            for one in found.values
-        ]
-    )
+    parts = []
+    for marker, one in zip(found.markers, found.values, strict=True):
+        with named(marker):
+            parts.append(
+                detrend(one, method, frame_interval_s=found.frame_interval_s, window_min=window_min)
+            )
+    values = np.stack(parts)
     taken = found.values - values
     low, high = (None if band is None else band - taken for band in (found.low, found.high))
     return found._replace(values=values, low=low, high=high)
 
 
-def _relative(found: MarkerTraces) -> MarkerTraces:
-    import numpy as np
-
-    from ..dynamics.trends import relative_fluctuation
-    from ..errors import DataError
-
-    values = []
-    for marker, one in zip(found.markers, found.values, strict=True):
-        try:
-            values.append(relative_fluctuation(one))
-        except DataError as error:
-            raise DataError(f"{marker}: {error.reason}", "look at it, or use --absolute") from error
-    return found._replace(values=np.stack(values), low=None, high=None)
-
-
 def _time_of(marker: str, values: Any, levels: MarkerTraces, trend: Any) -> CorrelationTime:
     from ..dynamics.correlation_times import CorrelationTimeSettings, correlation_time
-    from ..errors import DataError
 
-    try:
+    with named(marker):
         return correlation_time(
             values,
             levels.frame_interval_s,
             groups=levels.lineage,
             settings=CorrelationTimeSettings(trend=trend),
         )
-    except DataError as error:
-        raise DataError(f"{marker}: {error.reason}", error.remedy) from error
 
 
 def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
@@ -312,7 +303,10 @@ def _report_correlations(
             for row in pair.to_dict("records")
         )
         print(f"  {one} and {other}: {text}")
-    drawn = {f"{name} correlation": parts[name].r for name in ("overall", "fluctuation")}
+    drawn = {
+        f"{name} correlation ({parts[name].n} cells)": parts[name].r
+        for name in ("overall", "fluctuation")
+    }
     save_both(correlation_graphs(drawn, markers), out, "correlations")
 
 

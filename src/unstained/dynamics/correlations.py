@@ -163,7 +163,12 @@ def compare_correlations(
     return ComparedCorrelations(
         _with_interval(overall, quantile, n_between),
         _with_interval(fluctuation, quantile, n_within),
-        Correlations(difference[0], difference[0] - half, difference[0] + half, n_within),
+        Correlations(
+            difference[0],
+            np.maximum(difference[0] - half, -2),
+            np.minimum(difference[0] + half, 2),
+            n_within,
+        ),
         corrected,
         np.where((frames > 2)[:, None, None], _normalized(within), np.nan),
     )

@@ -267,7 +267,10 @@ def _interval_s(table: pd.DataFrame) -> float:
     steps = times.groupby("image")["time_s"].diff() / times.groupby("image")["frame"].diff()
     interval = float(np.nanmedian(steps)) if steps.notna().any() else float("nan")
     if not interval > 0:
-        raise DataError("the time of the frames is not known", "give --frame-interval")
+        raise DataError(
+            "the time of the frames is not known",
+            "give --frame-interval to unstained cells measure",
+        )
     return interval
 
 

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from ..cell_table import Traces
 from ..errors import DataError, InputError
-from ..statistics.intervals import Interval, bootstrap_interval
 from .autocorrelation import autocovariance, expected_sums
 from .correlation_times import CorrelationTimeSettings, correlation_time
 
@@ -34,7 +33,6 @@ __all__ = [
     "error_bounds",
     "error_in_time",
     "error_of_traces",
-    "relative_error",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -81,45 +79,6 @@ class ErrorBounds(NamedTuple):
     table: pd.DataFrame
     share: tuple[float, float]
     tau_min: tuple[float, float]
-
-
-def relative_error(
-    predicted: npt.ArrayLike,
-    true: npt.ArrayLike,
-    *,
-    groups: npt.ArrayLike | None = None,
-    seed: int = 0,
-) -> Interval:
-    """Relative error of one prediction from agreement on held-out cells.
-
-    Standard deviation of ``log(predicted / true)``, with a bootstrap interval: for small errors
-    the standard deviation of the error over the level. A common factor does not count.
-
-    Parameters
-    ----------
-    predicted, true : (N,) array
-        Totals of cells; those that are not positive in both are left out.
-    groups : (N,) array, optional
-        Field or donor of each cell, drawn as a whole.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        Lengths that do not fit.
-    DataError
-        Fewer than three cells.
-    """
-    a, b = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
-    if a.shape != b.shape or a.ndim != 1:
-        raise InputError(f"{a.shape} predicted, {b.shape} true totals", "give one of each a cell")
-    kept = (a > 0) & (b > 0) & np.isfinite(a) & np.isfinite(b)
-    if kept.sum() < 3:
-        raise DataError(f"{kept.sum()} cells with positive totals", "give at least 3")
-    of = None if groups is None else np.asarray(groups)[kept]
-    return bootstrap_interval(
-        np.log(a[kept] / b[kept]), lambda rows: float(np.std(rows, ddof=1)), groups=of, seed=seed
-    )
 
 
 def error_in_time(
@@ -235,8 +194,9 @@ def error_bounds(
         Fluctuations; NaN where a cell was not seen.
     frame_interval_s : float
     error_sd : float
-        Of the prediction, in the unit of the traces (`relative_error` for relative fluctuations).
-        That of single cells in single images is an upper bound: it holds what stays with a cell.
+        Of the prediction, in the unit of the traces: of the error over the level for relative
+        fluctuations. That of single cells in single images is an upper bound: it holds what
+        stays with a cell.
     error_tau_min : sequence of float, optional
         How long the error may last. If not given: not at all, the traces' own correlation time
         times 1/4 to 8, and for ever.

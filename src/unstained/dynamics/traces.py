@@ -93,7 +93,7 @@ def marker_traces(
     if not enough.any():
         raise DataError(
             f"no cell was followed for {least_frames} frames",
-            "ask for fewer, or look at the tracks",
+            "ask for fewer frames, or keep those in which a cell touches the image's edge",
         )
     lineage = lineages(first.image, first.track, first.parent)
     return MarkerTraces(

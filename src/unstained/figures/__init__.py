@@ -23,6 +23,7 @@ from .colonies_compare import (
 from .composite import blend, composite_figure, marker_colors
 from .curves import learning_curve
 from .dynamics import autocorrelation_figure, correlation_graphs, spectrum_figure, trace_figure
+from .dynamics_snapshots import snapshot_figure
 from .heterogeneity import Heatmap, cluster_heatmap, distribution_figure
 from .heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
 from .heterogeneity_groups import effects_figure, levels_figure, shares_figure
@@ -72,6 +73,7 @@ __all__ = [
     "score_boxplots",
     "shares_figure",
     "size_curve",
+    "snapshot_figure",
     "spectrum_figure",
     "stain_panels",
     "totals_figure",

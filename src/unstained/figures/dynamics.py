@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..errors import InputError
 from .style import PALETTE, house_style, new_figure
@@ -63,6 +64,7 @@ def trace_figure(table: pd.DataFrame, *, label: str = "total expression") -> Fig
                     )
             ax.set_title(marker, pad=2)  # on the left stands the power of ten
             ax.margins(x=0.01)
+            ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
         axes[-1].set_xlabel("time (h)")
         figure.supylabel(label, fontsize=7.5)
     return figure
@@ -129,7 +131,8 @@ def autocorrelation_figure(
         marker, lag_min, acf, low, high.
     fits : DataFrame
         marker, tau_min, low, high, noise_share, head_min: the exponential is solid to `head_min`,
-        where it was fitted, and dashed beyond. NaN in tau_min: no exponential.
+        where it was fitted, and dashed beyond. NaN in tau_min: no exponential. Where they are
+        there, cells and lineages are written out.
     until_min : float, optional
         Last lag drawn.
     """
@@ -154,6 +157,9 @@ def autocorrelation_figure(
             fit = fits[fits["marker"] == marker].iloc[0]
             _exponential(ax, fit, float(lag[-1]))
             ax.set_title(marker, loc="left", pad=2)
+        # bands of few cells at long lags would flatten the curves
+        low, high = axes[0, 0].get_ylim()
+        axes[0, 0].set_ylim(max(low, -1.05), min(high, 1.25))
         for ax in axes[-1]:
             ax.set_xlabel("lag (min)")
         for ax in axes[:, 0]:
@@ -185,8 +191,10 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
             of = spectra[spectra["marker"] == marker].sort_values("frequency_per_h")
             period = 60 / of["frequency_per_h"].to_numpy(float)
             ax.loglog(period, of["density"], color=color, lw=0.9, label="cells")
-            ax.loglog(period, of["expected"], color="black", lw=0.9, label="expected")
-            ax.loglog(period, of["lorentzian"], color="0.45", lw=0.9, ls="--", label="Lorentzian")
+            ax.loglog(period, of["expected"], color="black", lw=0.9, label="red noise, as seen")
+            ax.loglog(
+                period, of["lorentzian"], color="0.45", lw=0.9, ls="--", label="red noise itself"
+            )
             for row in periods[periods["marker"] == marker].to_dict("records"):
                 top = float(np.interp(-row["period_min"], -period, of["density"]))
                 ax.plot(row["period_min"], 1.6 * top, "v", color="black", ms=4)
@@ -201,7 +209,9 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
         axes[0, 0].invert_xaxis()
         for ax in axes[-1]:
             ax.set_xlabel("period (min)")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter(NullFormatter())
         for ax in axes[:, 0]:
             ax.set_ylabel("power density (variance · h)")
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -232,19 +242,24 @@ def _edge(ax: Axes, start: Array, stop: Array, r: float, k: int) -> None:
 
 
 def _exponential(ax: Axes, fit: Any, last_min: float) -> None:
+    """The fitted curve, and what was fitted in words."""
     tau = float(fit["tau_min"])
-    if not np.isfinite(tau):
-        return
-    head = min(float(fit["head_min"]), last_min)
-    for start, stop, line in ((0.0, head, "-"), (head, last_min, "--")):
-        lag = np.linspace(start, stop, 100)
-        curve = (1 - float(fit["noise_share"])) * np.exp(-lag / tau)
-        ax.plot(lag, curve, color="black", lw=1.0, ls=line)
-    text = f"τ = {tau:.3g} min"
-    if np.isfinite(fit["low"]):
-        text += f"\n({fit['low']:.3g} to {fit['high']:.3g})"
-    text += f"\nnoise {float(fit['noise_share']):.0%}"
-    ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top")
+    if np.isfinite(tau):
+        head = min(float(fit["head_min"]), last_min)
+        for start, stop, line in ((0.0, head, "-"), (head, last_min, "--")):
+            lag = np.linspace(start, stop, 100)
+            curve = (1 - float(fit["noise_share"])) * np.exp(-lag / tau)
+            ax.plot(lag, curve, color="black", lw=1.0, ls=line)
+        lines = [f"τ = {tau:.3g} min"]
+        if np.isfinite(fit["low"]):
+            lines.append(f"({fit['low']:.3g} to {fit['high']:.3g})")
+        lines.append(f"noise {float(fit['noise_share']):.0%}")
+    else:
+        lines = ["no correlation time"]
+    if {"cells", "lineages"} <= set(fit.index):
+        lines.append(f"{fit['cells']} cells, {fit['lineages']} lineages")
+    text = "\n".join(lines)
+    ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top", fontsize=6.5)
 
 
 def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:

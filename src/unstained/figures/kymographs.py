@@ -97,7 +97,7 @@ def wave_figure(
     """Power over frequency and wavenumber, a panel a marker, with the main periods marked.
 
     Positive wavenumbers travel towards positive positions. Filled marks are periods that noise
-    does not make; open ones may be noise.
+    does not make; open ones, "n.s.", may be noise.
 
     Parameters
     ----------
@@ -118,8 +118,9 @@ def wave_figure(
         figure = new_figure(3.5 * columns, 0.4 + 2.3 * rows)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, (marker, power) in zip(axes, spectra.items(), strict=False):
-            shown = _spectrum(ax, power, frequency_per_min, wavenumber_per_um[marker])
-            _mark(ax, peaks[peaks["marker"] == marker])
+            of = peaks[peaks["marker"] == marker]
+            shown = _spectrum(ax, power, frequency_per_min, wavenumber_per_um[marker], of)
+            _mark(ax, of)
             ax.set_title(marker, fontweight="bold")
             ax.set_xlabel("frequency (1/h)")
             ax.set_ylabel("wavenumber (1/mm)")
@@ -140,7 +141,8 @@ def division_figure(levels: pd.DataFrame, results: pd.DataFrame) -> Figure:
     levels : DataFrame
         A row for each division and marker: marker, mother_level, level_1, level_2.
     results : DataFrame
-        A row for each marker: marker, asymmetry, low, high, random (of random pairs).
+        A row for each marker: marker, asymmetry, low, high, random (of random pairs); divisions,
+        where they are there, are written beside the marker.
     """
     _need(levels, ["marker", "mother_level", "level_1", "level_2"])
     _need(results, ["marker", "asymmetry", "low", "high", "random"])
@@ -177,14 +179,17 @@ def division_figure(levels: pd.DataFrame, results: pd.DataFrame) -> Figure:
                 scale("log", base=2)
                 axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.axline((1, 1), (2, 2), color="0.5", lw=0.7, ls="--", zorder=0)
-        sisters.set_xlabel("one daughter (median newborn)")
-        sisters.set_ylabel("the other")
-        mothers.set_xlabel("mother (median newborn)")
-        mothers.set_ylabel("sum of the daughters")
-        asymmetry.set_yticks(range(len(results)), results["marker"])
+        sisters.set_xlabel("one daughter / median newborn")
+        sisters.set_ylabel("the other / median newborn")
+        mothers.set_xlabel("mother / median newborn")
+        mothers.set_ylabel("sum of daughters / median newborn")
+        names = results["marker"].astype(str)
+        if "divisions" in results:
+            names = names + "\nn = " + results["divisions"].astype(str)
+        asymmetry.set_yticks(range(len(results)), names)
         asymmetry.set_ylim(len(results) - 0.5, -0.7)
         asymmetry.set_xlim(0, 1.1 * float(results[["high", "random"]].max().max()))
-        asymmetry.set_xlabel("|d$_1$ − d$_2$| / (d$_1$ + d$_2$)")
+        asymmetry.set_xlabel("asymmetry, |d$_1$ − d$_2$| / (d$_1$ + d$_2$)")
         asymmetry.plot([], [], "x", color="0.3", ms=5, label="random pairs")
         asymmetry.legend(loc="upper left", handlelength=1)
     return figure
@@ -223,12 +228,18 @@ def validity_figure(frames: pd.DataFrame, *, frame_interval_s: float | None = No
     return figure
 
 
-def _spectrum(ax: Axes, power: Array, frequency_per_min: Array, wavenumber_per_um: Array) -> Any:
-    """The part that holds power, as an image of its logarithm."""
+def _spectrum(
+    ax: Axes, power: Array, frequency_per_min: Array, wavenumber_per_um: Array, peaks: pd.DataFrame
+) -> Any:
+    """The part that holds power or a period to be believed, as an image of its logarithm."""
     height = np.asarray(power, float) / np.max(power)
+    sure = peaks[peaks["significant"].astype(bool)]
     # the part with a hundredth of the highest power, and a little more
-    last = max(8, round(1.2 * np.flatnonzero(height.max(axis=1) > _SHOWN)[-1]))
-    most = 1.2 * np.abs(wavenumber_per_um[height.max(axis=0) > _SHOWN]).max()
+    highest = frequency_per_min[np.flatnonzero(height.max(axis=1) > _SHOWN)[-1]]
+    highest = max(highest, *(1 / sure["period_min"]), 0)
+    last = max(8, int(np.searchsorted(frequency_per_min, 1.2 * highest)))
+    most = np.abs(wavenumber_per_um[height.max(axis=0) > _SHOWN]).max()
+    most = 1.2 * max(most, *(1 / sure["period_um"]), 0)
     keep = np.flatnonzero(np.abs(wavenumber_per_um) <= most)
     f, k = 60 * frequency_per_min[: last + 1], 1000 * wavenumber_per_um[keep]
     df, dk = _step(f), _step(k)
@@ -254,7 +265,8 @@ def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
     for i, row in enumerate(peaks.to_dict("records"), 1):
         f = 60 / row["period_min"]
         k = np.sign(row["velocity_um_per_min"]) * 1000 / row["period_um"]
-        lines.append(f"{i}: {row['period_min']:.0f} min, {row['period_um']:.0f} µm")
+        sure = "" if row["significant"] else " (n.s.)"
+        lines.append(f"{i}: {row['period_min']:.0f} min, {row['period_um']:.0f} µm{sure}")
         if not (x_low < f < x_high and y_low < k < y_high):
             continue
         face = PALETTE[4] if row["significant"] else "none"

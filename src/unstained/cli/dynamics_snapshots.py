@@ -1,0 +1,80 @@
+"""``unstained dynamics snapshots``: a movie at a few times."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ._dynamics import Cells, Out, save_both, split_names
+from .dynamics_kymograph import chosen_markers, pixels_of
+
+__all__ = ["snapshots"]
+
+
+def snapshots(
+    cells: Cells,
+    out: Out,
+    hours: Annotated[
+        str | None, typer.Option(metavar="H,H,...", help="Four over the movie if not given.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the table has several movies.")
+    ] = None,
+    markers: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="All if not given.")
+    ] = None,
+) -> None:
+    """The label-free image and its stains at a few times, on the same grey values.
+
+    Writes snapshots as PNG and SVG.
+    """
+    import numpy as np
+
+    from ..cell_table import read_cells
+    from ..errors import DataError, InputError
+    from ..figures.dynamics_snapshots import snapshot_figure
+    from ..images.read import read_image
+
+    table = read_cells(cells)
+    known = sorted(table.obs["image"].astype(str).unique())
+    if image is None and len(known) > 1:
+        raise InputError(f"{len(known)} movies", f"choose --image: {', '.join(known)}")
+    name = known[0] if image is None else image
+    if name not in known:
+        raise InputError(f"no image {name!r}", f"there are {', '.join(known)}")
+    pixels = pixels_of(table, name, None, None)
+    if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
+        raise DataError(
+            f"image {name} has no pixel size or no frame interval",
+            "give them to unstained cells measure",
+        )
+    sources = table.uns["unstained"]["sources"]
+    phase = read_image(str(sources.loc[sources["image"] == name, "path"].iloc[0]))
+    step_h, last = pixels.frame_interval_s / 3600, phase.shape[0] - 1
+    at = _frames(hours, step_h, last)
+    stains = {marker: pixels.stains[marker] for marker in chosen_markers(pixels.stains, markers)}
+    figure = snapshot_figure(
+        np.stack([phase.plane(t) for t in at]),
+        {marker: np.stack([stain.plane(t) for t in at]) for marker, stain in stains.items()},
+        time_min=np.array(at) * 60 * step_h,
+        pixel_size_um=pixels.pixel_size_um,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    save_both(figure, out, "snapshots")
+    print(f"{name} at {', '.join(f'{t * step_h:.3g}' for t in at)} h: {out}")
+
+
+def _frames(hours: str | None, step_h: float, last: int) -> list[int]:
+    """The frames nearest to some hours, each once."""
+    from ..errors import InputError
+
+    if hours is None:
+        return sorted({round(last * i / 3) for i in range(4)})
+    try:
+        frames = [round(float(hour) / step_h) for hour in split_names(hours)]
+    except ValueError as error:
+        raise InputError(f"--hours {hours}", "give numbers, as 0,16,32,48") from error
+    if not all(0 <= frame <= last for frame in frames):
+        raise InputError(f"--hours {hours}", f"the movie has hours 0 to {last * step_h:.3g}")
+    return sorted(set(frames))

@@ -1,0 +1,48 @@
+from .autocorrelation import Acf, autocovariance, expected_sums
+from .correlation_times import CorrelationTime, CorrelationTimeSettings, correlation_time
+from .correlations import ComparedCorrelations, CorrelationSettings, compare_correlations
+from .divisions import DivisionSettings, Inheritance, division_levels, inheritance
+from .fixed_to_live import Validity, ValiditySettings, validity
+from .kymographs import Kymograph, KymographSettings, kymograph, marker_difference
+from .model_error import ErrorBounds, correlation_bounds, error_bounds, error_in_time
+from .periods import Periods, PeriodSettings, main_periods
+from .spectra import Spectrum, mean_spectrum
+from .traces import MarkerTraces, marker_traces, trace_table
+from .trends import detrend, relative_fluctuation
+
+__all__ = [
+    "Acf",
+    "ComparedCorrelations",
+    "CorrelationSettings",
+    "CorrelationTime",
+    "CorrelationTimeSettings",
+    "DivisionSettings",
+    "ErrorBounds",
+    "Inheritance",
+    "Kymograph",
+    "KymographSettings",
+    "MarkerTraces",
+    "PeriodSettings",
+    "Periods",
+    "Spectrum",
+    "Validity",
+    "ValiditySettings",
+    "autocovariance",
+    "compare_correlations",
+    "correlation_bounds",
+    "correlation_time",
+    "detrend",
+    "division_levels",
+    "error_bounds",
+    "error_in_time",
+    "expected_sums",
+    "inheritance",
+    "kymograph",
+    "main_periods",
+    "marker_difference",
+    "marker_traces",
+    "mean_spectrum",
+    "relative_fluctuation",
+    "trace_table",
+    "validity",
+]
