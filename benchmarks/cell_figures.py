@@ -121,8 +121,12 @@ def main() -> None:
         run(out[name], "heterogeneity", name, table, "--out", out[name])
     compared = ("--factor", "medium", "--unit", "image", "--nested", "donor")
     run(out["factors"], "heterogeneity", "factors", still, *compared, "--out", out["factors"])
-    for name in ("traces", "correlation", "divisions"):
-        run(out[name], "dynamics", name, moving, "--out", out[name])
+    for name, more in (
+        ("traces", ()),
+        ("correlation", ("--detrend", "line")),  # cells grow
+        ("divisions", ()),
+    ):
+        run(out[name], "dynamics", name, moving, *more, "--out", out[name])
     ends = ("--skip-min", 60)
     run(out["kymograph"], "dynamics", "kymograph", moving, *ends, "--out", out["kymograph"])
     like = ("--reference", still)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unstained.dynamics.trends import detrend, relative_fluctuation
+from unstained.dynamics.trends import common_slope, detrend, relative_fluctuation
 from unstained.errors import DataError, InputError
 
 NAN = np.nan
@@ -71,3 +71,20 @@ def test_bad_input_is_refused() -> None:
         detrend(two[:, :1])
     with pytest.raises(DataError, match="positive mean"):
         relative_fluctuation(-two)
+
+
+def test_growth_that_cells_share_is_told_from_fluctuations_that_they_do_not() -> None:
+    rng = np.random.default_rng(1)
+    noise = 0.1 * rng.standard_normal((40, 60))
+    growth = 0.01 * np.arange(60)  # a frame; of 5 min, so 0.12 an hour
+    grown = common_slope(1 + growth + noise, 300)
+    assert grown.estimate == pytest.approx(0.12, rel=0.1)
+    assert grown.low > 0
+    still = common_slope(1 + noise, 300)
+    assert still.low < 0 < still.high
+
+
+def test_a_slope_of_one_lineage_has_no_interval() -> None:
+    slope = common_slope([[1.0, 2.0, NAN, 4.0], [2.0, NAN, 4.0, 5.0]], 3600, groups=["a", "a"])
+    assert slope.estimate == pytest.approx(1.0)
+    assert np.isnan(slope.low)

@@ -125,6 +125,8 @@ def correlation(
     if compared is not None:
         _report_correlations(compared, levels.markers, out)
     _write_json(times, spectra, compared, levels, out / "correlation.json")
+    if method == "mean":
+        _say_slopes(relative)
     if method == "running":
         print("note: a running mean takes slow fluctuations away: correlation times are too short")
     print(f"tables and figures: {out}")
@@ -206,6 +208,22 @@ def _say_traces(found: MarkerTraces) -> None:
         f"{len(found.track)} cells of {n_lineages} lineages, {len(found.time_min)} frames every "
         f"{found.frame_interval_s / 60:g} min, {len(found.markers)} markers"
     )
+
+
+def _say_slopes(relative: MarkerTraces) -> None:
+    """Which markers rise or fall in all cells alike, as in cells that grow."""
+    from ..dynamics.trends import common_slope
+
+    said = []
+    for marker, values in zip(relative.markers, relative.values, strict=True):
+        slope = common_slope(values, relative.frame_interval_s, groups=relative.lineage)
+        if slope.low > 0 or slope.high < 0:
+            said.append(f"{marker} {100 * slope.estimate:+.0f}%")
+    if said:
+        print(
+            f"note: levels rise or fall in all cells alike: {', '.join(said)} an hour (growth, "
+            "bleaching); that is part of these correlation times unless --detrend line takes it out"
+        )
 
 
 def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:

@@ -8,7 +8,7 @@ from .model_error import ErrorBounds, correlation_bounds, error_bounds, error_in
 from .periods import Periods, PeriodSettings, main_periods
 from .spectra import Spectrum, mean_spectrum
 from .traces import MarkerTraces, marker_traces, trace_table
-from .trends import detrend, relative_fluctuation
+from .trends import common_slope, detrend, relative_fluctuation
 
 __all__ = [
     "Acf",
@@ -28,6 +28,7 @@ __all__ = [
     "Validity",
     "ValiditySettings",
     "autocovariance",
+    "common_slope",
     "compare_correlations",
     "correlation_bounds",
     "correlation_time",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,10 @@ import numpy.typing as npt
 from ..errors import DataError, InputError
 from .autocorrelation import checked_traces
 
-__all__ = ["Detrend", "detrend", "relative_fluctuation"]
+if TYPE_CHECKING:
+    from ..statistics import Interval
+
+__all__ = ["Detrend", "common_slope", "detrend", "relative_fluctuation"]
 
 Array = np.ndarray[Any, Any]
 Detrend = Literal["none", "mean", "line", "running", "population"]
@@ -105,6 +108,49 @@ def relative_fluctuation(traces: npt.ArrayLike) -> Array:
     return np.asarray(np.where(positive, values / np.where(positive, mean, 1.0), np.nan))
 
 
+def common_slope(
+    traces: npt.ArrayLike,
+    frame_interval_s: float,
+    *,
+    groups: npt.ArrayLike | None = None,
+    level: float = 0.99,
+) -> Interval:
+    """Slope of the lines of all cells together, per hour: do cells rise or fall while they live?
+
+    ``sum t x / sum t^2`` over cells and frames, t and x less the cell's own means, with a
+    bootstrap interval over `groups`. What cells do as they grow is no fluctuation, and makes the
+    correlation time longer unless their lines are taken out.
+
+    Parameters
+    ----------
+    traces : (C, T) array
+        NaN where a cell was not seen.
+    frame_interval_s : float
+    groups : (C,) sequence, optional
+        Cells that are not independent, such as those of a lineage.
+    level : float
+
+    Returns
+    -------
+    Interval
+        NaN with fewer than two groups.
+    """
+    from ..statistics import bootstrap_sums
+
+    values = checked_traces(traces)
+    t, centered = _about_means(values)
+    rows = np.stack([(t * centered).sum(axis=1), (t**2).sum(axis=1)], axis=1)
+    per_hour = 3600 / frame_interval_s
+
+    def slope(sums: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(per_hour * sums[..., 0] / sums[..., 1])
+
+    return bootstrap_sums(
+        rows, slope, groups=None if groups is None else np.asarray(groups), level=level
+    )
+
+
 def _mean(values: Array, axis: int) -> Array:
     """Mean of what is not NaN, with the axis kept; NaN where there is nothing."""
     seen = np.isfinite(values)
@@ -114,13 +160,18 @@ def _mean(values: Array, axis: int) -> Array:
 
 
 def _less_line(values: Array) -> Array:
+    t, centered = _about_means(values)
+    spread = (t**2).sum(axis=1, keepdims=True)
+    slope = (t * centered).sum(axis=1, keepdims=True) / np.where(spread > 0, spread, 1.0)
+    return np.asarray(values - _mean(values, 1) - t * slope)
+
+
+def _about_means(values: Array) -> tuple[Array, Array]:
+    """Frame numbers and values less each cell's means, 0 where it was not seen; (C, T) each."""
     seen = np.isfinite(values)
     t = np.where(seen, np.arange(values.shape[1], dtype=np.float64), np.nan)
-    t = np.where(seen, t - _mean(t, 1), 0.0)
     centered = values - _mean(values, 1)
-    spread = (t**2).sum(axis=1, keepdims=True)
-    slope = (t * np.where(seen, centered, 0.0)).sum(axis=1, keepdims=True)
-    return np.asarray(centered - t * slope / np.where(spread > 0, spread, 1.0))
+    return np.where(seen, t - _mean(t, 1), 0.0), np.where(seen, centered, 0.0)
 
 
 def _half_window(frame_interval_s: float | None, window_min: float | None) -> int:
