@@ -18,6 +18,7 @@ from unstained.cells.classical import (
     segment_classical,
 )
 from unstained.cells.matching import average_precision, pool_scores, score_labels
+from unstained.cells.segment_files import classical_segmenter
 from unstained.errors import DataError, InputError
 from unstained.images import read_image, read_labels
 
@@ -132,6 +133,14 @@ def test_settings_that_cannot_be_are_refused(changes, said) -> None:
         ClassicalSettings().changed(changes)
     with pytest.raises(InputError, match="give it once"):
         ClassicalSettings().changed({"closing_px": 1, "closing_um": 1}, 0.5)
+
+
+def test_lengths_below_a_micrometer_are_judged_in_the_pixels_of_the_image() -> None:
+    segmenter = classical_segmenter({"seed_distance_um": "0.4"})
+    blank = np.zeros((8, 8))
+    assert not np.any(segmenter.begin(blank, 0.1)(blank))  # 4 px
+    with pytest.raises(InputError, match="distance of seeds 0"):
+        segmenter.begin(blank, 1.0)
 
 
 def test_what_is_no_plane_is_refused() -> None:

@@ -12,6 +12,7 @@ from unstained.heterogeneity.choice import (
     column_of_rows,
     complete_values,
     groups_of,
+    known_in,
     marker_names,
     varying,
 )
@@ -108,6 +109,14 @@ def test_wells_of_one_name_on_two_donors_are_two_groups(make_table):
     cells = make_table({"A": np.arange(4.0)}, well=["W1", "W2"] * 2, donor=["x", "x", "y", "y"])
     assert groups_of(cells, "well").tolist() == ["x/W1", "x/W2", "y/W1", "y/W2"]
     assert groups_of(cells, "donor").tolist() == ["x", "x", "y", "y"]
+
+
+def test_a_well_of_an_unknown_donor_is_not_known(make_table):
+    cells = make_table({"A": np.arange(3.0)}, well=["W1", "W1", None], donor=["x", None, "x"])
+    assert known_in(cells, ("well",)).tolist() == [True, False, False]
+    assert known_in(cells, ("donor",)).tolist() == [True, False, True]
+    with pytest.raises(DataError, match="2 of 3 cells have no well or donor"):
+        groups_of(cells, "well")
 
 
 def test_a_new_column_is_empty_where_no_cell_was_chosen(movie):

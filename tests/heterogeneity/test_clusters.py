@@ -77,6 +77,8 @@ def test_clusters_that_all_donors_have_come_back_across_donors():
     assert stable.p == pytest.approx(1 / 21)
     with pytest.raises(DataError, match="1 groups have 6 cells or more"):
         cut_stability(x, ClusterSettings(), groups=np.arange(120) < 5, draws=2)
+    with pytest.raises(DataError, match="1 groups have 6 cells or more"):
+        cut_stability(x, ClusterSettings(), groups=np.zeros(120), draws=2)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_intervals_hold_the_truth_and_widen_over_donors():
     assert donors.high[0] - donors.low[0] > 2 * (alone.high[0] - alone.low[0])
 
 
+def test_in_noise_the_first_component_explains_what_it_does_and_no_more():
+    # five variables that nothing joins explain a fifth each
+    x = np.random.default_rng(0).standard_normal((60, 5))
+    found = principal_components(x, tuple("abcde"), draws=400)
+    assert (found.low <= found.explained).all()
+    assert (found.explained <= found.high).all()
+    assert found.low[0] < found.explained[0] < 0.3  # samples of the sample: 0.31 on average
+
+
 def test_one_variable_and_constants_are_refused(values):
     with pytest.raises(DataError, match="two variables"):
         principal_components(values[:, :1], ("a",))

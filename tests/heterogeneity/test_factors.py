@@ -195,3 +195,12 @@ def test_a_trend_over_two_wells_is_said_and_not_tested():
     row = trend_of_factor(values, ["A"], np.repeat([1, 2], 4), well).iloc[0]
     assert np.isnan(row["p"])
     assert row["note"].startswith("2 units")
+
+
+def test_a_marker_of_zeros_has_no_difference_and_no_percent():
+    values = np.column_stack([np.zeros(20), np.random.default_rng(0).normal(size=20)])
+    medium, well = np.repeat(["a", "b"], 10), np.repeat(["w1", "w2", "w3", "w4"], 5)
+    table = compare_factor(values, ["zeros", "noise"], medium, well).set_index("variable")
+    assert table.loc["zeros", "note"] == "cells of a group do not vary"
+    assert table.loc["zeros", ["effect", "percent", "p"]].isna().all()
+    assert table.loc["noise", ["effect", "percent", "p"]].notna().all()

@@ -62,6 +62,14 @@ def test_components_write_scores_loadings_and_orthogonality(file, tmp_path):
     assert largest[0] == "CD29"  # the only marker that shape says something of
 
 
+def test_the_rule_by_which_components_are_colored_is_no_persons_word(file, tmp_path):
+    run("components", file, "--out", str(tmp_path / "one"), "--format", "png")
+    scored = str(tmp_path / "one" / "cells.h5ad")
+    said = run("phenotypes", scored, "--out", str(tmp_path / "two"), "--format", "png")
+    assert "person" not in said
+    assert not (tmp_path / "two" / "agreement.csv").exists()
+
+
 def test_phenotypes_compare_a_person_with_the_rule(file, tmp_path):
     cells = read_cells(file)
     person = cells.obs[["image", "frame", "label"]].assign(phenotype=cells.obs["truth"])

@@ -33,6 +33,7 @@ __all__ = [
 
 TILE_PX = 2048
 HALO_PX = 256
+_FINEST_UM = 1e-3  # less than any pixel, so that no length is 0 px of it
 
 _SCRATCH = "scratch"
 _STRIP_PX = 1024
@@ -110,7 +111,7 @@ def classical_segmenter(changes: Mapping[str, Any]) -> FrameSegmenter:
     from .classical import ClassicalSettings, measure_ground, segment_classical
 
     defaults = ClassicalSettings()
-    defaults.changed(changes, 1.0)  # a name that is not known shows before any image is opened
+    defaults.changed(changes, _FINEST_UM)  # an unknown name shows before any image is opened
 
     def begin(frame: LazyArray, pixel: float | None) -> Callable[[Array], Found]:
         settings = defaults.changed(changes, pixel)

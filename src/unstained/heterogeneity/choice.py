@@ -23,6 +23,7 @@ __all__ = [
     "column_of_rows",
     "complete_values",
     "groups_of",
+    "known_in",
     "marker_names",
     "shape_names",
     "varying",
@@ -254,9 +255,10 @@ def groups_of(cells: AnnData, column: str | None) -> Array | None:
     if column is None:
         return None
     need_columns(cells, (column,), "name a column that is there")
-    if (lacking := int(cells.obs[column].isna().sum())) > 0:
+    if (lacking := int((~known_in(cells, (column,))).sum())) > 0:
+        of = " or ".join((column, *_outer(cells, column)))
         raise DataError(
-            f"{lacking} of {cells.n_obs} cells have no {column}", "fill it in, or leave them out"
+            f"{lacking} of {cells.n_obs} cells have no {of}", "fill it in, or leave them out"
         )
     return words_of(cells, column)
 
@@ -264,11 +266,22 @@ def groups_of(cells: AnnData, column: str | None) -> Array | None:
 def words_of(cells: AnnData, column: str) -> Array:
     """(N,) str, a column as text; wells of one name on two donors or passages are two wells."""
     words = cells.obs[column].astype(str)
-    for outer in ("passage", "donor") if column == "well" else ():
-        if outer in cells.obs:
-            words = cells.obs[outer].astype(str) + "/" + words
+    for outer in _outer(cells, column):
+        words = cells.obs[outer].astype(str) + "/" + words
     text: Array = words.to_numpy(str)
     return text
+
+
+def known_in(cells: AnnData, columns: Sequence[str]) -> Array:
+    """(N,) bool, whether the columns are known, and of a well its donor and passage, too."""
+    needed = {name for column in columns for name in (column, *_outer(cells, column))}
+    known: Array = cells.obs[sorted(needed)].notna().all(axis=1).to_numpy(bool)
+    return known
+
+
+def _outer(cells: AnnData, column: str) -> list[str]:
+    """Columns that a group's name belongs to."""
+    return [name for name in ("passage", "donor") if column == "well" and name in cells.obs]
 
 
 def column_of_rows(chosen: ChosenCells, rows: Array, column: Sequence[Any]) -> pd.Categorical[Any]:

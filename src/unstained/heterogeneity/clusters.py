@@ -257,19 +257,19 @@ def _across_groups(data: Array, settings: ClusterSettings, group: Array) -> Arra
     metric: Any = settings.metric
     index = []
     names, cells = np.unique(group, return_counts=True)
-    for name in names[cells >= 2 * settings.clusters]:
-        own, others = data[group == name], data[group != name]
-        if len(others) >= max(2, settings.clusters):
-            cut = _cut(_tree(others, settings.linkage, settings.metric), settings.clusters)
-            means = [others[cut == c].mean(axis=0) for c in range(1, settings.clusters + 1)]
-            near = cdist(own, np.array(means), metric).argmin(axis=1)
-            alone = _cut(_tree(own, settings.linkage, settings.metric), settings.clusters)
-            index.append(float(adjusted_rand_score(near, alone)))
-    if len(index) < 2:
+    large = names[cells >= 2 * settings.clusters]
+    if large.size < 2:
         raise DataError(
-            f"{len(index)} groups have {2 * settings.clusters} cells or more, to be cut alone",
+            f"{large.size} groups have {2 * settings.clusters} cells or more, to be cut alone",
             "two are needed: give more cells of each, or no --groups",
         )
+    for name in large:
+        own, others = data[group == name], data[group != name]
+        cut = _cut(_tree(others, settings.linkage, settings.metric), settings.clusters)
+        means = [others[cut == c].mean(axis=0) for c in range(1, settings.clusters + 1)]
+        near = cdist(own, np.array(means), metric).argmin(axis=1)
+        alone = _cut(_tree(own, settings.linkage, settings.metric), settings.clusters)
+        index.append(float(adjusted_rand_score(near, alone)))
     return np.array(index)
 
 

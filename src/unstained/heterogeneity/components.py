@@ -80,10 +80,10 @@ def principal_components(
     and shape have different units; so the eigenvalues are those of the correlation matrix and sum
     to K. An eigenvector's sign means nothing: here its largest entry is positive.
 
-    The intervals are percentiles of a bootstrap over cells, or over whole groups. The i-th
-    largest eigenvalue of a sample is too large for the first components and too small for the
-    last, the more the fewer cells: with less than ten cells for each variable the intervals lie
-    too high for the first.
+    The intervals are percentiles of a bootstrap over cells, or over whole groups, moved by what
+    the bootstrap's mean is above the estimate. The i-th largest eigenvalue of a sample is too
+    large for the first components and too small for the last, the more the fewer cells, and once
+    more so in samples of the sample: the latter is what the move takes out.
 
     Parameters
     ----------
@@ -122,26 +122,27 @@ def principal_components(
     sign = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
     vectors = vectors * sign
     eigenvalue = size**2 / len(z)
-    low, high = _explained_interval(x, groups, level, draws, seed)
+    share = eigenvalue / eigenvalue.sum()
+    low, high = _explained_interval(x, share, groups, level=level, draws=draws, seed=seed)
     return Components(
         tuple(names),
         left * size * sign,
         vectors,
         vectors * np.sqrt(eigenvalue),
-        eigenvalue / eigenvalue.sum(),
-        low[: size.size],
-        high[: size.size],
+        share,
+        low,
+        high,
     )
 
 
 def _explained_interval(
-    x: Array, groups: npt.ArrayLike | None, level: float, draws: int, seed: int
+    x: Array, share: Array, groups: npt.ArrayLike | None, *, level: float, draws: int, seed: int
 ) -> tuple[Array, Array]:
-    """(K,) bounds of the share that each component explains; NaN for a single group."""
+    """(C,) bounds of the share that each component explains; NaN for a single group."""
     k = x.shape[1]
     members = members_of(len(x), groups)
     if len(members) < 2:
-        return np.full(k, np.nan), np.full(k, np.nan)
+        return np.full(share.size, np.nan), np.full(share.size, np.nan)
     rng = np.random.default_rng(seed)
     shares = np.full((draws, k), np.nan)
     for i in range(draws):
@@ -150,8 +151,9 @@ def _explained_interval(
         if (sd > 0).all():
             z = (drawn - drawn.mean(axis=0)) / sd
             shares[i] = np.linalg.eigvalsh(z.T @ z / len(z))[::-1] / k
-    low, high = np.nanquantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+    centered = shares[:, : share.size] - np.nanmean(shares[:, : share.size], axis=0)
+    low, high = np.nanquantile(centered, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.clip(share + low, 0, 1), np.clip(share + high, 0, 1)
 
 
 def members_of(n: int, groups: npt.ArrayLike | None) -> list[Array]:

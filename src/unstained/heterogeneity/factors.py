@@ -109,8 +109,8 @@ def compare_factor(
         for a, b in combinations(found.tolist(), 2):
             some = there & ((of == a) | (of == b))
             row = _compare(x[some, j], of[some] == a, unit[some], level)
-            of_mean = abs(float(x[there, j].mean())) if there.any() else float("nan")
-            percent = 100 * row.pop("difference") / of_mean
+            mean = abs(float(x[there, j].mean())) if there.any() else 0.0
+            percent = 100 * row.pop("difference") / (mean or float("nan"))
             rows.append({"variable": name, "a": a, "b": b, "percent": percent} | row)
     table = pd.DataFrame(rows)[_COLUMNS]
     table.insert(8, "p_holm", holm(table["p"].to_numpy(float)))

@@ -26,6 +26,7 @@ from .choice import (
     column_of_rows,
     complete_values,
     groups_of,
+    known_in,
     marker_names,
     shape_names,
     varying,
@@ -261,9 +262,11 @@ def _add_rule(cells: AnnData, shape: Sequence[str]) -> bool:
     if not {"area_um2", "aspect_ratio"} <= {*shape}:
         return False
     try:
-        cells.obs["phenotype"] = pd.Categorical(phenotype_rule(*shape_of(cells)).phenotype)
+        by_rule = pd.Categorical(phenotype_rule(*shape_of(cells)).phenotype)
     except DataError:  # too few shapes to part: no reason to lose the components
         return False
+    # both, by which `write_phenotypes` knows that these are no person's
+    cells.obs["phenotype"] = cells.obs["phenotype_rule"] = by_rule
     return True
 
 
@@ -327,7 +330,7 @@ def what_is_independent(cells: AnnData, groups: str | None) -> list[str]:
     several = [
         name
         for name in ("donor", "well")
-        if name in cells.obs and len(np.unique(words_of(cells, name))) > 1
+        if name in cells.obs and len(np.unique(words_of(cells, name)[known_in(cells, (name,))])) > 1
     ]
     if not several:
         return []

@@ -20,6 +20,7 @@ from .choice import (
     choose_cells,
     column_of_rows,
     groups_of,
+    known_in,
     marker_names,
     varying,
     words_of,
@@ -182,7 +183,7 @@ def write_factors(
         tables[factor] = table
         figures[factor] = effects_figure(table)
         lines.append(f"{factor}, the unit is the {unit}:")
-        if (lacking := int(chosen.obs[[factor, unit]].isna().any(axis=1).sum())) > 0:
+        if (lacking := int((~known_in(chosen, (factor, unit))).sum())) > 0:
             lines.append(f"  note: {lacking} cells without {factor} or {unit} are left out")
         lines += _largest(table)
     nested = list(asked.nested) if asked.nested is not None else _nested(chosen)
@@ -210,9 +211,14 @@ def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.Dat
     need_columns(cells, nested, "shares of the variance need them")
     shares: list[pd.DataFrame] = []
     lines: list[str] = []
+    known = known_in(cells, nested)
+    if not known.all():
+        lines += said(
+            [f"shares: {(~known).sum()} cells without {' or '.join(nested)} were left out"]
+        )
     for name in names:
         value = values_of(cells, [name])[:, 0]
-        there = np.isfinite(value) & cells.obs[nested].notna().all(axis=1).to_numpy()
+        there = np.isfinite(value) & known
         of = {column: words_of(cells, column)[there] for column in nested}
         try:
             one = variance_shares(value[there], of)
@@ -237,7 +243,7 @@ def _compared(cells: AnnData, names: list[str], factor: str, unit: str) -> pd.Da
     column, values = cells.obs[factor], values_of(cells, names)
     number = pd.api.types.is_numeric_dtype(column)
     # a cell whose level or unit is not known counts nowhere
-    known = cells.obs[[factor, unit]].notna().all(axis=1).to_numpy()
+    known = known_in(cells, (factor, unit))
     units = words_of(cells, unit)[known]
     if number and column.nunique() > _MOST_LEVELS:
         return trend_of_factor(values[known], names, column.to_numpy(float)[known], units)

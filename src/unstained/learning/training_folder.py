@@ -35,9 +35,11 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
     ------
     InputError
         The folder holds a model, an interrupted training without `resume`, one that was begun
-        with something else, or other files.
+        with something else, or other files; or it is a file.
     """
     note = out / TRAINING / "run.json"
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file, not a folder", "choose a new folder for the model")
     if (out / model).exists():
         raise InputError(
             f"{out} holds a finished model", "choose another --out, or remove the folder first"

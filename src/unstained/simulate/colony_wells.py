@@ -274,9 +274,7 @@ def plan_well(settings: ColonySettings, well: int) -> Well:
     ]
     centers = place(reaches, settings.size, stream(settings.seed, well, 0, _LAYOUT))
     fates = [simulate_fate(rates, until_h, stream(settings.seed, well, n, _FATE)) for n in numbers]
-    looks = [
-        _draw_look(stream(settings.seed, well, n, _LOOK), settings.variation) for n in numbers
-    ]
+    looks = [_draw_look(stream(settings.seed, well, n, _LOOK), settings.variation) for n in numbers]
     rows = zip(numbers, centers, outlines, fates, looks, strict=True)
     return Well(well, treated, [Colony(*row) for row in rows])
 

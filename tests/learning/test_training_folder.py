@@ -1,0 +1,38 @@
+"""Where a training may begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unstained.errors import InputError
+from unstained.learning.training_folder import begin_training, forget_if_unbegun
+
+
+def test_a_file_is_no_folder_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        begin_training(tmp_path / "out", "model.json", {}, resume=False)
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_training_goes_on_only_with_what_it_began_with(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "a"}, resume=False)
+    begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "a"}, resume=True)
+    with pytest.raises(InputError, match="holds an interrupted training"):
+        begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "a"}, resume=False)
+    with pytest.raises(InputError, match="begun with other data"):
+        begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "b"}, resume=True)
+
+
+def test_only_what_has_no_checkpoint_is_forgotten(tmp_path: Path) -> None:
+    begun, unbegun = tmp_path / "begun", tmp_path / "unbegun"
+    for out in (begun, unbegun):
+        begin_training(out, "model.json", {}, resume=False)
+    (begun / "training" / "checkpoint.safetensors").touch()
+    for out in (begun, unbegun):
+        forget_if_unbegun(out)
+    assert begun.is_dir()
+    assert not unbegun.exists()
