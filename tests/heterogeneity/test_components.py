@@ -61,7 +61,9 @@ def test_in_noise_the_first_component_explains_what_it_does_and_no_more():
     found = principal_components(x, tuple("abcde"), draws=400)
     assert (found.low <= found.explained).all()
     assert (found.explained <= found.high).all()
-    assert found.low[0] < found.explained[0] < 0.3  # samples of the sample: 0.31 on average
+    # in samples of the sample it explains 0.30 on average, from 0.26 to 0.36
+    assert found.low[0] < 0.24
+    assert found.high[0] < 0.34
 
 
 def test_one_variable_and_constants_are_refused(values):
