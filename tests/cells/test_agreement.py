@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import stats
 from typer.testing import CliRunner
 
-from unstained.cell_table import new_cells, write_cells
+from unstained.cell_table import new_cells, read_cells, write_cells
 from unstained.cells.agreement_report import agree_files
 from unstained.cells.bands import Bands
 from unstained.cells.cell_agreement import agreement, bland_altman, match_cells
@@ -201,6 +201,18 @@ def test_without_training_cells_the_report_says_whose_the_reference_is(tmp_path:
     found = agree_files(predicted, measured, tmp_path / "out")
     assert any("of the compared cells" in n and "--training" in n for n in found.notes)
     assert "compared" in Reference.read(tmp_path / "out" / "reference.json").cells
+
+
+def test_another_background_of_the_two_tables_is_told(tmp_path: Path) -> None:
+    paths = written(tmp_path, 300, 0)
+    for path, background in zip(paths, ("none", "outside"), strict=True):
+        cells = read_cells(path)
+        how = {"background": background, "gap_um": 3.0, "ring_um": 10.0}
+        cells.uns["unstained"] = {"settings": how, "sources": {"pixel_size_um": [0.65]}}
+        write_cells(cells, path)
+    notes = " ".join(agree_files(*paths, tmp_path / "out").notes)
+    assert "predicted totals have background none" in notes
+    assert "measured ones background outside" in notes
 
 
 def test_a_band_that_groups_are_too_few_for_holds_within_them_and_says_so(tmp_path: Path) -> None:

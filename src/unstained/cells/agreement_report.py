@@ -97,7 +97,7 @@ def agree_files(
         reference = _training_reference(read_cells(training), Path(training).name, group, notes)
         of_predicted = _familiar_only(of_predicted, reference, notes)
     matched = match_cells(of_predicted, of_measured, group)
-    notes = _remarks(matched, group) + notes
+    notes = _remarks(matched, group) + _backgrounds(of_predicted, of_measured) + notes
     with atomic_dir(out_dir) as folder:
         table = agreement(matched)
         bands = replace(_bands(matched, level, notes), measured=measuring_of(of_predicted))
@@ -130,6 +130,17 @@ def _remarks(matched: Matched, group: str | None) -> list[str]:
             "--group to see how far the numbers hold for a new one"
         )
     return notes
+
+
+def _backgrounds(predicted: AnnData, measured: AnnData) -> list[str]:
+    """A note where something else was subtracted: it looks like a bias of the prediction."""
+    ours, theirs = measuring_of(predicted), measuring_of(measured)
+    if ours is None or theirs is None or ours.same_background(theirs):
+        return []
+    return [
+        f"predicted totals have {ours.said()}; measured ones {theirs.said()}: what these differ "
+        "by counts as a bias of the prediction"
+    ]
 
 
 def _bands(matched: Matched, level: float, notes: list[str]) -> Bands:
