@@ -21,6 +21,12 @@ def test_every_public_name_is_there(name: str) -> None:
         assert getattr(package, public) is not None
 
 
+@pytest.mark.parametrize("name", ["cells", "colonies", "dynamics", "heterogeneity", "images"])
+def test_no_public_name_hides_a_module_of_the_package(name: str) -> None:
+    package = getattr(unstained, name)
+    assert not set(package.__all__) & {m.name for m in pkgutil.iter_modules(package.__path__)}
+
+
 def test_importing_a_package_loads_none_of_the_heavy_ones() -> None:
     code = (
         "import sys, unstained.cells, unstained.colonies, unstained.images, unstained.staining;"

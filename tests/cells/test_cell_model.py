@@ -15,8 +15,8 @@ from scipy import ndimage
 from unstained.cells.model import CellModel
 from unstained.cells.normalize import measure_statistics
 from unstained.cells.partition import PartitionSettings
-from unstained.cells.segment_files import model_segmenter, segment_files
 from unstained.cells.segmentation_folder import read_segmentation
+from unstained.cells.segmenting import model_segmenter, segment_files
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.learning.networks import NetworkSpec, build_network
 

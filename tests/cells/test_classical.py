@@ -18,7 +18,7 @@ from unstained.cells.classical import (
     segment_classical,
 )
 from unstained.cells.matching import average_precision, pool_scores, score_labels
-from unstained.cells.segment_files import classical_segmenter
+from unstained.cells.segmenting import classical_segmenter
 from unstained.errors import DataError, InputError
 from unstained.images import read_image, read_labels
 

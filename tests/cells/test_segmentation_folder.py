@@ -14,10 +14,10 @@ import typer
 from scipy import ndimage
 from typer.testing import CliRunner
 
-from unstained.cells import segment_files as module
-from unstained.cells.segment_files import FrameSegmenter, classical_segmenter, segment_files
+from unstained.cells import segmenting as module
 from unstained.cells.segmentation_folder import create_segmentation, read_segmentation
 from unstained.cells.segmentation_sources import SourceOptions, find_images
+from unstained.cells.segmenting import FrameSegmenter, classical_segmenter, segment_files
 from unstained.cli.cells_segment import segment as segment_command
 from unstained.errors import DataError, FileError, InputError
 from unstained.images import as_image

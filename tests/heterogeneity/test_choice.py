@@ -45,6 +45,15 @@ def test_a_frame_of_a_movie_may_be_chosen(movie):
         choose_cells(movie, Choice(frame=5))
 
 
+def test_of_a_chosen_frame_only_its_own_cells_are_counted_as_cut(make_table):
+    cells = make_table(
+        {"A": np.arange(4.0)}, frame=[0, 0, 1, 1], border=[True, False, True, False], label=range(4)
+    )
+    kept = choose_cells(cells, Choice(frame=0))
+    assert kept.cells.n_obs == 1
+    assert "1 rows of cells that touch the border are left out" in kept.notes
+
+
 def test_without_tracks_the_first_frame_counts(movie):
     movie.obs["track"] = 0
     chosen = choose_cells(movie)

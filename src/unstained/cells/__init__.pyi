@@ -11,8 +11,8 @@ from .model import CellModel
 from .outline_files import read_outlines, write_geojson, write_imagej
 from .outlines import Outline, fill_outlines, polygon_area, trace_outlines
 from .score import score_files
-from .segment_files import segment_files
 from .segmentation_folder import Segmented, create_segmentation, read_segmentation
+from .segmenting import segment_files
 from .settings import CellSettings
 from .shape import SHAPE_FEATURES, SHAPE_UNITS, shape_features
 from .tiling import label_tiles

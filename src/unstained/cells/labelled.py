@@ -228,7 +228,8 @@ def _of_manifest(file: Path) -> list[dict[str, str]]:
         found = {str(k): str(v) for k, v in row.items()}
         for name in ("image", "labels", "nuclei"):
             if found.get(name):
-                found[name] = str(file.parent / found[name])
+                # as written on Windows, too
+                found[name] = str(file.parent / found[name].replace("\\", "/"))
         rows.append(found)
     return rows
 

@@ -55,12 +55,16 @@ def measure(
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table.")] = False,
 ) -> None:
     """Measure stain, shape, place and neighbors of every cell: one table, as .h5ad."""
     from ..cell_table import names_of
     from ..cells.measure import MeasureSettings
     from ..cells.measure_files import FileOptions, measure_folder
+    from ..errors import FileError
 
+    if out.exists() and not overwrite:
+        raise FileError("exists already", "choose another --out, or give --overwrite", file=out)
     settings = MeasureSettings(background=background, neighbor_um=neighbor_um)
     own = tuple(name.strip() for name in channels.split(",") if name.strip())
     options = FileOptions(

@@ -12,7 +12,7 @@ from ._progress import Bar
 from .staining import parse_settings
 
 if TYPE_CHECKING:
-    from ..cells.segment_files import FrameSegmenter
+    from ..cells.segmenting import FrameSegmenter
 
 __all__ = ["score", "segment"]
 
@@ -64,8 +64,8 @@ def segment(
 
     Writes a label image for each and segmentation.json. Large images are read tile by tile.
     """
-    from ..cells.segment_files import segment_files
     from ..cells.segmentation_sources import SourceOptions
+    from ..cells.segmenting import segment_files
 
     options = SourceOptions(pixel_size, interval, channel, movie)
     segmenter = _segmenter(model, method, diameter, parse_settings(setting or []), device)
@@ -104,7 +104,7 @@ def _segmenter(
     settings: dict[str, str],
     device: str,
 ) -> FrameSegmenter:
-    from ..cells.segment_files import adapter_segmenter, classical_segmenter
+    from ..cells.segmenting import adapter_segmenter, classical_segmenter
 
     if method is not None and method not in _METHODS:
         raise InputError(f"method {method!r} is not known", f"choose {', '.join(_METHODS)}")
@@ -137,7 +137,7 @@ def _trained(model: str | None, device: str) -> FrameSegmenter:
             "give --model MODEL (unstained cells train makes one) or --method classical",
         )
     from ..cells.model import CellModel
-    from ..cells.segment_files import model_segmenter
+    from ..cells.segmenting import model_segmenter
     from ..learning.devices import choose_device
 
     trained = CellModel.load(model, device=str(choose_device(device)))

@@ -107,6 +107,13 @@ def choose_cells(cells: AnnData, choice: Choice | None = None) -> ChosenCells:
     if not keep.any():
         asked = ", ".join(f"{name}={'|'.join(of)}" for name, of in chosen.where.items())
         raise DataError(f"no cell has {asked}", f"there are {_levels_there(obs, chosen.where)}")
+    if chosen.frame is not None:
+        frames = obs["frame"].to_numpy()
+        keep &= frames == chosen.frame
+        if not keep.any():
+            raise DataError(
+                f"no cell in frame {chosen.frame}", f"there are {frames.min()} to {frames.max()}"
+            )
     if "border" in obs and not chosen.keep_border:
         cut = keep & obs["border"].to_numpy(bool)
         keep &= ~cut
@@ -117,12 +124,6 @@ def choose_cells(cells: AnnData, choice: Choice | None = None) -> ChosenCells:
                 "all cells touch the border", "keep them with --keep-border, or use larger images"
             )
     if chosen.frame is not None:
-        frames = obs["frame"].to_numpy()
-        keep &= frames == chosen.frame
-        if not keep.any():
-            raise DataError(
-                f"no cell in frame {chosen.frame}", f"there are {frames.min()} to {frames.max()}"
-            )
         return _rows(cells, keep, notes)
     of_kept = obs.loc[keep]
     if of_kept.groupby("image", observed=True)["frame"].nunique().max() == 1:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["FactorSettings", "write_factors", "write_phenotypes"]
 
 FACTORS = ("donor", "passage", "medium", "density")
-_MOST_LEVELS = 6  # a number with more is a trend, not a set of kinds
+_MOST_LEVELS = 4  # a number with more is a trend, not a set of kinds
 _FEW_GROUPS = 6  # up to here the outermost share is hardly known: see `variance_shares`
 
 

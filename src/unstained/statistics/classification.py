@@ -96,7 +96,7 @@ def classification_scores(
 
     Intervals are percentiles of a bootstrap over rows or, with `groups`, over whole groups: a
     draw sums the confusion matrices of the groups drawn. A draw that misses a class averages
-    over the others.
+    over the others. A class with one row has no interval.
 
     Parameters
     ----------
@@ -140,7 +140,9 @@ def classification_scores(
 
     def interval(name: str, n: int, k: int | None = None) -> Interval:
         at = ... if k is None else (..., k)
-        return Interval(float(found[name][at]), *_percentiles(spread[name][at], level), n)
+        # one row, drawn again and again, would promise its own score
+        bounds = _percentiles(spread[name][at], level) if n > 1 else (float("nan"),) * 2
+        return Interval(float(found[name][at]), *bounds, n)
 
     classes = {}
     for i, name in enumerate(names):
