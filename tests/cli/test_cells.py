@@ -96,6 +96,21 @@ def test_cells_that_were_not_followed_are_refused_with_the_command_that_follows_
     assert "unstained cells track" in capsys.readouterr().err
 
 
+def test_one_cell_has_a_correlation_over_time_and_none_over_cells(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = read_cells(home / "cells.h5ad")
+    longest = cells.obs["track"].value_counts().index[0]
+    cells[cells.obs["track"] == longest].copy().write_h5ad(tmp_path / "one.h5ad")
+    out = tmp_path / "out"
+    assert run("dynamics", "correlation", tmp_path / "one.h5ad", "--border", "--out", out) == 0
+    said = capsys.readouterr().out
+    assert "CD105 and CD29: fluctuation" in said
+    assert "needs three cells" in said
+    assert "one lineage has no intervals" in said
+    assert "nan" not in said
+
+
 def test_a_table_that_is_not_there_is_named_with_the_command_that_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

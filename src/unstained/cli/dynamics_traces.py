@@ -125,6 +125,8 @@ def correlation(
     if compared is not None:
         _report_correlations(compared, levels.markers, out)
     _write_json(times, spectra, compared, levels, out / "correlation.json")
+    if len(set(levels.lineage.tolist())) < 2:
+        print("note: one lineage has no intervals: they come from comparing lineages")
     if method == "mean":
         _say_slopes(relative)
     if method == "running":
@@ -257,8 +259,8 @@ def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:
             print(f"  {marker}: no correlation time, {fitted.note}")
         else:
             print(
-                f"  {marker}: correlation time {fitted.tau_min:.1f} min ({low:.1f} to {high:.1f}), "
-                f"noise {fitted.noise_share:.0%} of the variance"
+                f"  {marker}: correlation time {fitted.tau_min:.1f} min"
+                f"{_range(low, high, '.1f')}, noise {fitted.noise_share:.0%} of the variance"
             )
     table, curve = pd.DataFrame(rows), pd.concat(curves)
     write_csv(table, out / "correlation_times.csv")
@@ -317,15 +319,27 @@ def _report_correlations(
     write_csv(table, out / "correlations.csv")
     for (one, other), pair in table.groupby(["marker_1", "marker_2"], sort=False):
         text = ", ".join(
-            f"{row['correlation']} {row['r']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            f"{row['correlation']} {row['r']:.2f}{_range(row['low'], row['high'], '.2f')}"
             for row in pair.to_dict("records")
+            if math.isfinite(row["r"])
         )
-        print(f"  {one} and {other}: {text}")
+        print(f"  {one} and {other}: {text or 'not known'}")
+    known = set(table.loc[table["r"].notna(), "correlation"])
+    if "overall" not in known:
+        print("note: a correlation over cells needs three cells at least")
     drawn = {
         f"{name} correlation ({parts[name].n} cells)": parts[name].r
         for name in ("overall", "fluctuation")
+        if name in known
     }
+    if not drawn:
+        return
     save_both(correlation_graphs(drawn, markers), out, "correlations")
+
+
+def _range(low: float, high: float, digits: str) -> str:
+    """An interval in words; nothing where there is none."""
+    return f" ({low:{digits}} to {high:{digits}})" if not math.isnan(low + high) else ""
 
 
 def _write_json(
