@@ -16,7 +16,7 @@ from unstained.cells.segmentation_sources import SourceOptions
 from unstained.cli.cells_outline import export, outline
 from unstained.datasets import fetch
 from unstained.errors import DataError, FileError, InputError, NetworkError
-from unstained.images import read_labels, write_ome_tiff
+from unstained.images import read_labels, write_ome_tiff, write_ome_zarr
 from unstained.images.image import Channel, Image
 
 
@@ -332,6 +332,22 @@ def test_outlines_of_a_movie_that_name_no_frame_or_a_wrong_one_are_refused(tmp_p
         with pytest.raises(DataError, match=words):
             segmentation_from_outlines([movie], [rois], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_lie_inside_their_image_are_its_own(tmp_path):
+    stores = {1: tmp_path / "a.ome.zarr", 2: tmp_path / "b.ome.zarr"}
+    for cells, store in stores.items():  # one cell in a, two in b
+        labels = np.zeros((1, 1, 1, 32, 40), np.int32)
+        for k in range(cells):
+            labels[..., 4:10, 4 + 12 * k : 10 + 12 * k] = 1 + k
+        image = Image(np.zeros(labels.shape, np.uint8), (Channel("phase"),))
+        write_ome_zarr(image, store, labels={"cells": labels})
+    inside = [stores[n] / "labels" / "cells" for n in (2, 1)]
+    segmentation_from_outlines(list(stores.values()), inside, tmp_path / "out")
+    found = {
+        entry.image: list(entry.cells_per_frame) for entry in read_segmentation(tmp_path / "out")
+    }
+    assert found == {"a": [1], "b": [2]}
 
 
 def test_images_and_outlines_that_do_not_match_are_refused(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
+from ..images.fields import file_of
 from ..images.image import Image
 from ..images.read import read_image, read_labels
 from .ctc import is_ctc, read_ctc
@@ -149,7 +150,7 @@ def export_outlines(
 
 
 def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple[CellSource, Path]]:
-    """Each image with its file, by name, else by folder; never by order."""
+    """Each image with its file: labels inside it, else by name, else by folder; never by order."""
     for file in files:
         if not file.exists():
             raise FileError("does not exist", "check the path", file=file)
@@ -168,7 +169,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         folder = Path(source.path).parent
         alone = sum(Path(other.path).parent == folder for other in sources) == 1
         beside = [f for f in files if alone and f.absolute().parent == folder]
-        found = named or beside
+        inside = [f for f in files if f.absolute().is_relative_to(file_of(source.path))]
+        found = inside or named or beside
         if len(found) != 1:
             raise InputError(
                 f"{len(found)} files of outlines fit the image {source.name}",
