@@ -106,7 +106,7 @@ def test_one_cell_has_a_correlation_over_time_and_none_over_cells(
     assert run("dynamics", "correlation", tmp_path / "one.h5ad", "--border", "--out", out) == 0
     said = capsys.readouterr().out
     assert "CD105 and CD29: fluctuation" in said
-    assert "needs three cells" in said
+    assert "three that differ are needed" in said
     assert "one lineage has no intervals" in said
     assert "nan" not in said
 

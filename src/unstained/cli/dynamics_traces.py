@@ -326,7 +326,8 @@ def _report_correlations(
         print(f"  {one} and {other}: {text or 'not known'}")
     known = set(table.loc[table["r"].notna(), "correlation"])
     if "overall" not in known:
-        print("note: a correlation over cells needs three cells at least")
+        n = parts["overall"].n
+        print(f"note: no correlation over cells: there are {n}, and three that differ are needed")
     drawn = {
         f"{name} correlation ({parts[name].n} cells)": parts[name].r
         for name in ("overall", "fluctuation")
