@@ -6,11 +6,12 @@ Parts, all if none is named:
 
 - times: how often the 95 % interval of a correlation time has the true one in it, and its bias
 - correlations: the same of correlations between markers, overall and within cells
+- measured: correlation times again, of stains that were rendered and measured
 - error: a prediction's error measured against true stains, and carried through to the time
 - inheritance: mother and daughters, over many divisions
 - waves: periods of waves painted on cells, and what is found where there are none
 
-Movies are not rendered but for the waves: the levels of their cells are enough.
+Movies are rendered for `measured` and `waves`; elsewhere the levels of their cells are enough.
 """
 
 from __future__ import annotations
@@ -18,27 +19,34 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from unstained.cell_table import new_cells
-from unstained.dynamics.correlation_times import correlation_time
+from unstained.cells.measure import measure_frame
+from unstained.dynamics.correlation_times import CorrelationTimeSettings, correlation_time
 from unstained.dynamics.correlations import compare_correlations
 from unstained.dynamics.divisions import DivisionSettings, division_levels, inheritance
-from unstained.dynamics.kymographs import CellFrame, kymograph
+from unstained.dynamics.kymographs import CellFrame, KymographSettings, kymograph
 from unstained.dynamics.model_error import error_bounds, error_in_time
 from unstained.dynamics.periods import Periods, main_periods
-from unstained.dynamics.traces import lineages
+from unstained.dynamics.traces import lineages, marker_traces
 from unstained.dynamics.trends import relative_fluctuation
-from unstained.simulate import MARKERS, Movie, MovieSettings
+from unstained.errors import DataError
+from unstained.simulate import MARKERS, Movie, MovieSettings, Optics
 from unstained.simulate.lineage import ornstein_uhlenbeck
 
 TAU_MIN = 40.0
 INTERVAL_S = 120.0
 FLUCTUATION_SD = 0.15
 REACH_UM = 40.0  # of a cell from its center
+MEASURED = ("CD105", "CD29")
+WAVE_MARKERS = ("CD105", "STRO-1")
 
 
 class Case(NamedTuple):
@@ -170,6 +178,93 @@ def times(repeats: int) -> None:
         print(f"{coverage(case, repeats)}  ({time.perf_counter() - began:.0f} s)", flush=True)
 
 
+def measured_cells(seed: int) -> AnnData:
+    """A rendered movie's cells, measured under their true outlines; totals of the stains."""
+    movie = Movie(
+        MovieSettings(
+            frames=240,
+            interval_s=INTERVAL_S,
+            markers=MEASURED,
+            wave_amplitude=0,  # another fluctuation, with periods of its own
+            optics=Optics(source_points=1),  # of the label-free image, which is not looked at
+            seed=seed,
+        )
+    )
+    parent = {track.label: track.parent for track in movie.tracks}
+    obs, totals = [], []
+    for t in range(movie.settings.frames):
+        frame = movie.frame(t)
+        found = measure_frame(frame.labels, frame.stains, movie.settings.optics.pixel_size_um)
+        totals.append(found.values[:, :, 0])
+        obs.append(
+            pd.DataFrame(
+                {
+                    "image": "movie",
+                    "frame": t,
+                    "label": found.label,
+                    "track": found.label,
+                    "parent": [parent[label] for label in found.label],
+                    "y_um": found.y_um,
+                    "x_um": found.x_um,
+                    "border": found.border,
+                    "neighbors": found.neighbors,
+                    "time_s": t * INTERVAL_S,
+                }
+            )
+        )
+    table = pd.DataFrame(np.concatenate(totals), columns=MEASURED)
+    var = pd.DataFrame({"kind": "marker", "unit": "grey"}, index=list(MEASURED))
+    return new_cells(pd.concat(obs, ignore_index=True), table, var)
+
+
+def measured_times(seed: int) -> list[dict[str, Any]]:
+    """Correlation times of a movie's markers, with the trends taken out or not, and an error."""
+    traces = marker_traces(measured_cells(seed), least_frames=10)
+    rows = []
+    for marker, levels_seen in zip(traces.markers, traces.values, strict=True):
+        values = relative_fluctuation(levels_seen)
+        rng = np.random.default_rng((seed, 2))
+        for trend, error in (("mean", 0.0), ("line", 0.0), ("line", 0.15)):
+            found = correlation_time(
+                values + error * rng.standard_normal(values.shape),
+                INTERVAL_S,
+                groups=traces.lineage,
+                settings=CorrelationTimeSettings(trend=trend),
+            )
+            low, high = found.interval
+            rows.append(
+                {
+                    "marker": marker,
+                    "trend": trend,
+                    "error": error,
+                    "cells": len(values),
+                    "tau": found.tau_min,
+                    "low": low,
+                    "high": high,
+                    "noise": found.noise_share,
+                    "inside": low <= TAU_MIN <= high,
+                }
+            )
+    return rows
+
+
+def measured(repeats: int) -> None:
+    """The same of stains that are rendered and measured, cells that move, grow and divide."""
+    rows = []
+    with ProcessPoolExecutor(2, get_context("spawn")) as workers:
+        for done, found in enumerate(workers.map(measured_times, range(repeats)), 1):
+            rows += found
+            print(f"{done} of {repeats} movies", end="\r", flush=True)
+    print()
+    for (marker, trend, error), of in pd.DataFrame(rows).groupby(["marker", "trend", "error"]):
+        middle = of[["cells", "tau", "low", "high", "noise"]].median()
+        print(
+            f"{marker:>8s} {trend:>5s} {error:5.2f} {middle['cells']:4.0f} {middle['tau']:6.1f} "
+            f"{middle['low']:6.1f} {middle['high']:6.1f} {middle['noise']:5.2f} "
+            f"{of['inside'].mean():6.3f}"
+        )
+
+
 def carried_error(repeats: int) -> None:
     """How long an error lasts is measured with true stains, then taken out of the fluctuation.
 
@@ -257,15 +352,15 @@ def handed_on(_: int) -> None:
         print(f"{name:>22s} {one.estimate:6.2f} [{one.low:.2f}, {one.high:.2f}], true {true:.2f}")
 
 
-def spindles(seed: int, amplitude: float) -> Iterator[tuple[int, str, Periods]]:
-    """Periods in two spindle-shaped cells, of a marker all over them and of one at the nucleus."""
+def spindles(seed: int, amplitude: float) -> Iterator[list[CellFrame]]:
+    """Two spindle-shaped cells, with a marker all over them and one at the nucleus."""
     movie = Movie(
         MovieSettings(
             frames=120,
             interval_s=240,
             size=384,
             cells=2,
-            markers=("CD105", "STRO-1"),
+            markers=WAVE_MARKERS,
             shares={"spindle": 1.0},
             speed_um_per_h=5,
             cycle_h=60,
@@ -275,7 +370,6 @@ def spindles(seed: int, amplitude: float) -> Iterator[tuple[int, str, Periods]]:
             seed=seed,
         )
     )
-    pixel_um = movie.settings.optics.pixel_size_um
     stains = [movie.image().channel(name) for name in movie.settings.markers]
     frames: list[list[CellFrame]] = [[], []]
     for t in range(120):
@@ -286,48 +380,65 @@ def spindles(seed: int, amplitude: float) -> Iterator[tuple[int, str, Periods]]:
         for label in (1, 2):
             if (labels == label).any():
                 frames[label - 1].append(CellFrame(t, labels == label, light))
-    for label, of in enumerate(frames, 1):
-        made = kymograph(
-            of, tuple(movie.settings.markers), pixel_size_um=pixel_um, frame_interval_s=240
-        )
-        for marker, values in zip(made.markers, made.values, strict=True):
-            found = main_periods(values, frame_interval_s=240, step_um=made.step_um)
-            yield label, marker, found
+    yield from frames
 
 
 def waves(_: int) -> None:
-    """Waves of 120 min and 40 um, and none."""
+    """Waves of 120 min and 40 um, and none, around the body and around the outline's center."""
+    pixel_um = MovieSettings().optics.pixel_size_um
+    rows = []
     for amplitude in (0.15, 0.0):
-        print(f"amplitude {amplitude:g}\nseed cell  marker   min    um      p")
-        rows = []
-        for seed in range(6):
-            for label, marker, found in spindles(seed, amplitude):
-                peak, spectrum = found.peaks[0], found.spectrum
-                row = {
-                    "marker": marker,
-                    "in_time": abs(1 / peak.period_min - 1 / 120) < spectrum.resolution_per_min,
-                    "in_space": abs(1 / peak.period_um - 1 / 40) < spectrum.resolution_per_um,
-                    "significant": peak.significant,
-                    "min": peak.period_min,
-                    "um": peak.period_um,
-                }
-                rows.append(row)
-                print(
-                    f"{seed:4d} {label:4d} {marker:>7s} {peak.period_min:5.0f} "
-                    f"{peak.period_um:5.1f} {peak.p_value:6.3f}",
-                    flush=True,
-                )
-        for name, of in pd.DataFrame(rows).groupby("marker"):
-            print(
-                f"{name}, {len(of)} cells: {of['in_time'].sum()} at 120 min, "
-                f"{of['in_space'].sum()} at 40 um, {of['significant'].sum()} significant; "
-                f"median {of['min'].median():.0f} min, {of['um'].median():.0f} um"
-            )
+        for seed in range(100, 112):
+            for label, frames in enumerate(spindles(seed, amplitude), 1):
+                for center in ("body", "outline"):
+                    made = kymograph(
+                        frames,
+                        WAVE_MARKERS,
+                        pixel_size_um=pixel_um,
+                        frame_interval_s=240,
+                        settings=KymographSettings(center=center),
+                    )
+                    for marker, values in zip(made.markers, made.values, strict=True):
+                        cell = {"center": center, "amplitude": amplitude, "marker": marker}
+                        try:
+                            found = main_periods(values, frame_interval_s=240, step_um=made.step_um)
+                        except DataError as error:
+                            print(f"{seed} {label} {cell}: {error}", flush=True)
+                            continue
+                        row = cell | _judged(found)
+                        rows.append(row)
+                        print(f"{seed} {label} {row}", flush=True)
+    for (center, amplitude, name), of in pd.DataFrame(rows).groupby(
+        ["center", "amplitude", "marker"]
+    ):
+        print(
+            f"{center}, amplitude {amplitude}, {name}, {len(of)} cells: {of['in_time'].sum()} at "
+            f"120 min, {of['in_space'].sum()} at 40 um, {of['both'].sum()} both, "
+            f"{of['significant'].sum()} significant; median {of['min'].median():.0f} min, "
+            f"{of['um'].median():.0f} um, amplitude {of['found'].median():.3f}"
+        )
+
+
+def _judged(found: Periods) -> dict[str, Any]:
+    """The highest peak beside the painted wave."""
+    peak, spectrum = found.peaks[0], found.spectrum
+    in_time = abs(1 / peak.period_min - 1 / 120) < spectrum.resolution_per_min
+    in_space = abs(1 / peak.period_um - 1 / 40) < spectrum.resolution_per_um
+    return {
+        "in_time": in_time,
+        "in_space": in_space,
+        "both": in_time and in_space,
+        "significant": peak.significant,
+        "min": round(peak.period_min, 1),
+        "um": round(peak.period_um, 1),
+        "found": round(peak.amplitude, 4),
+    }
 
 
 PARTS: dict[str, Callable[[int], None]] = {
     "times": times,
     "correlations": correlations,
+    "measured": measured,
     "error": carried_error,
     "inheritance": handed_on,
     "waves": waves,

@@ -19,9 +19,9 @@ from unstained.dynamics.kymographs import (
     KymographSettings,
     inner_fluctuation,
     kymograph,
-    long_axis,
     marker_difference,
 )
+from unstained.dynamics.profiles import long_axis
 from unstained.errors import DataError, InputError
 from unstained.images import as_image
 
@@ -120,6 +120,43 @@ def test_relative_positions_run_from_end_to_end_of_a_cell_that_stretches():
     np.testing.assert_allclose(made.values[0], expected, atol=0.06)
     # median length 60 um in 50 positions
     assert made.step_um == pytest.approx(59 / 50, rel=0.02)
+
+
+def _with_an_arm(arms: list[int]) -> Iterator[CellFrame]:
+    """A body with a bright spot 10 px right of its middle, and an arm of so many pixels."""
+    y, x = np.mgrid[:41, :161]
+    body = ((x - 60) / 25) ** 2 + ((y - 20) / 12) ** 2 < 1
+    spot = 1 + 9 * np.exp(-(((x - 70) / 3.0) ** 2))
+    for t, arm in enumerate(arms):
+        reach = (np.abs(y - 20) < 2) & (x > 60) & (x < 85 + arm)
+        yield CellFrame(t, body | reach, spot[None])
+
+
+@pytest.mark.parametrize("start", [0, 70])
+def test_an_arm_that_stretches_does_not_move_what_is_in_the_body(start: int):
+    arms = [start, 0, 20, 40, 70, 70, 40, 0, 0, 70, 10, 0]
+    spots = {
+        center: made.position[np.nanargmax(made.values[0], axis=1)]
+        for center in ("body", "outline")
+        for made in [_made(_with_an_arm(arms), KymographSettings(center=center))]
+    }
+    assert np.ptp(spots["body"]) <= 1  # one position
+    # an arm of 70 x 3 pixels, 60 from the center of a body of pi 25 12 = 942, pulls the center
+    # of both by 210 x 60 / 1152 = 11
+    assert np.ptp(spots["outline"]) == pytest.approx(11, abs=1.5)
+
+
+def test_a_spot_that_travels_in_a_cell_at_rest_is_not_held_still():
+    y, x = np.mgrid[:41, :81] - np.array([20, 40])[:, None, None]
+    mask = (x / 35) ** 2 + (y / 12) ** 2 < 1
+    places = np.linspace(-20, 20, 9)
+    frames = (
+        CellFrame(t, mask, 10 * np.exp(-(((x - place) / 3) ** 2))[None])
+        for t, place in enumerate(places)
+    )
+    made = _made(frames)
+    found = made.position[np.nanargmax(made.values[0], axis=1)]
+    np.testing.assert_allclose(found, places, atol=1)
 
 
 def test_outside_the_cell_and_in_missed_frames_there_is_no_value():

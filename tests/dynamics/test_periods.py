@@ -52,6 +52,15 @@ def test_a_travelling_wave_in_noise_gives_periods_velocity_and_direction(towards
     assert not peak.standing
 
 
+def test_a_wave_of_half_a_percent_is_not_believed_however_sure():
+    values = 50 * (1 + 0.0005 * _noise(0) + _wave(100, 25, 0.005))
+    peak = _main(values).peaks[0]
+    assert peak.p_value < 0.05
+    assert not peak.significant
+    believed = PeriodSettings(surrogates=39, peaks=1, least_amplitude=0.003)
+    assert _main(values, believed).peaks[0].significant
+
+
 def test_what_fits_into_the_movie_less_than_twice_is_no_period():
     values = 50 * (1 + 0.1 * _noise(0) + _wave(400, 25, 0.3))
     assert _main(values).peaks[0].period_min <= 240

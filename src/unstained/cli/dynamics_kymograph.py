@@ -47,6 +47,13 @@ def kymograph(
         str | None, typer.Option(metavar="A,B", help="The first two markers if not given.")
     ] = None,
     axis: Annotated[str, typer.Option(help="cell: its own long axis; image: along x.")] = "cell",
+    center: Annotated[
+        str,
+        typer.Option(
+            help="body: frames laid on each other by the cell's wide parts; outline: the outline's "
+            "center, which arms move."
+        ),
+    ] = "body",
     relative: Annotated[
         bool, typer.Option("--relative", help="Positions as a share of the cell's length.")
     ] = False,
@@ -72,7 +79,7 @@ def kymograph(
     from ..errors import DataError, InputError
     from ..figures.kymographs import kymograph_figure
 
-    settings = KymographSettings(axis=cast(Any, axis), relative=relative)
+    settings = KymographSettings(axis=cast(Any, axis), center=cast(Any, center), relative=relative)
     table = read_cells(cells)
     name, number = _chosen_track(table, image, track)
     label_of = cell_of_track(table, name, number)
@@ -123,7 +130,8 @@ def kymograph(
         unit=made.unit,
     )
     save_both(figure, out, "kymograph")
-    _report_periods(made, pixels.frame_interval_s, out)
+    moving = relative or settings.center == "outline"
+    _report_periods(made, pixels.frame_interval_s, out, moving=moving)
     print(f"tables and figures: {out}")
 
 
@@ -242,7 +250,8 @@ def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
     return [(names[0], names[1])] if len(names) == 2 else []
 
 
-def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None:
+def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, moving: bool) -> None:
+    """Periods and their figure; `moving`: positions move with the outline."""
     import pandas as pd
 
     from ..dynamics.periods import main_periods
@@ -267,8 +276,11 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path) -> None
                 )
         if not any(peak.significant for peak in found.peaks):
             print(f"{marker}: no period that noise would not make")
-    if any(row["significant"] for row in rows):
-        print("note: changes of a cell's shape look like waves: believe periods that cells share")
+    if moving and any(row["significant"] for row in rows):
+        print(
+            "note: an arm that stretches moves the profile, which looks like a wave: try "
+            "--center body without --relative, and believe periods that cells share"
+        )
     if spectra:
         table = pd.DataFrame(rows)
         write_csv(table, out / "periods.csv")

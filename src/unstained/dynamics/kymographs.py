@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ..errors import DataError, InputError
+from .profiles import Profile, body_shifts, cell_profile, long_axis, rebinned
 
 __all__ = [
     "CellFrame",
@@ -18,7 +19,6 @@ __all__ = [
     "MarkerDifference",
     "inner_fluctuation",
     "kymograph",
-    "long_axis",
     "marker_difference",
 ]
 
@@ -54,9 +54,14 @@ class KymographSettings:
     axis : {"cell", "image"}
         ``"cell"``: along the cell's own long axis, which turns with it. ``"image"``: along x,
         averaged over the image's vertical axis as in the paper.
+    center : {"body", "outline"}
+        Where position 0 is. ``"outline"``: the center of the cell's outline, which moves whenever
+        an arm stretches or is drawn in, and all that is in the cell with it. ``"body"``: the same
+        in the median frame; the others are laid on it by the wide parts of the outline
+        (`unstained.dynamics.profiles.body_shifts`).
     relative : bool
-        Positions as a share of the cell's length, 0 to 1, in place of micrometers from its
-        center: for cells that stretch.
+        Positions as a share of the cell's length, 0 to 1, in place of micrometers: for cells
+        that stretch. There is no center then.
     step_um : float, optional
         Distance of positions; not given: 1, or the pixel where it is larger.
     least_anisotropy : float
@@ -65,6 +70,7 @@ class KymographSettings:
     """
 
     axis: Literal["cell", "image"] = "cell"
+    center: Literal["body", "outline"] = "body"
     relative: bool = False
     step_um: float | None = None
     least_anisotropy: float = 0.1
@@ -72,6 +78,8 @@ class KymographSettings:
     def __post_init__(self) -> None:
         if self.axis not in ("cell", "image"):
             raise InputError(f"no axis {self.axis!r}", "choose cell or image")
+        if self.center not in ("body", "outline"):
+            raise InputError(f"no center {self.center!r}", "choose body or outline")
         if self.step_um is not None and not (self.step_um > 0 and math.isfinite(self.step_um)):
             raise InputError(f"positions {self.step_um} um apart", "give a positive number")
         if not 0 <= self.least_anisotropy < 1:
@@ -87,7 +95,8 @@ class Kymograph(NamedTuple):
     values : (M, T, P) float64 array
         Mean across the axis; NaN outside the cell and where it was not seen.
     position : (P,) array
-        Micrometers from the cell's center, or share of its length from end to end.
+        Micrometers from the cell's center (`KymographSettings.center`), or share of its length
+        from end to end.
     unit : {"um", "length"}
         Of `position`.
     step_um : float
@@ -132,48 +141,6 @@ class MarkerDifference(NamedTuple):
     share: float
 
 
-class _Profile(NamedTuple):
-    """Sums of one frame at whole multiples of the step, from `start` on."""
-
-    start: int
-    values: Array  # (M, P)
-    angle_rad: float
-    length_um: float
-
-
-def long_axis(mask: Array) -> tuple[float, float]:
-    """Direction of a cell's long axis, and how sure it is.
-
-    The eigenvector of the larger eigenvalue l1 of the second central moments:
-    ``angle = atan2(2 m_xy, m_xx - m_yy) / 2`` [1]_.
-
-    Parameters
-    ----------
-    mask : (Y, X) bool array
-
-    Returns
-    -------
-    angle_rad : float
-        Against x, towards y, -pi/2 to pi/2: a line has no direction.
-    anisotropy : float
-        ``(l1 - l2) / (l1 + l2)``, 0 for a disk, 1 for a line.
-
-    Raises
-    ------
-    DataError
-        The mask is empty.
-
-    References
-    ----------
-    .. [1] Hu (1962), IRE Transactions on Information Theory 8:179.
-    """
-    y, x = (axis - axis.mean() for axis in _pixels(mask))
-    xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
-    spread = math.hypot(xx - yy, 2 * xy)
-    total = xx + yy
-    return 0.5 * math.atan2(2 * xy, xx - yy), spread / total if total > 0 else 0.0
-
-
 def kymograph(
     frames: Iterable[CellFrame],
     markers: Sequence[str],
@@ -184,10 +151,10 @@ def kymograph(
 ) -> Kymograph:
     """Average the stains of one cell across an axis, frame by frame.
 
-    A pixel at distance u from the cell's center along the axis counts for the two positions
-    beside it, in proportion to its nearness. Only profiles are kept: memory does not grow with
-    the images. The axis turns by less than a quarter from frame to frame; a cell that turns
-    faster, or rounds up and stretches anew, may come back head to tail.
+    A pixel counts for the two positions beside it, in proportion to its nearness. Only profiles
+    are kept: memory does not grow with the images. The axis turns by less than a quarter from
+    frame to frame; a cell that turns faster, or rounds up and stretches anew, may come back head
+    to tail.
 
     Parameters
     ----------
@@ -222,7 +189,7 @@ def kymograph(
             f"positions {step:g} um apart in pixels of {pixel_size_um:g} um",
             "give step_um of a pixel or more",
         )
-    profiles: dict[int, _Profile] = {}
+    profiles: dict[int, Profile] = {}
     axis: float | None = None
     for cell in frames:
         if profiles and cell.frame <= max(profiles):
@@ -234,13 +201,12 @@ def kymograph(
                 "give (markers, Y, X)",
             )
         axis = _axis_of(cell.mask, axis, chosen)
-        fine = pixel_size_um if chosen.relative else step
-        profiles[cell.frame] = _profile(cell, axis, pixel_size_um, fine)
+        profiles[cell.frame] = cell_profile(cell.mask, cell.stains, axis, pixel_size_um)
     if not profiles:
         raise DataError("the cell is in no frame", "give a track that the labels hold")
     if chosen.relative:
-        return _relative(profiles, tuple(markers), pixel_size_um, frame_interval_s)
-    return _assembled(profiles, tuple(markers), step, frame_interval_s)
+        return _relative(profiles, tuple(markers), frame_interval_s)
+    return _assembled(profiles, tuple(markers), step, pixel_size_um, frame_interval_s, chosen)
 
 
 def inner_fluctuation(values: Array) -> Array:
@@ -315,13 +281,6 @@ def marker_difference(made: Kymograph, first: str, second: str) -> MarkerDiffere
     return MarkerDifference(first, second, z[0] - z[1], r, (1 - r) / 2)
 
 
-def _pixels(mask: Array) -> tuple[Array, Array]:
-    y, x = np.nonzero(mask)
-    if y.size == 0:
-        raise DataError("a frame's mask is empty", "leave out frames without the cell")
-    return y.astype(np.float64), x.astype(np.float64)
-
-
 def _axis_of(mask: Array, before: float | None, settings: KymographSettings) -> float:
     """The axis as an angle that continues `before`."""
     if settings.axis == "image":
@@ -335,37 +294,29 @@ def _axis_of(mask: Array, before: float | None, settings: KymographSettings) -> 
     return angle + math.pi * round((before - angle) / math.pi)
 
 
-def _profile(cell: CellFrame, angle: float, pixel_um: float, step_um: float) -> _Profile:
-    """Mean of each marker at multiples of the step along the axis."""
-    y, x = _pixels(cell.mask)
-    along = math.cos(angle) * (x - x.mean()) + math.sin(angle) * (y - y.mean())
-    along *= pixel_um
-    below = np.floor(along / step_um).astype(int)
-    nearness = along / step_um - below  # to the upper one
-    start, count = int(below.min()), int(below.max()) - int(below.min()) + 2
-    index = np.concatenate([below, below + 1]) - start
-    share = np.concatenate([1 - nearness, nearness])
-    weight = np.bincount(index, share, count)
-    inside = weight >= _LEAST_WEIGHT * step_um / pixel_um
-    values = np.full((len(cell.stains), count), np.nan)
-    for m, stain in enumerate(cell.stains):
-        light = np.tile(np.asarray(stain[cell.mask], np.float64), 2)
-        total = np.bincount(index, share * light, count)
-        values[m, inside] = total[inside] / weight[inside]
-    return _Profile(start, values, angle, float(np.ptp(along)) + pixel_um)
-
-
 def _assembled(
-    profiles: dict[int, _Profile], markers: tuple[str, ...], step_um: float, interval_s: float
+    profiles: dict[int, Profile],
+    markers: tuple[str, ...],
+    step_um: float,
+    pixel_um: float,
+    interval_s: float,
+    settings: KymographSettings,
 ) -> Kymograph:
-    low = min(p.start for p in profiles.values())
-    high = max(p.start + p.values.shape[1] for p in profiles.values())
+    of_frames = list(profiles.values())
+    aligned = settings.center == "body"
+    shifts = body_shifts(of_frames) if aligned else np.zeros(len(of_frames))
+    step = step_um / pixel_um
+    rows = [rebinned(p, step, shift) for p, shift in zip(of_frames, shifts, strict=True)]
+    low = min(start for start, _, _ in rows)
+    high = max(start + width.size for start, width, _ in rows)
     first, last = min(profiles), max(profiles)
     values = np.full((len(markers), last - first + 1, high - low), np.nan)
-    for frame, p in profiles.items():
-        values[:, frame - first, p.start - low : p.start - low + p.values.shape[1]] = p.values
-    inside = np.flatnonzero(np.isfinite(values).any(axis=(0, 1)))
-    keep = slice(inside[0], inside[-1] + 1) if inside.size else slice(0)
+    for frame, (start, width, light) in zip(profiles, rows, strict=True):
+        inside = width >= _LEAST_WEIGHT * step
+        at = np.flatnonzero(inside) + start - low
+        values[:, frame - first, at] = light[:, inside] / width[inside]
+    known = np.flatnonzero(np.isfinite(values).any(axis=(0, 1)))
+    keep = slice(known[0], known[-1] + 1) if known.size else slice(0)
     position = np.arange(low, high) * step_um
     return Kymograph(
         markers,
@@ -378,24 +329,25 @@ def _assembled(
 
 
 def _relative(
-    profiles: dict[int, _Profile], markers: tuple[str, ...], pixel_um: float, interval_s: float
+    profiles: dict[int, Profile], markers: tuple[str, ...], interval_s: float
 ) -> Kymograph:
     """From end to end of the cell in each frame."""
     position = (np.arange(_RELATIVE_BINS) + 0.5) / _RELATIVE_BINS
     first, last = min(profiles), max(profiles)
     values = np.full((len(markers), last - first + 1, _RELATIVE_BINS), np.nan)
     for frame, p in profiles.items():
-        for m, profile in enumerate(p.values):
-            inside = np.flatnonzero(np.isfinite(profile))
-            if inside.size > 1:
-                place = (inside - inside[0] + 0.5) / (np.ptp(inside) + 1)
-                values[m, frame - first] = np.interp(position, place, profile[inside])
+        inside = np.flatnonzero(p.width >= _LEAST_WEIGHT)
+        if inside.size > 1:
+            place = (inside - inside[0] + 0.5) / (np.ptp(inside) + 1)
+            for m, light in enumerate(p.light):
+                mean = light[inside] / p.width[inside]
+                values[m, frame - first] = np.interp(position, place, mean)
     time_min, angle, length = _over_time(profiles, interval_s)
     step_um = float(np.nanmedian(length)) / _RELATIVE_BINS
     return Kymograph(markers, values, position, "length", step_um, time_min, angle, length)
 
 
-def _over_time(profiles: dict[int, _Profile], interval_s: float) -> tuple[Array, Array, Array]:
+def _over_time(profiles: dict[int, Profile], interval_s: float) -> tuple[Array, Array, Array]:
     """Time in minutes, angle and length, (T,) each."""
     first, last = min(profiles), max(profiles)
     angle, length = np.full((2, last - first + 1), np.nan)

@@ -28,6 +28,10 @@ class PeriodSettings:
         At most so many.
     level : float
         Below this chance of as high a peak in noise, a period is believed.
+    least_amplitude : float
+        Weaker waves, as a share of the local mean, are not believed, however little noise would
+        make them: over hundreds of frames the blurred edges of a cell that moves give waves of a
+        few thousandths.
     surrogates : int
         Kymographs of noise that peaks are compared with.
     least_seen : float
@@ -42,6 +46,7 @@ class PeriodSettings:
 
     peaks: int = 3
     level: float = 0.05
+    least_amplitude: float = 0.01
     surrogates: int = 199
     least_seen: float = 0.5
     shortest_um: float = 5.0
@@ -56,6 +61,8 @@ class PeriodSettings:
             )
         if not 1 <= self.least_cycles < math.inf:
             raise InputError(f"least_cycles is {self.least_cycles}", "give 1 or more")
+        if not self.least_amplitude >= 0:
+            raise InputError(f"least_amplitude is {self.least_amplitude}", "give 0 or more")
         if not (0 < self.level < 1 and 0 < self.least_seen <= 1 and self.shortest_um >= 0):
             raise InputError(
                 f"level {self.level}, least_seen {self.least_seen}, shortest {self.shortest_um} um",
@@ -103,6 +110,7 @@ class WavePeriod(NamedTuple):
     p_value : float
         Chance that noise has a peak as high against its own mean anywhere.
     significant : bool
+        ``p_value`` is below the level, and the amplitude not below the least.
     """
 
     period_min: float
@@ -148,9 +156,10 @@ def main_periods(
     chance of a peak is that of as high a ratio anywhere in such noise, random in phase, that had
     the same gaps and went the same way.
 
-    A wave must be travelling or standing *in the cell's own coordinates*. What moves the whole
-    cell at once, and periods longer than the cell or half the movie, cannot be seen; and what a
-    cell does slowly with its shape may look like a slow wave.
+    A wave must be travelling or standing *in the cell's own coordinates*: a profile that moves to
+    and fro as a whole, as it does around the center of an outline whose arms stretch
+    (``KymographSettings(center="outline")``), looks like one. What moves the whole cell at once,
+    and periods longer than the cell or half the movie, cannot be seen.
 
     Parameters
     ----------
@@ -377,7 +386,7 @@ def _period(
         bool(power[i, mirror] > power[at] / 2),
         amplitude,
         p_value,
-        p_value < settings.level,
+        p_value < settings.level and amplitude >= settings.least_amplitude,
     )
 
 
