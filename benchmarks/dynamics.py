@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -46,6 +46,7 @@ INTERVAL_S = 120.0
 FLUCTUATION_SD = 0.15
 REACH_UM = 40.0  # of a cell from its center
 MEASURED = ("CD105", "CD29")
+MEASURED_FRAMES = 240
 WAVE_MARKERS = ("CD105", "STRO-1")
 
 
@@ -182,7 +183,7 @@ def measured_cells(seed: int) -> AnnData:
     """A rendered movie's cells, measured under their true outlines; totals of the stains."""
     movie = Movie(
         MovieSettings(
-            frames=240,
+            frames=MEASURED_FRAMES,
             interval_s=INTERVAL_S,
             markers=MEASURED,
             wave_amplitude=0,  # another fluctuation, with periods of its own
@@ -217,18 +218,19 @@ def measured_cells(seed: int) -> AnnData:
     return new_cells(pd.concat(obs, ignore_index=True), table, var)
 
 
-def measured_times(seed: int) -> list[dict[str, Any]]:
-    """Correlation times of a movie's markers, with the trends taken out or not, and an error."""
-    traces = marker_traces(measured_cells(seed), least_frames=10)
+def fitted_times(
+    markers: Sequence[str], traces: np.ndarray, lineage: np.ndarray, seed: int
+) -> list[dict[str, Any]]:
+    """Correlation times of each marker, with the trends taken out or not, and with an error."""
     rows = []
-    for marker, levels_seen in zip(traces.markers, traces.values, strict=True):
-        values = relative_fluctuation(levels_seen)
-        rng = np.random.default_rng((seed, 2))
+    for marker, own in zip(markers, traces, strict=True):
+        values = relative_fluctuation(own)
+        noise = np.random.default_rng((seed, 2)).standard_normal(values.shape)
         for trend, error in (("mean", 0.0), ("line", 0.0), ("line", 0.15)):
             found = correlation_time(
-                values + error * rng.standard_normal(values.shape),
+                values + error * noise,
                 INTERVAL_S,
-                groups=traces.lineage,
+                groups=lineage,
                 settings=CorrelationTimeSettings(trend=trend),
             )
             low, high = found.interval
@@ -248,21 +250,32 @@ def measured_times(seed: int) -> list[dict[str, Any]]:
     return rows
 
 
+def measured_times(seed: int) -> list[dict[str, Any]]:
+    """Of the totals of a rendered movie."""
+    found = marker_traces(measured_cells(seed), least_frames=10)
+    return fitted_times(found.markers, found.values, found.lineage, seed)
+
+
+def level_times(seed: int) -> list[dict[str, Any]]:
+    """Of the levels of as many cells, none cut off by the border."""
+    return fitted_times(MEASURED, *levels(Case(15, MEASURED_FRAMES), seed, MEASURED), seed)
+
+
 def measured(repeats: int) -> None:
     """The same of stains that are rendered and measured, cells that move, grow and divide."""
-    rows = []
-    with ProcessPoolExecutor(2, get_context("spawn")) as workers:
-        for done, found in enumerate(workers.map(measured_times, range(repeats)), 1):
-            rows += found
-            print(f"{done} of {repeats} movies", end="\r", flush=True)
-    print()
-    for (marker, trend, error), of in pd.DataFrame(rows).groupby(["marker", "trend", "error"]):
-        middle = of[["cells", "tau", "low", "high", "noise"]].median()
-        print(
-            f"{marker:>8s} {trend:>5s} {error:5.2f} {middle['cells']:4.0f} {middle['tau']:6.1f} "
-            f"{middle['low']:6.1f} {middle['high']:6.1f} {middle['noise']:5.2f} "
-            f"{of['inside'].mean():6.3f}"
-        )
+    print(" marker trend error cells median    low   high noise coverage")
+    for what, times_of in (("levels", level_times), ("totals", measured_times)):
+        with ProcessPoolExecutor(2, get_context("spawn")) as workers:
+            rows = [row for found in workers.map(times_of, range(repeats)) for row in found]
+        print(what)
+        for (marker, trend, error), of in pd.DataFrame(rows).groupby(["marker", "trend", "error"]):
+            middle = of[["cells", "tau", "low", "high", "noise"]].median()
+            print(
+                f"{marker:>7s} {trend:>5s} {error:5.2f} {middle['cells']:5.0f} "
+                f"{middle['tau']:6.1f} {middle['low']:6.1f} {middle['high']:6.1f} "
+                f"{middle['noise']:5.2f} {of['inside'].mean():8.3f}",
+                flush=True,
+            )
 
 
 def carried_error(repeats: int) -> None:

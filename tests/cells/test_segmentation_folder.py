@@ -184,6 +184,14 @@ def test_a_folder_is_many_images_or_one_movie(tmp_path: Path, movie: np.ndarray)
     assert np.array_equal(image.plane(2), movie[2])
 
 
+def test_two_wells_in_a_folder_are_not_one_movie(tmp_path: Path, movie: np.ndarray) -> None:
+    for name, image in zip(("a_t1", "a_t2", "b_t1"), movie, strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+    with pytest.raises(DataError, match=r"2 series: a_t#, b_t#; give each movie a folder"):
+        find_images([tmp_path], SourceOptions(movie=True))
+    assert len(find_images([tmp_path])) == 3
+
+
 def test_equal_stems_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     for name in ("set01", "set02"):
         (tmp_path / name).mkdir()

@@ -261,7 +261,9 @@ def _read_json(folder: Path) -> dict[str, Any]:
                 file=folder,
             )
         raise FileError(
-            f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
+            f"is no model: it has no {MODEL}" if folder.exists() else "is not there",
+            "give the folder that --out named",
+            file=folder,
         )
     try:
         said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

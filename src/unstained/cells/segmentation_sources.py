@@ -111,13 +111,23 @@ def open_movie(
     Raises
     ------
     DataError
-        No image in the folder, frames of different sizes, or of several planes.
+        No image in the folder, images of several series (names that differ in more than their
+        numbers), frames of different sizes, or of several planes.
     """
     file = split_selector(path).path
     if not _is_plain_folder(file):
         return None
     selector = path[len(str(file)) :]
-    files = [f"{frame}{selector}" for frame in _images_in(file)]
+    frames = _images_in(file)
+    series = sorted({re.sub(r"\d+", "#", frame.stem) for frame in frames})
+    if len(series) > 1:
+        raise DataError(
+            f"has images of {len(series)} series: {', '.join(series[:4])}"
+            f"{' ...' if len(series) > 4 else ''}",
+            "give each movie a folder of its own, with names that differ in their numbers only",
+            file=file,
+        )
+    files = [f"{frame}{selector}" for frame in frames]
     first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
     if first.shape[:3] != (1, 1, 1):
         raise DataError(

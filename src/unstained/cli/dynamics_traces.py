@@ -205,10 +205,13 @@ def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
 
 
 def _say_traces(found: MarkerTraces) -> None:
+    from ..images.findings import count_of
+
     n_lineages = len(set(found.lineage.tolist()))
     print(
-        f"{len(found.track)} cells of {n_lineages} lineages, {len(found.time_min)} frames every "
-        f"{found.frame_interval_s / 60:g} min, {len(found.markers)} markers"
+        f"{count_of(len(found.track), 'cell')} of {count_of(n_lineages, 'lineage')}, "
+        f"{count_of(len(found.time_min), 'frame')} every {found.frame_interval_s / 60:g} min, "
+        f"{count_of(len(found.markers), 'marker')}"
     )
 
 
@@ -334,6 +337,8 @@ def _report_correlations(
         if name in known
     }
     if not drawn:
+        for suffix in (".png", ".svg"):  # of an earlier table
+            (out / f"correlations{suffix}").unlink(missing_ok=True)
         return
     save_both(correlation_graphs(drawn, markers), out, "correlations")
 
