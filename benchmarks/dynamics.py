@@ -427,8 +427,8 @@ def waves(_: int) -> None:
         print(
             f"{center}, amplitude {amplitude}, {name}, {len(of)} cells: {of['in_time'].sum()} at "
             f"120 min, {of['in_space'].sum()} at 40 um, {of['both'].sum()} both, "
-            f"{of['significant'].sum()} significant; median {of['min'].median():.0f} min, "
-            f"{of['um'].median():.0f} um, amplitude {of['found'].median():.3f}"
+            f"{of['significant'].sum()} significant ({(of['p'] < 0.05).sum()} by p alone); median "
+            f"{of['min'].median():.0f} min, {of['um'].median():.0f} um, amplitude {of['found'].median():.3f}"
         )
 
 
@@ -442,6 +442,7 @@ def _judged(found: Periods) -> dict[str, Any]:
         "in_space": in_space,
         "both": in_time and in_space,
         "significant": peak.significant,
+        "p": peak.p_value,
         "min": round(peak.period_min, 1),
         "um": round(peak.period_um, 1),
         "found": round(peak.amplitude, 4),

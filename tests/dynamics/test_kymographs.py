@@ -21,7 +21,7 @@ from unstained.dynamics.kymographs import (
     kymograph,
     marker_difference,
 )
-from unstained.dynamics.profiles import long_axis
+from unstained.dynamics.profiles import body_shifts, cell_profile, long_axis
 from unstained.errors import DataError, InputError
 from unstained.images import as_image
 
@@ -144,6 +144,20 @@ def test_an_arm_that_stretches_does_not_move_what_is_in_the_body(start: int):
     # an arm of 70 x 3 pixels, 60 from the center of a body of pi 25 12 = 942, pulls the center
     # of both by 210 x 60 / 1152 = 11
     assert np.ptp(spots["outline"]) == pytest.approx(11, abs=1.5)
+
+
+@pytest.mark.parametrize("degrees", [0, 20, 45])
+def test_a_rigid_cell_between_the_pixels_is_laid_on_itself(degrees: float):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:101, :101]
+    angle = math.radians(degrees)
+    profiles = []
+    for at_y, at_x in 50 + rng.uniform(-0.5, 0.5, (20, 2)):
+        u = math.cos(angle) * (x - at_x) + math.sin(angle) * (y - at_y)
+        v = math.cos(angle) * (y - at_y) - math.sin(angle) * (x - at_x)
+        mask = (u / 40) ** 2 + (v / 12) ** 2 < 1
+        profiles.append(cell_profile(mask, mask[None], angle, 1.0))
+    assert np.abs(body_shifts(profiles)).max() < 0.5
 
 
 def test_a_spot_that_travels_in_a_cell_at_rest_is_not_held_still():

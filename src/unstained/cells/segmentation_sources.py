@@ -51,7 +51,8 @@ class SourceOptions(NamedTuple):
     channel : str, optional
         Name or position of the channel to use, where files have several.
     movie : bool
-        Whether the files of a folder are the frames of one movie, in the order of their names.
+        Whether the files of a folder are the frames of one movie, in the order of the numbers in
+        their names, which differ in nothing else.
     """
 
     pixel_size_um: float | None = None
@@ -111,23 +112,13 @@ def open_movie(
     Raises
     ------
     DataError
-        No image in the folder, images of several series (names that differ in more than their
-        numbers), frames of different sizes, or of several planes.
+        No image in the folder, frames of different sizes, or of several planes.
     """
     file = split_selector(path).path
     if not _is_plain_folder(file):
         return None
     selector = path[len(str(file)) :]
-    frames = _images_in(file)
-    series = sorted({re.sub(r"\d+", "#", frame.stem) for frame in frames})
-    if len(series) > 1:
-        raise DataError(
-            f"has images of {len(series)} series: {', '.join(series[:4])}"
-            f"{' ...' if len(series) > 4 else ''}",
-            "give each movie a folder of its own, with names that differ in their numbers only",
-            file=file,
-        )
-    files = [f"{frame}{selector}" for frame in frames]
+    files = [f"{frame}{selector}" for frame in _images_in(file)]
     first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
     if first.shape[:3] != (1, 1, 1):
         raise DataError(
@@ -184,11 +175,28 @@ def _images_at(spec: str, movie: bool) -> list[str]:
         raise FileError("does not exist", "check the path", file=path)
     if _is_plain_folder(path):
         if movie:
+            _check_one_series(path)
             return [f"{path}{selector}"]
         return [field + selector for file in _images_in(path) for field in fields_of(file)]
     if "#field=" in selector:
         return [f"{path}{selector}"]
     return [field + selector for field in fields_of(path)]
+
+
+def _check_one_series(folder: Path) -> None:
+    """Refuse frames whose names differ in more than their numbers: those of several movies.
+
+    Wells that differ in a number, too, cannot be told from days and hours.
+    """
+    stems = {file.stem.casefold().removesuffix(".ome") for file in _images_in(folder)}
+    series = sorted({re.sub(r"\d+", "#", stem) for stem in stems})
+    if len(series) > 1:
+        more = " ..." if len(series) > 4 else ""
+        raise DataError(
+            f"has images of {len(series)} series: {', '.join(series[:4])}{more}",
+            "give each movie a folder of its own, with names that differ in their numbers only",
+            file=folder,
+        )
 
 
 def _opened(path: str, options: SourceOptions) -> Image:

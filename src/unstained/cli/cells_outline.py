@@ -24,7 +24,11 @@ def outline(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
     movie: Annotated[
-        bool, typer.Option("--movie", help="The files of a folder are the frames of one movie.")
+        bool,
+        typer.Option(
+            "--movie",
+            help="The files of a folder are the frames of one movie, told apart by a number.",
+        ),
     ] = False,
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")

@@ -34,7 +34,11 @@ def segment(
         typer.Option(help="In place of a trained model: classical, cellpose, stardist, instanseg."),
     ] = None,
     movie: Annotated[
-        bool, typer.Option("--movie", help="The files of a folder are the frames of one movie.")
+        bool,
+        typer.Option(
+            "--movie",
+            help="The files of a folder are the frames of one movie, told apart by a number.",
+        ),
     ] = False,
     pixel_size: Annotated[
         float | None, typer.Option(metavar="UM", help="Micrometers; else as the files say.")

@@ -51,7 +51,7 @@ def kymograph(
         str,
         typer.Option(
             help="body: frames laid on each other by the cell's wide parts; outline: the outline's "
-            "center, which arms move."
+            "center, which arms move. Not with --relative."
         ),
     ] = "body",
     relative: Annotated[
@@ -275,7 +275,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
                     f"amplitude {peak.amplitude:.1%}, p {peak.p_value:.3g}"
                 )
         if not any(peak.significant for peak in found.peaks):
-            print(f"{marker}: no period that noise would not make")
+            print(f"{marker}: no period to be believed")
     if moving and any(row["significant"] for row in rows):
         print(
             "note: an arm that stretches moves the profile, which looks like a wave: try "

@@ -151,7 +151,7 @@ def kymograph(
 ) -> Kymograph:
     """Average the stains of one cell across an axis, frame by frame.
 
-    A pixel counts for the two positions beside it, in proportion to its nearness. Only profiles
+    Pixels are shared by the positions beside them, in proportion to their nearness. Only profiles
     are kept: memory does not grow with the images. The axis turns by less than a quarter from
     frame to frame; a cell that turns faster, or rounds up and stretches anew, may come back head
     to tail.

@@ -27,7 +27,7 @@ class PeriodSettings:
     peaks : int
         At most so many.
     level : float
-        Below this chance of as high a peak in noise, a period is believed.
+        Below this chance of as high a peak in noise, a period is believed, if it is not too weak.
     least_amplitude : float
         Weaker waves, as a share of the local mean, are not believed, however little noise would
         make them: over hundreds of frames the blurred edges of a cell that moves give waves of a
