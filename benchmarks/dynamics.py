@@ -428,7 +428,8 @@ def waves(_: int) -> None:
             f"{center}, amplitude {amplitude}, {name}, {len(of)} cells: {of['in_time'].sum()} at "
             f"120 min, {of['in_space'].sum()} at 40 um, {of['both'].sum()} both, "
             f"{of['significant'].sum()} significant ({(of['p'] < 0.05).sum()} by p alone); median "
-            f"{of['min'].median():.0f} min, {of['um'].median():.0f} um, amplitude {of['found'].median():.3f}"
+            f"{of['min'].median():.0f} min, {of['um'].median():.0f} um, "
+            f"amplitude {of['found'].median():.3f}"
         )
 
 
