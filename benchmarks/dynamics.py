@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -365,7 +365,7 @@ def handed_on(_: int) -> None:
         print(f"{name:>22s} {one.estimate:6.2f} [{one.low:.2f}, {one.high:.2f}], true {true:.2f}")
 
 
-def spindles(seed: int, amplitude: float) -> Iterator[list[CellFrame]]:
+def spindles(seed: int, amplitude: float) -> list[list[CellFrame]]:
     """Two spindle-shaped cells, with a marker all over them and one at the nucleus."""
     movie = Movie(
         MovieSettings(
@@ -393,7 +393,7 @@ def spindles(seed: int, amplitude: float) -> Iterator[list[CellFrame]]:
         for label in (1, 2):
             if (labels == label).any():
                 frames[label - 1].append(CellFrame(t, labels == label, light))
-    yield from frames
+    return frames
 
 
 def waves(_: int) -> None:
