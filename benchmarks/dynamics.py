@@ -17,6 +17,7 @@ Movies are rendered for `measured` and `waves`; elsewhere the levels of their ce
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -427,14 +428,17 @@ def waves(_: int) -> None:
         print(
             f"{center}, amplitude {amplitude}, {name}, {len(of)} cells: {of['in_time'].sum()} at "
             f"120 min, {of['in_space'].sum()} at 40 um, {of['both'].sum()} both, "
-            f"{of['significant'].sum()} significant ({(of['p'] < 0.05).sum()} by p alone); median "
+            f"{of['significant'].sum()} significant; median "
             f"{of['min'].median():.0f} min, {of['um'].median():.0f} um, "
             f"amplitude {of['found'].median():.3f}"
         )
 
 
 def _judged(found: Periods) -> dict[str, Any]:
-    """The highest peak beside the painted wave."""
+    """The highest peak beside the painted wave; none where all that moves is too weak."""
+    if not found.peaks:
+        missed = dict.fromkeys(("in_time", "in_space", "both", "significant"), False)
+        return missed | dict.fromkeys(("p", "min", "um", "found"), math.nan)
     peak, spectrum = found.peaks[0], found.spectrum
     in_time = abs(1 / peak.period_min - 1 / 120) < spectrum.resolution_per_min
     in_space = abs(1 / peak.period_um - 1 / 40) < spectrum.resolution_per_um

@@ -1,12 +1,14 @@
 """Segmenters of others: called as they want it, absent with a remedy.
 
-The fakes have the signatures of Cellpose 4.2.1.1, StarDist 0.9.2 and instanseg-torch 0.1.2.
+The fakes have the signatures of Cellpose 4.2.1.1, StarDist 0.9.2 and instanseg-torch 0.1.2, and
+`benchmarks/adapters.py` runs the adapters with the packages themselves, where they are installed.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -44,8 +46,13 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             return (x > 0.5).astype(np.uint16), [None, None, None], np.zeros(256)
 
     class StarDist2D:
+        def __init__(self, config=None, name=None, basedir="."):
+            called["stardist"] = (config, name, basedir)
+
         @classmethod
         def from_pretrained(cls, name_or_alias=None):
+            if name_or_alias == "offline":  # Keras raises a plain Exception
+                raise Exception("URL fetch failure")
             return None if name_or_alias == "unknown" else cls()
 
         def predict_instances(self, img, axes=None, normalizer=None, sparse=True):
@@ -141,6 +148,20 @@ def test_a_model_that_is_not_there_is_no_silent_default(fake: dict[str, Any]) ->
 def test_weights_that_cannot_be_downloaded_are_told(fake: dict[str, Any]) -> None:
     with pytest.raises(NetworkError, match="no route to host"):
         instanseg("offline", device="cpu")
+    with pytest.raises(NetworkError, match="URL fetch failure"):
+        stardist("offline")
+
+
+def test_models_of_one_s_own_are_files(fake: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "discs"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    assert np.array_equal(stardist(str(folder))(IMAGE, None), IMAGE > 23)
+    assert fake["stardist"] == (None, "discs", str(tmp_path))
+
+    (folder / "instanseg.pt").touch()
+    instanseg(str(folder), device="cpu")
+    assert fake["instanseg"] == (str(folder.resolve()), "cpu")
 
 
 def test_stardist_leaves_the_device_to_tensorflow(fake: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from unstained.colonies.balance import geometric_mean
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.model_files import model_tensors
@@ -118,8 +119,10 @@ class Break(Exception):
     """What a user's Ctrl-C is here."""
 
 
-@pytest.mark.parametrize(("stage", "step"), [("teacher", 27), ("student", 10)])
-def test_broken_in_either_stage_and_resumed_it_ends_with_the_same_weights(
+@pytest.mark.parametrize(
+    ("stage", "step"), [("teacher", 27), ("student", 10), ("refit student", 10)]
+)
+def test_broken_in_any_stage_and_resumed_it_ends_with_the_same_weights(
     stage: str, step: int, trained: ColonyClassifier, tmp_path: Path
 ) -> None:
     def report(at: str, progress: Progress) -> None:
@@ -399,6 +402,30 @@ def test_an_unknown_method_is_refused_with_those_that_are_known() -> None:
 def test_settings_come_as_text_from_a_command() -> None:
     settings = ClassifierSettings.of_method("ipb", redraw="no", steps="12", balance_cap="inf")
     assert (settings.redraw, settings.steps, settings.balance_cap) == (False, 12, math.inf)
+
+
+def test_refit_calibrates_on_the_validation_part_and_predicts_with_all_labels(
+    trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    assert trained.settings.refit
+    first = fitted(refit=False)
+    of_all = fitted(validation=0)
+    assert same(trained, of_all)
+    assert not same(trained, first)
+    assert trained.temperature == first.temperature
+    assert np.array_equal(trained.held.probabilities, first.held.probabilities)
+    trained.save(tmp_path / "model")
+    images, _ = textures(12, seed=5)
+    again = ColonyClassifier.load(tmp_path / "model")
+    assert np.allclose(again.predict_proba(images), trained.predict_proba(images), atol=1e-6)
+
+
+def test_the_adviser_s_weight_lies_between_the_network_and_the_adviser_alone() -> None:
+    network, adviser = np.array([[0.8, 0.2]]), np.array([[0.2, 0.8]])
+    assert np.allclose(geometric_mean(network, adviser, 0.0), network)
+    assert np.allclose(geometric_mean(network, adviser, 1.0), adviser)
+    # logits ln 4 and -ln 4: at 3 / 4, -ln 2
+    assert np.allclose(geometric_mean(network, adviser, 0.75), [[1 / 3, 2 / 3]])
 
 
 # what may be added to a recipe -----------------------------------------------------------------

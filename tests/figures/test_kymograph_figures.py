@@ -101,6 +101,11 @@ def test_a_period_that_noise_may_make_is_an_open_mark():
     assert _waves(_peaks(significant=False)).axes[0].lines[-1].get_markerfacecolor() == "none"
 
 
+def test_a_spectrum_is_drawn_without_a_period_too():
+    none = pd.DataFrame([], columns=_peaks().columns)
+    assert _waves(none).axes[0].images
+
+
 def test_peaks_without_a_column_are_refused():
     with pytest.raises(InputError, match="without velocity"):
         _waves(_peaks().drop(columns="velocity_um_per_min"))

@@ -123,7 +123,7 @@ def stardist(model: str = "2D_versatile_fluo", *, device: str = "auto") -> Segme
     Parameters
     ----------
     model : str
-        Name of a model that StarDist offers.
+        Name of a model that StarDist offers, or folder of one that was trained with it.
     device : str
         ``auto`` or ``cpu``: TensorFlow, on which StarDist runs, chooses by itself.
 
@@ -152,9 +152,18 @@ def stardist(model: str = "2D_versatile_fluo", *, device: str = "auto") -> Segme
     if device == "cpu":
         tensorflow = _imported("tensorflow", "StarDist", "pip install stardist tensorflow")
         tensorflow.config.set_visible_devices([], "GPU")
-    network = _loaded("StarDist", lambda: models.StarDist2D.from_pretrained(model))
+    folder = Path(model)
+    if (folder / "config.json").is_file():
+        network = _loaded(
+            "StarDist",
+            lambda: models.StarDist2D(None, name=folder.name, basedir=str(folder.parent)),
+        )
+    else:
+        network = _loaded("StarDist", lambda: models.StarDist2D.from_pretrained(model))
     if network is None:  # it prints the names and returns nothing
-        raise ModelError(f"StarDist has no model {model!r}", "choose one that it lists above")
+        raise ModelError(
+            f"StarDist has no model {model!r}", "choose one that it lists above, or a folder"
+        )
 
     def segment(image: Array, pixel_size_um: float | None) -> Array:
         return _labels(network.predict_instances(image, axes="YX")[0], image)
@@ -168,7 +177,8 @@ def instanseg(model: str = "fluorescence_nuclei_and_cells", *, device: str = "au
     Parameters
     ----------
     model : str
-        Name of a model that InstanSeg offers, for images of one channel.
+        Name of a model that InstanSeg offers, or folder with the ``instanseg.pt`` that it exported;
+        for images of one channel.
     device : str
         ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
@@ -187,6 +197,8 @@ def instanseg(model: str = "fluorescence_nuclei_and_cells", *, device: str = "au
     """
     package = _imported("instanseg", "InstanSeg", "pip install instanseg-torch")
     chosen = str(_device(device))
+    if (Path(model) / "instanseg.pt").is_file():
+        model = str(Path(model).resolve())  # it looks for others below a folder of its own
     network = _loaded("InstanSeg", lambda: package.InstanSeg(model, device=chosen, verbosity=0))
 
     def segment(image: Array, pixel_size_um: float | None) -> Array:
@@ -224,7 +236,10 @@ def _imported(module: str, name: str, remedy: str) -> ModuleType:
 def _loaded(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
-    except OSError as error:
+    except Exception as error:
+        # Keras, by which StarDist downloads, raises a plain Exception
+        if not isinstance(error, OSError) and type(error) is not Exception:
+            raise
         raise NetworkError(
             f"the weights of {name} could not be loaded or downloaded ({error})",
             "run it once where there is a network, or copy its folder of weights",

@@ -254,10 +254,12 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
     """Periods and their figure; `moving`: positions move with the outline."""
     import pandas as pd
 
-    from ..dynamics.periods import main_periods
+    from ..dynamics.periods import WavePeriod, main_periods
     from ..errors import DataError
     from ..figures.kymographs import wave_figure
 
+    for name in ("periods.csv", "waves.png", "waves.svg", "waves.pdf"):
+        (out / name).unlink(missing_ok=True)  # of an earlier run; there may be none now
     spectra, rows = {}, []
     for marker, values in zip(made.markers, made.values, strict=True):
         try:
@@ -282,7 +284,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
             "--center body without --relative, and believe periods that cells share"
         )
     if spectra:
-        table = pd.DataFrame(rows)
+        table = pd.DataFrame(rows, columns=["marker", *WavePeriod._fields])
         write_csv(table, out / "periods.csv")
         figure = wave_figure(
             {marker: one.power for marker, one in spectra.items()},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from ..errors import InputError
 from ..images.image import Array
@@ -156,13 +157,13 @@ def align(probabilities: npt.ArrayLike, target: npt.ArrayLike, running: npt.Arra
     return np.asarray(moved / np.maximum(moved.sum(axis=1, keepdims=True), 1e-300))
 
 
-def geometric_mean(a: npt.ArrayLike, b: npt.ArrayLike) -> Array:
-    """sqrt(a b) of two (N, K) arrays of probabilities, each row summing to 1.
+def geometric_mean(a: npt.ArrayLike, b: npt.ArrayLike, weight: float = 0.5) -> Array:
+    """``a^(1 - weight) b^weight`` of (N, K) probabilities, scaled so that each row sums to 1.
 
-    The opinion that is nearest to both in the Kullback-Leibler sense.
+    The opinion that is nearest to both in the Kullback-Leibler sense, weighted so.
     """
-    mean = np.sqrt(np.maximum(np.asarray(a, np.float64) * np.asarray(b, np.float64), 1e-12))
-    return np.asarray(mean / mean.sum(axis=1, keepdims=True))
+    first, second = (np.log(np.maximum(np.asarray(p, np.float64), 1e-12)) for p in (a, b))
+    return np.asarray(softmax((1 - weight) * first + weight * second, axis=1))
 
 
 def adaptive_thresholds(threshold: float, labels: Array, confidence: Array, k: int) -> Array:

@@ -145,18 +145,32 @@ class ColonyClassifier:
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
             _same_run(where, self.settings, codes, resume=resume)
-            self._model = train_method(data, where, resume=resume, report=report)
-        self._normalizer = data.normalizer
-        self.about = {
-            "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
-            "validation": np.bincount(data.validation_y, minlength=data.classes).tolist(),
-            "unlabelled": int(data.unlabelled.size),
-            "patch": data.patches.patch,
-            "planes": data.planes,
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-        self._calibrate(data)
+            self._train(data, where, resume, report)
+            self.about = {
+                "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
+                "validation": np.bincount(data.validation_y, minlength=data.classes).tolist(),
+                "unlabelled": int(data.unlabelled.size),
+                "patch": data.patches.patch,
+                "planes": data.planes,
+            }
+            self._calibrate(data)
+            if self.settings.refit and data.validation.size:
+                whole = self._data(crops, codes, group, aside=())
+                self._train(
+                    whole, where / "refit", resume, lambda stage, at: report(f"refit {stage}", at)
+                )
+        self.about["seconds"] = round(time.perf_counter() - began, 1)
         return self
+
+    def _train(
+        self,
+        data: TrainingData,
+        folder: Path,
+        resume: bool,
+        report: Callable[[str, Progress], None],
+    ) -> None:
+        self._model = train_method(data, folder, resume=resume, report=report)
+        self._normalizer = data.normalizer
 
     def _data(
         self, crops: Crops, y: Array, groups: Array, aside: Sequence[int] | Array | None
@@ -264,8 +278,8 @@ class ColonyClassifier:
             return self._adjusted(model.probabilities(*how, views=views))
         if isinstance(model, Advised):
             of_network = probabilities(model.network, *how, views=views)
-            p = geometric_mean(of_network, model.adviser.probabilities(*how, views=views))
-            return self._adjusted(p)
+            of_adviser = model.adviser.probabilities(*how, views=views)
+            return self._adjusted(geometric_mean(of_network, of_adviser, self.settings.advice))
         return self._adjusted(probabilities(model, *how, views=views))
 
     def _adjusted(self, p: Array) -> Array:

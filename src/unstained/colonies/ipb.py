@@ -96,7 +96,7 @@ def label_patches(
     images = data.unlabelled[which]
     p = _predicted(teacher, data, images, state.epoch)
     if advice is not None:
-        p = geometric_mean(p, advice[which])
+        p = geometric_mean(p, advice[which], settings.advice)
     state.estimate(p, settings, data.shares)
     if settings.align:
         p = align(p, data.shares, state.aligned.update(p.mean(axis=0)))

@@ -103,7 +103,9 @@ class ClassifierSettings:
         A teacher of its own that learns, or the student's averaged weights.
     adviser : bool
         Whether the `features` model, trained on the labels, has a say: in pseudo-labels and in
-        predictions, which are then geometric means of its probabilities and the network's.
+        predictions, which are then weighted geometric means of its probabilities and the network's.
+    advice : float
+        The adviser's weight; the network's is 1 less this.
     student_labels : float
         Weight of a supervised term in the student's loss; the paper has none.
     auxiliary : float
@@ -115,6 +117,10 @@ class ClassifierSettings:
     validation : float
         Share of the labelled images that choose the epoch and calibrate; 0 uses all of them to
         train, keeps the last epoch, and leaves the probabilities uncalibrated.
+    refit : bool
+        Whether, after the validation part has calibrated, all is trained once more with its labels
+        too. Predictions come from that model, the temperature and what prediction sets promise
+        from the first, which had fewer labels.
     select : {"best", "last"}
         Which epoch is kept: the best on the validation part, or the last.
     score : {"recall", "accuracy"}
@@ -184,11 +190,13 @@ class ClassifierSettings:
     align: bool = False
     teacher: str = "trained"
     adviser: bool = False
+    advice: float = 0.5
     student_labels: float = 0.0
     auxiliary: float = 0.0
     ema: float = 0.0
     student_init: str = "fresh"
     validation: float = 0.2
+    refit: bool = False
     select: str = "best"
     score: str = "recall"
     finetune_steps: int = 0
@@ -281,6 +289,7 @@ class ClassifierSettings:
 _SHARES = (
     "inside",
     "validation",
+    "advice",
     "flips",
     "rotation",
     "jitter",
@@ -324,6 +333,8 @@ _IPB: Mapping[str, Any] = {
     "student_init": "teacher",
     "redraw": True,
     "adviser": True,
+    "advice": 0.7,
+    "refit": True,
 }
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -335,7 +346,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "simclr": _QUICK,
     "simtriplet": _QUICK,
     "contrastive-clustering": _QUICK,
-    "features": _QUICK,
+    "features": {**_QUICK, "refit": True},
 }
 """Settings by method, where they differ from the paper's."""
 

@@ -104,10 +104,14 @@ def train_model(
 
 
 def keep_history(training: Path, folder: Path) -> None:
-    """Copy the history of each stage, ``STAGE.jsonl``, out of the folder of a training."""
+    """Copy the history of each stage out of the folder of a training.
+
+    As ``STAGE.jsonl``, and ``refit-STAGE.jsonl`` of a training with all labels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for history in sorted(training.glob("*/history.jsonl")):
-        shutil.copyfile(history, folder / f"{history.parent.name}.jsonl")
+    for history in sorted(training.rglob("history.jsonl")):
+        stage = "-".join(history.parent.relative_to(training).parts)
+        shutil.copyfile(history, folder / f"{stage}.jsonl")
 
 
 def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Examples:

@@ -27,9 +27,9 @@ class PeriodSettings:
     peaks : int
         At most so many.
     level : float
-        Below this chance of as high a peak in noise, a period is believed, if it is not too weak.
+        Below this chance of as high a peak in noise, a period is believed.
     least_amplitude : float
-        Weaker waves, as a share of the local mean, are not believed, however little noise would
+        Weaker waves, as a share of the local mean, are not looked for, however little noise would
         make them: over hundreds of frames the blurred edges of a cell that moves give waves of a
         few thousandths.
     surrogates : int
@@ -110,7 +110,7 @@ class WavePeriod(NamedTuple):
     p_value : float
         Chance that noise has a peak as high against its own mean anywhere.
     significant : bool
-        ``p_value`` is below the level, and the amplitude not below the least.
+        ``p_value`` is below the level.
     """
 
     period_min: float
@@ -129,7 +129,7 @@ class Periods(NamedTuple):
     ----------
     spectrum : WaveSpectrum
     peaks : tuple of WavePeriod
-        Highest against noise first.
+        Highest against noise first; none of less than the least amplitude, so there may be none.
     filled : float
         Share of the kymograph without a value, set to the mean.
     """
@@ -207,8 +207,13 @@ def main_periods(
         axes.resolution[0],
         axes.resolution[1],
     )
+    # a wave of amplitude A has |transform| = A / 2 times the sum of what it is multiplied by
+    window = np.outer(_hann(seen.shape[0]), _hann(seen.shape[1]))
+    amplitude = 2 * np.sqrt(power) / window[seen].sum()
+    wanted = axes.wanted & (amplitude >= chosen.least_amplitude)
     peaks = tuple(
-        _period(spectrum, power, at, highest, seen, chosen) for at in _peaks(ratio, axes, chosen)
+        _period(spectrum, power, amplitude, at, highest, chosen.level)
+        for at in _peaks(ratio, wanted, chosen.peaks)
     )
     return Periods(spectrum, peaks, float(1 - seen.mean()))
 
@@ -347,12 +352,12 @@ def _noise_ratios(background: Array, seen: Array, axes: _Axes, settings: PeriodS
     return highest
 
 
-def _peaks(ratio: Array, axes: _Axes, settings: PeriodSettings) -> list[tuple[int, int]]:
+def _peaks(ratio: Array, wanted: Array, most: int) -> list[tuple[int, int]]:
     """Highest points, each more than two independent steps from those before it."""
-    left = np.where(axes.wanted, ratio, -1.0)
+    left = np.where(wanted, ratio, -1.0)
     found: list[tuple[int, int]] = []
     reach = 2 * _PAD
-    while len(found) < settings.peaks and left.max() > 0:
+    while len(found) < most and left.max() > 0:
         i, j = (int(n) for n in np.unravel_index(int(left.argmax()), left.shape))
         around = ratio[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
         if ratio[i, j] >= around.max():  # not the flank of a peak beyond the edge
@@ -366,27 +371,24 @@ def _peaks(ratio: Array, axes: _Axes, settings: PeriodSettings) -> list[tuple[in
 def _period(
     spectrum: WaveSpectrum,
     power: Array,
+    amplitude: Array,
     at: tuple[int, int],
     highest: Array,
-    seen: Array,
-    settings: PeriodSettings,
+    level: float,
 ) -> WavePeriod:
     i, j = at
     f = _vertex(spectrum.frequency_per_min, np.log(power[:, j]), i)
     k = _vertex(spectrum.wavenumber_per_um, np.log(power[i]), j)
     mirror = int(np.argmin(np.abs(spectrum.wavenumber_per_um + spectrum.wavenumber_per_um[j])))
     p_value = float((1 + (highest >= spectrum.ratio[at]).sum()) / (1 + highest.size))
-    window = np.outer(_hann(seen.shape[0]), _hann(seen.shape[1]))
-    # a wave of amplitude A has |transform| = A / 2 times the sum of what it is multiplied by
-    amplitude = 2 * math.sqrt(power[at]) / float(window[seen].sum())
     return WavePeriod(
         1 / f,
         1 / abs(k),
         f / k,
         bool(power[i, mirror] > power[at] / 2),
-        amplitude,
+        float(amplitude[at]),
         p_value,
-        p_value < settings.level and amplitude >= settings.least_amplitude,
+        p_value < level,
     )
 
 

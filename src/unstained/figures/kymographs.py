@@ -104,12 +104,14 @@ def wave_figure(
     spectra : mapping of str to (F, K) array
         Power, in any unit.
     peaks : DataFrame
-        marker, period_min, period_um, velocity_um_per_min, significant.
+        marker, period_min, period_um, velocity_um_per_min, significant; a marker may have none.
     frequency_per_min : (F,) array
     wavenumber_per_um : mapping of str to (K,) array
         Of each marker, ascending through 0.
     """
-    _need(peaks, ["marker", "period_min", "period_um", "velocity_um_per_min", "significant"])
+    _need_columns(
+        peaks, ["marker", "period_min", "period_um", "velocity_um_per_min", "significant"]
+    )
     if not spectra:
         raise InputError("no spectrum", "give one for each marker")
     columns = min(len(spectra), 2)
@@ -296,7 +298,11 @@ def _ends(values: Array, step: float) -> tuple[float, float]:
 
 
 def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in table]
-    if missing or table.empty:
-        lacks = f"a table without {', '.join(missing)}" if missing else "a table without rows"
-        raise InputError(lacks, f"give {', '.join(columns)}")
+    _need_columns(table, columns)
+    if table.empty:
+        raise InputError("a table without rows", f"give {', '.join(columns)}")
+
+
+def _need_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [name for name in columns if name not in table]:
+        raise InputError(f"a table without {', '.join(missing)}", f"give {', '.join(columns)}")
