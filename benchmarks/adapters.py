@@ -61,7 +61,7 @@ def try_stardist(folder: Path) -> None:
     for seed in range(100, 110):
         image, true = discs(seed)
         # the adapter scales by the same percentiles as `normalize` above
-        scores.append(average_precision(segment(image, None), true, 0.5))
+        scores.append(average_precision(true, segment(image, None), [0.5])[0])
     print(f"stardist: average precision at IoU 0.5 of ten images {np.mean(scores):.2f}")
 
 
@@ -69,14 +69,11 @@ def try_instanseg(folder: Path) -> None:
     import torch
 
     class Threshold(torch.nn.Module):
-        pixel_size: float
-        cells_and_nuclei: bool
-
         def __init__(self) -> None:
             super().__init__()
             self.pixel_size, self.cells_and_nuclei = 0.5, True
 
-        def forward(self, x: torch.Tensor, target_segmentation: torch.Tensor) -> torch.Tensor:
+        def forward(self, x, target_segmentation):  # TorchScript takes them for tensors
             return (x[:, :1] > 0.5).float().repeat(1, int(target_segmentation.sum()), 1, 1)
 
     torch.jit.script(Threshold()).save(str(folder / "instanseg.pt"))

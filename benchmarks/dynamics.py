@@ -29,7 +29,7 @@ import pandas as pd
 from anndata import AnnData
 
 from unstained.cell_table import new_cells
-from unstained.cells.measure import measure_frame
+from unstained.cells.measure import STATISTICS, measure_frame
 from unstained.dynamics.correlation_times import CorrelationTimeSettings, correlation_time
 from unstained.dynamics.correlations import compare_correlations
 from unstained.dynamics.divisions import DivisionSettings, division_levels, inheritance
@@ -181,7 +181,7 @@ def times(repeats: int) -> None:
 
 
 def measured_cells(seed: int) -> AnnData:
-    """A rendered movie's cells, measured under their true outlines; totals of the stains."""
+    """A rendered movie's cells, measured under their true outlines; totals and means."""
     movie = Movie(
         MovieSettings(
             frames=MEASURED_FRAMES,
@@ -193,11 +193,12 @@ def measured_cells(seed: int) -> AnnData:
         )
     )
     parent = {track.label: track.parent for track in movie.tracks}
-    obs, totals = [], []
+    obs, totals, means = [], [], []
     for t in range(movie.settings.frames):
         frame = movie.frame(t)
         found = measure_frame(frame.labels, frame.stains, movie.settings.optics.pixel_size_um)
-        totals.append(found.values[:, :, 0])
+        totals.append(found.values[:, :, STATISTICS.index("total")])
+        means.append(found.values[:, :, STATISTICS.index("mean")])
         obs.append(
             pd.DataFrame(
                 {
@@ -216,7 +217,8 @@ def measured_cells(seed: int) -> AnnData:
         )
     table = pd.DataFrame(np.concatenate(totals), columns=MEASURED)
     var = pd.DataFrame({"kind": "marker", "unit": "grey"}, index=list(MEASURED))
-    return new_cells(pd.concat(obs, ignore_index=True), table, var)
+    layers = {"mean": np.concatenate(means)}
+    return new_cells(pd.concat(obs, ignore_index=True), table, var, layers=layers)
 
 
 def fitted_times(
@@ -252,29 +254,35 @@ def fitted_times(
 
 
 def measured_times(seed: int) -> list[dict[str, Any]]:
-    """Of the totals of a rendered movie."""
-    found = marker_traces(measured_cells(seed), least_frames=10)
-    return fitted_times(found.markers, found.values, found.lineage, seed)
+    """Of the totals of a rendered movie, and of the means."""
+    cells = measured_cells(seed)
+    rows = []
+    for what, layer in (("totals", None), ("means", "mean")):
+        found = marker_traces(cells, layer=layer, least_frames=10)
+        times = fitted_times(found.markers, found.values, found.lineage, seed)
+        rows += [{"what": what, **row} for row in times]
+    return rows
 
 
 def level_times(seed: int) -> list[dict[str, Any]]:
     """Of the levels of as many cells, none cut off by the border."""
-    return fitted_times(MEASURED, *levels(Case(15, MEASURED_FRAMES), seed, MEASURED), seed)
+    rows = fitted_times(MEASURED, *levels(Case(15, MEASURED_FRAMES), seed, MEASURED), seed)
+    return [{"what": "levels", **row} for row in rows]
 
 
 def measured(repeats: int) -> None:
     """The same of stains that are rendered and measured, cells that move, grow and divide."""
-    print(" marker trend error cells median    low   high noise coverage")
-    for what, times_of in (("levels", level_times), ("totals", measured_times)):
+    print("what    marker trend error cells median    low   high noise coverage none")
+    for times_of in (level_times, measured_times):
         with ProcessPoolExecutor(2, get_context("spawn")) as workers:
             rows = [row for found in workers.map(times_of, range(repeats)) for row in found]
-        print(what)
-        for (marker, trend, error), of in pd.DataFrame(rows).groupby(["marker", "trend", "error"]):
+        for key, of in pd.DataFrame(rows).groupby(["what", "marker", "trend", "error"]):
+            what, marker, trend, error = key
             middle = of[["cells", "tau", "low", "high", "noise"]].median()
             print(
-                f"{marker:>7s} {trend:>5s} {error:5.2f} {middle['cells']:5.0f} "
+                f"{what:6s} {marker:>7s} {trend:>5s} {error:5.2f} {middle['cells']:5.0f} "
                 f"{middle['tau']:6.1f} {middle['low']:6.1f} {middle['high']:6.1f} "
-                f"{middle['noise']:5.2f} {of['inside'].mean():8.3f}",
+                f"{middle['noise']:5.2f} {of['inside'].mean():8.3f} {of['tau'].isna().sum():4d}",
                 flush=True,
             )
 

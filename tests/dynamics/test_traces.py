@@ -76,6 +76,16 @@ def test_the_band_stands_beside_each_value() -> None:
     np.testing.assert_allclose(table["high"], 1.1 * table["value"], rtol=1e-6)
 
 
+def test_a_layer_is_followed_in_place_of_totals_and_has_no_band() -> None:
+    cells = mother_and_daughters()
+    cells.layers["mean"] = cells.X / 5
+    found = marker_traces(cells, layer="mean")
+    np.testing.assert_allclose(found.values[0, 0, :2], [2, 4])
+    assert found.low is None
+    with pytest.raises(InputError, match="no layer 'median'"):
+        marker_traces(cells, layer="median")
+
+
 def test_sisters_whose_mother_was_left_out_are_one_lineage() -> None:
     # 4 is the daughter of 2; 1 itself was not followed
     assert lineages(["a"] * 3 + ["b"], [2, 3, 4, 2], [1, 1, 2, 0]).tolist() == [
@@ -134,6 +144,16 @@ def test_traces_writes_every_cell_and_a_figure(file, tmp_path) -> None:
     assert len(pd.read_csv(tmp_path / "traces.csv")) == 20 * 120 * 2
     assert (tmp_path / "traces.png").stat().st_size > 10_000
     assert (tmp_path / "traces.svg").is_file()
+
+
+def test_a_layer_is_asked_for_by_its_name(file, tmp_path) -> None:
+    arguments = ["traces", str(file), "--out", str(tmp_path), "--layer", "high"]
+    result = CliRunner().invoke(app(), arguments)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "traces.csv")
+    assert "low" not in table
+    high = read_cells(file).layers["high"]
+    assert table["value"].mean() == pytest.approx(float(high.mean()), rel=1e-5)
 
 
 def test_detrended_traces_keep_the_width_of_their_band(file, tmp_path) -> None:

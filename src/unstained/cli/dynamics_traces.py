@@ -24,6 +24,10 @@ __all__ = ["correlation", "traces"]
 _Markers = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Any variables; all markers if not given.")
 ]
+_Layer = Annotated[
+    str | None,
+    typer.Option(help="In place of totals: mean, p50 or another; means do not follow the area."),
+]
 _Window = Annotated[float | None, typer.Option(metavar="MIN", help="Of the running mean, minutes.")]
 
 
@@ -31,6 +35,7 @@ def traces(
     cells: Cells,
     out: Out,
     markers: _Markers = None,
+    layer: _Layer = None,
     detrend: Annotated[
         str, typer.Option(help="none, mean, line, running (a high-pass filter) or population.")
     ] = "none",
@@ -41,14 +46,16 @@ def traces(
         int, typer.Option(metavar="N", help="Drawn: those with the cells seen for longest.")
     ] = 1,
 ) -> None:
-    """Total expression of followed cells over time, with the band of the prediction.
+    """Expression of followed cells over time, totals with the band of the prediction.
 
     Writes traces.csv with all cells, traces.png and traces.svg with some.
     """
     from ..dynamics.traces import trace_table
     from ..figures.dynamics import trace_figure
 
-    found = _detrended(_read(cells, markers, least_frames, border), _method(detrend), window_min)
+    found = _detrended(
+        _read(cells, markers, layer, least_frames, border), _method(detrend), window_min
+    )
     table = trace_table(found)
     out.mkdir(parents=True, exist_ok=True)
     write_csv(table, out / "traces.csv")
@@ -56,10 +63,11 @@ def traces(
     by_lineage = frames.groupby(level="lineage", sort=False).max().sort_values(ascending=False)
     longest = by_lineage.index[: max(lineages, 1)]
     drawn = table[table["lineage"].isin(longest)]
-    label = "total expression" if detrend == "none" else f"total expression, less {detrend}"
+    what = f"{'total' if layer is None else layer} expression"
+    label = what if detrend == "none" else f"{what}, less {detrend}"
     save_both(trace_figure(drawn, label=label), out, "traces")
     _say_traces(found)
-    if found.low is None:
+    if found.low is None and layer is None:
         print("note: the table has no band of the prediction (layers low and high)")
     print(f"{len(longest)} of the lineages drawn: {out}")
 
@@ -68,6 +76,7 @@ def correlation(
     cells: Cells,
     out: Out,
     markers: _Markers = None,
+    layer: _Layer = None,
     detrend: Annotated[
         str, typer.Option(help="mean, line, running (a high-pass filter) or population.")
     ] = "mean",
@@ -94,7 +103,7 @@ def correlation(
     method = _method(detrend)
     if method == "none":
         raise InputError("fluctuations without --detrend", "choose mean or line, at least")
-    levels = _read(cells, markers, least_frames, border)
+    levels = _read(cells, markers, layer, least_frames, border)
     relative = levels if absolute else relative_traces(levels)
     # the fit of a correlation time takes means and lines itself, and knows what that does
     changes = relative if method in ("mean", "line") else _detrended(relative, method, window_min)
@@ -134,13 +143,15 @@ def correlation(
     print(f"tables and figures: {out}")
 
 
-def _read(cells: Path, markers: str | None, least_frames: int, border: bool) -> MarkerTraces:
+def _read(
+    cells: Path, markers: str | None, layer: str | None, least_frames: int, border: bool
+) -> MarkerTraces:
     from ..cell_table import read_cells
     from ..dynamics.traces import marker_traces
 
     names = None if markers is None else split_names(markers)
     table = read_cells(cells)
-    found = marker_traces(table, names, least_frames=least_frames, border=border)
+    found = marker_traces(table, names, layer=layer, least_frames=least_frames, border=border)
     tracks = table.obs.loc[table.obs["track"] > 0, ["image", "track"]].drop_duplicates()
     if len(tracks) > len(found.track):
         where = "" if border else " away from the image's edge"

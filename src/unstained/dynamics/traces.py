@@ -55,6 +55,7 @@ def marker_traces(
     cells: AnnData,
     markers: Sequence[str] | None = None,
     *,
+    layer: str | None = None,
     least_frames: int = 2,
     border: bool = False,
 ) -> MarkerTraces:
@@ -66,6 +67,8 @@ def marker_traces(
         A table of cells.
     markers : sequence of str, optional
         Any variables; all markers if not given.
+    layer : str, optional
+        ``mean``, say, in place of totals; the band, which is one of totals, is left out then.
     least_frames : int
         Cells with fewer values of every marker are left out.
     border : bool
@@ -74,7 +77,7 @@ def marker_traces(
     Raises
     ------
     InputError
-        No such marker.
+        No such marker or layer.
     DataError
         As `traces_of`; or no cell was followed for so long.
     """
@@ -84,11 +87,11 @@ def marker_traces(
     used = cells if border else off_border(cells)
     first = traces_of(used, names[0])
     of_layer = {
-        layer: np.stack([traces_of(used, name, layer).values for name in names])
-        for layer in ("low", "high")
-        if layer in cells.layers
+        end: np.stack([traces_of(used, name, end).values for name in names])
+        for end in ("low", "high")
+        if end in cells.layers and layer is None
     }
-    values = np.stack([traces_of(used, name).values for name in names])  # (M, C, T)
+    values = np.stack([traces_of(used, name, layer).values for name in names])  # (M, C, T)
     enough = np.isfinite(values).sum(axis=2).max(axis=0) >= least_frames
     if not enough.any():
         raise DataError(
