@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from unstained.colonies.balance import geometric_mean
-from unstained.colonies.classifier import ColonyClassifier
+from unstained.colonies.classifier import ColonyClassifier, _rounds_of
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.model_files import model_tensors
 from unstained.colonies.settings import METHODS, ClassifierSettings
@@ -404,20 +404,22 @@ def test_settings_come_as_text_from_a_command() -> None:
     assert (settings.redraw, settings.steps, settings.balance_cap) == (False, 12, math.inf)
 
 
+@pytest.mark.parametrize("method", ["supervised", "features", "ipb"])
 def test_refit_calibrates_on_the_validation_part_and_predicts_with_all_labels(
-    trained: ColonyClassifier, tmp_path: Path
+    method: str, tmp_path: Path
 ) -> None:
-    assert trained.settings.refit
-    first = fitted(refit=False)
-    of_all = fitted(validation=0)
-    assert same(trained, of_all)
-    assert not same(trained, first)
-    assert trained.temperature == first.temperature
-    assert np.array_equal(trained.held.probabilities, first.held.probabilities)
-    trained.save(tmp_path / "model")
+    first, again = (fitted(method=method, refit=refit) for refit in (False, True))
+    assert not same(first, again)
+    assert again.temperature == first.temperature
+    assert np.array_equal(again.held.probabilities, first.held.probabilities)
+    if method == "supervised":
+        assert same(again, fitted(method=method, refit=True, validation=0))
+    else:  # no surer of itself than the model that was calibrated
+        assert _rounds_of(again._ready()) == _rounds_of(first._ready())
+    again.save(tmp_path / "model")
     images, _ = textures(12, seed=5)
-    again = ColonyClassifier.load(tmp_path / "model")
-    assert np.allclose(again.predict_proba(images), trained.predict_proba(images), atol=1e-6)
+    loaded = ColonyClassifier.load(tmp_path / "model")
+    assert np.allclose(loaded.predict_proba(images), again.predict_proba(images), atol=1e-6)
 
 
 def test_the_adviser_s_weight_lies_between_the_network_and_the_adviser_alone() -> None:

@@ -155,7 +155,9 @@ class ColonyClassifier:
             }
             self._calibrate(data)
             if self.settings.refit and data.validation.size:
-                whole = self._data(crops, codes, group, aside=())
+                # as sure of itself as the model that was calibrated: self-training sharpens
+                rounds = _rounds_of(self._ready())
+                whole = replace(self._data(crops, codes, group, aside=()), rounds=rounds)
                 self._train(
                     whole, where / "refit", resume, lambda stage, at: report(f"refit {stage}", at)
                 )
@@ -363,6 +365,12 @@ class ColonyClassifier:
         if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
         return self._model
+
+
+def _rounds_of(model: Model) -> int | None:
+    """Rounds of self-training of the features model, where there is one."""
+    features = model.adviser if isinstance(model, Advised) else model
+    return features.rounds if isinstance(features, FeatureModel) else None
 
 
 def _same_run(folder: Path, settings: ClassifierSettings, y: Array, *, resume: bool) -> None:

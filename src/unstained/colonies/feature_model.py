@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,9 @@ _PULL = 0.05
 """Penalty of a calibration on the squares of its log scale and its shifts."""
 
 
+_ARRAYS = ("mean", "sd", "landmarks", "root", "weights", "offset")
+
+
 class _Rows(NamedTuple):
     """Patches of N images: (R, F) features, (R,) which image, (R,) weight 1 / its patches."""
 
@@ -74,6 +77,8 @@ class FeatureModel:
         k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). M is at most 300.
     weights, offset : (M, K), (K,) float64 arrays
         Logits are map @ weights + offset.
+    rounds : int
+        Of self-training that led to it; not saved.
 
     References
     ----------
@@ -86,6 +91,7 @@ class FeatureModel:
     root: Array
     weights: Array
     offset: Array
+    rounds: int = field(default=0, kw_only=True)
 
     @classmethod
     def fit(cls, data: TrainingData) -> FeatureModel:
@@ -99,7 +105,7 @@ class FeatureModel:
         Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `select` and
         `seed` of the settings. The best round has the lowest cross-entropy, averaged over
         the classes; recall would be a matter of one or two images of a rare class. Without
-        validation part the last round is kept.
+        validation part the last round is kept, or that of `data.rounds`.
 
         Returns
         -------
@@ -115,7 +121,7 @@ class FeatureModel:
         seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
         start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
-        best = rounds[-1]
+        best = rounds[-1] if data.rounds is None else rounds[min(data.rounds, len(rounds) - 1)]
         if data.validation.size and settings.select == "best":
             losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
             best = rounds[int(np.argmin(losses))]
@@ -145,7 +151,7 @@ class FeatureModel:
 
     def to_tensors(self) -> dict[str, Array]:
         """All that the model is, as plain arrays."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Array]) -> FeatureModel:
@@ -156,11 +162,10 @@ class FeatureModel:
         ModelError
             An array is missing.
         """
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in tensors]
+        missing = [name for name in _ARRAYS if name not in tensors]
         if missing:
             raise ModelError(f"the model lacks {', '.join(missing)}", "copy the model again")
-        return cls(**{name: np.asarray(tensors[name]) for name in names})
+        return cls(*(np.asarray(tensors[name]) for name in _ARRAYS))
 
     def _map(self, x: Array) -> Array:
         """(R, F) features to (R, M)."""
@@ -328,5 +333,5 @@ def _self_training(
             np.concatenate([y[known.image], label[unknown.image[use]]]),
             np.concatenate([even, (weight[unknown.image] * unknown.weight)[use]]),
         )
-        models.append(replace(start, weights=found[0], offset=found[1]))
+        models.append(replace(start, weights=found[0], offset=found[1], rounds=len(models)))
     return models

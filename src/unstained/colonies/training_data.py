@@ -47,6 +47,8 @@ class TrainingData:
     normalizer : Normalizer
     groups : (N,) array
         Sequence or well of each of the `labelled`.
+    rounds : int, optional
+        Of self-training of the features model; not given: the best on the validation part.
     """
 
     patches: Patches
@@ -59,6 +61,7 @@ class TrainingData:
     settings: ClassifierSettings
     normalizer: Normalizer
     groups: Array
+    rounds: int | None = None
 
     @staticmethod
     def fit_normalizer(
