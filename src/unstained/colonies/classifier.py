@@ -301,7 +301,8 @@ class ColonyClassifier:
 
         ``classifier.conformal(0.9).sets(p)`` of probabilities p is a set a row: one class, or
         several, which says "not sure". Classes with few validation images share a threshold with
-        all others and are promised nothing (``conformal(0.9).promised``).
+        all others and are promised nothing (``conformal(0.9).promised``). After a `refit` the
+        promise is of the model before it; see `ClassifierSettings.refit`.
 
         Raises
         ------

@@ -119,8 +119,8 @@ class ClassifierSettings:
         train, keeps the last epoch, and leaves the probabilities uncalibrated.
     refit : bool
         Whether, after the validation part has calibrated, all is trained once more with its labels
-        too. Predictions come from that model, the temperature and what prediction sets promise
-        from the first, which had fewer labels.
+        too. Predictions come from that model, the temperature and the thresholds of prediction
+        sets from the first: that these hold as often is counted (docs/results.md), not proven.
     select : {"best", "last"}
         Which epoch is kept: the best on the validation part, or the last.
     score : {"recall", "accuracy"}
