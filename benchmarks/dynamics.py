@@ -1,6 +1,6 @@
 """Are the numbers of `unstained dynamics` right? Counted on simulated cells, whose truth is known.
 
-    python benchmarks/dynamics.py [PART...] [--repeats 100]
+    python benchmarks/dynamics.py [PART...] [--repeats 100] [--keep DIR]
 
 Parts, all if none is named:
 
@@ -12,6 +12,7 @@ Parts, all if none is named:
 - waves: periods of waves painted on cells, and what is found where there are none
 
 Movies are rendered for `measured` and `waves`; elsewhere the levels of their cells are enough.
+`measured` keeps the tables of its cells in DIR and takes them from there the next time.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
+from anndata import AnnData, read_h5ad
 
 from unstained.cell_table import new_cells
 from unstained.cells.measure import STATISTICS, measure_frame
@@ -181,7 +184,7 @@ def times(repeats: int) -> None:
 
 
 def measured_cells(seed: int) -> AnnData:
-    """A rendered movie's cells, measured under their true outlines; totals and means."""
+    """A rendered movie's cells, measured under their true outlines; totals, means, true levels."""
     movie = Movie(
         MovieSettings(
             frames=MEASURED_FRAMES,
@@ -193,12 +196,15 @@ def measured_cells(seed: int) -> AnnData:
         )
     )
     parent = {track.label: track.parent for track in movie.tracks}
-    obs, totals, means = [], [], []
+    level_of = {track.label: (track.begin, track.level) for track in movie.tracks}
+    obs, totals, means, true = [], [], [], []
     for t in range(movie.settings.frames):
         frame = movie.frame(t)
         found = measure_frame(frame.labels, frame.stains, movie.settings.optics.pixel_size_um)
         totals.append(found.values[:, :, STATISTICS.index("total")])
         means.append(found.values[:, :, STATISTICS.index("mean")])
+        known = (level_of[label] for label in found.label)
+        true.append(np.array([level[t - begin] for begin, level in known]))
         obs.append(
             pd.DataFrame(
                 {
@@ -217,7 +223,7 @@ def measured_cells(seed: int) -> AnnData:
         )
     table = pd.DataFrame(np.concatenate(totals), columns=MEASURED)
     var = pd.DataFrame({"kind": "marker", "unit": "grey"}, index=list(MEASURED))
-    layers = {"mean": np.concatenate(means)}
+    layers = {"mean": np.concatenate(means), "level": np.concatenate(true)}
     return new_cells(pd.concat(obs, ignore_index=True), table, var, layers=layers)
 
 
@@ -243,6 +249,7 @@ def fitted_times(
                     "trend": trend,
                     "error": error,
                     "cells": len(values),
+                    "frames": np.isfinite(values).sum() / len(values),
                     "tau": found.tau_min,
                     "low": low,
                     "high": high,
@@ -253,11 +260,17 @@ def fitted_times(
     return rows
 
 
-def measured_times(seed: int) -> list[dict[str, Any]]:
-    """Of the totals of a rendered movie, and of the means."""
-    cells = measured_cells(seed)
+def measured_times(seed: int, keep: Path | None) -> list[dict[str, Any]]:
+    """Of the totals of a rendered movie, of the means, and of the true levels in its frames."""
+    kept = keep and keep / f"{seed}.h5ad"
+    if kept and kept.is_file():
+        cells = read_h5ad(kept)
+    else:
+        cells = measured_cells(seed)
+        if kept:
+            cells.write_h5ad(kept)
     rows = []
-    for what, layer in (("totals", None), ("means", "mean")):
+    for what, layer in (("totals", None), ("means", "mean"), ("levels", "level")):
         found = marker_traces(cells, layer=layer, least_frames=10)
         times = fitted_times(found.markers, found.values, found.lineage, seed)
         rows += [{"what": what, **row} for row in times]
@@ -267,22 +280,31 @@ def measured_times(seed: int) -> list[dict[str, Any]]:
 def level_times(seed: int) -> list[dict[str, Any]]:
     """Of the levels of as many cells, none cut off by the border."""
     rows = fitted_times(MEASURED, *levels(Case(15, MEASURED_FRAMES), seed, MEASURED), seed)
-    return [{"what": "levels", **row} for row in rows]
+    return [{"what": "whole", **row} for row in rows]
 
 
-def measured(repeats: int) -> None:
-    """The same of stains that are rendered and measured, cells that move, grow and divide."""
-    print("what    marker trend error cells median    low   high noise coverage none")
-    for times_of in (level_times, measured_times):
+def measured(repeats: int, keep: Path | None = None) -> None:
+    """The same of stains that are rendered and measured, cells that move, grow and divide.
+
+    `inside` is the share of the movies whose interval holds the time, `given` that of the
+    intervals: of some movies the command says that they have too few frames for one.
+    """
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+    print("what    marker trend error cells frames median    low   high noise none inside  given")
+    for times_of in (level_times, partial(measured_times, keep=keep)):
         with ProcessPoolExecutor(2, get_context("spawn")) as workers:
             rows = [row for found in workers.map(times_of, range(repeats)) for row in found]
         for key, of in pd.DataFrame(rows).groupby(["what", "marker", "trend", "error"]):
             what, marker, trend, error = key
-            middle = of[["cells", "tau", "low", "high", "noise"]].median()
+            middle = of[["cells", "frames", "tau", "low", "high", "noise"]].median()
+            given = of.loc[of["tau"].notna(), "inside"].mean()
             print(
                 f"{what:6s} {marker:>7s} {trend:>5s} {error:5.2f} {middle['cells']:5.0f} "
+                f"{middle['frames']:6.0f} "
                 f"{middle['tau']:6.1f} {middle['low']:6.1f} {middle['high']:6.1f} "
-                f"{middle['noise']:5.2f} {of['inside'].mean():8.3f} {of['tau'].isna().sum():4d}",
+                f"{middle['noise']:5.2f} {of['tau'].isna().sum():4d} "
+                f"{of['inside'].mean():6.2f} {given:6.3f}",
                 flush=True,
             )
 
@@ -478,12 +500,14 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--keep", type=Path, metavar="DIR")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no part {', '.join(unknown)}: choose {', '.join(PARTS)}")
-    for name in asked.parts or PARTS:
+    parts = {**PARTS, "measured": partial(measured, keep=asked.keep)}
+    for name in asked.parts or parts:
         print(f"== {name}", flush=True)
-        PARTS[name](asked.repeats)
+        parts[name](asked.repeats)
 
 
 if __name__ == "__main__":

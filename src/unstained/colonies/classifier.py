@@ -354,8 +354,8 @@ class ColonyClassifier:
             model.classes = tuple(said["classes"])
             model.temperature = float(said["temperature"])
             model.about = dict(said["about"])
-            normalizer = said["normalizer"]
-            model._normalizer = Normalizer(tuple(normalizer["mean"]), tuple(normalizer["sd"]))
+            of_planes = {name: tuple(values) for name, values in said["normalizer"].items()}
+            model._normalizer = Normalizer(**of_planes)
             model.held = Held(
                 tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
             )

@@ -42,6 +42,9 @@ class ClassifierSettings:
         Least share of a patch inside the mask; an object too small for it is enlarged.
     normalization : {"dataset", "image"}
         Mean and standard deviation over the training patches, or of each patch.
+    logarithm : bool
+        Planes with a long tail of bright values (skewness above 2: darkfield) get a logarithm
+        first.
     flips, rotation, jitter, blur : float
         Chance of a mirror (each axis), of a rotation, of a change of contrast and of brightness
         (each), of a Gaussian blur of 3 x 3.
@@ -150,6 +153,7 @@ class ClassifierSettings:
     patch: int = 0
     inside: float = 0.25
     normalization: str = "dataset"
+    logarithm: bool = True
     flips: float = 0.25
     rotation: float = 0.25
     jitter: float = 0.25
@@ -339,7 +343,7 @@ _IPB: Mapping[str, Any] = {
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "ipb": {**_QUICK, **_IPB},
-    "ipb-paper": {"pretrain_schedule": "tenth-half", "score": "accuracy"},
+    "ipb-paper": {"pretrain_schedule": "tenth-half", "score": "accuracy", "logarithm": False},
     "mpl": {**_MPL, "balanced_labels": False},
     "mpl-balanced": _MPL,
     "supervised": {**_QUICK, "steps": 800},

@@ -68,11 +68,13 @@ class TrainingData:
         patches: Patches, indices: Array, settings: ClassifierSettings
     ) -> Normalizer:
         """From a patch of up to 2000 training images, labelled or not."""
-        if settings.normalization == "image":
-            return Normalizer()
         rng = generator(settings.seed, VALIDATE)
         some = rng.permutation(indices)[:_NORMALIZED_ON]
-        return Normalizer.fit(patches.draw(some, settings.seed, _counters(len(some), VALIDATE, 0)))
+        return Normalizer.fit(
+            patches.draw(some, settings.seed, _counters(len(some), VALIDATE, 0)),
+            own=settings.normalization == "image",
+            logarithm=settings.logarithm,
+        )
 
     @property
     def planes(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,34 +15,78 @@ from .settings import ClassifierSettings
 __all__ = ["Normalizer", "mirrored", "strong"]
 
 
+_SKEWED = 2.0
+_LOW = 0.01
+
+
 @dataclass(frozen=True)
 class Normalizer:
-    """Grey values to mean 0 and standard deviation 1.
+    """Grey values to mean 0 and standard deviation 1, of skewed planes after a logarithm.
 
     Attributes
     ----------
     mean, sd : tuple of float
         Of each plane over the training patches; empty where each patch has its own.
+    low, unit : tuple of float
+        A plane of `unit` > 0 is first turned into log(1 + (x - low) / unit), values below `low`
+        into 0. Empty if no plane is.
     """
 
     mean: tuple[float, ...] = ()
     sd: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    unit: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, patches: Array) -> Normalizer:
-        """Of (N, P, S, S) patches."""
-        mean = patches.mean(axis=(0, 2, 3), dtype=np.float64)
-        sd = patches.std(axis=(0, 2, 3), dtype=np.float64)
-        return cls(tuple(mean.tolist()), tuple(np.where(sd > 0, sd, 1.0).tolist()))
+    def fit(cls, patches: Array, *, own: bool = False, logarithm: bool = True) -> Normalizer:
+        """Of (N, P, S, S) patches.
+
+        Scattered light (darkfield) has a long tail of bright values, which would decide alone
+        on mean and spread. A plane with a skewness above 2 gets the logarithm, with its 1 %
+        quantile as `low` and the median above it as `unit`; where half of the values are the
+        lowest ones there is no such unit, and the plane stays as it is.
+
+        Parameters
+        ----------
+        own : bool
+            Each patch is to have its own mean and standard deviation.
+        logarithm : bool
+            False leaves skewed planes as they are.
+        """
+        low, unit = zip(*(_logarithm(plane) for plane in patches.swapaxes(0, 1)), strict=True)
+        found = cls(low=low, unit=unit) if logarithm and any(unit) else cls()
+        if own:
+            return found
+        x = found._logged(torch.from_numpy(patches)).numpy()
+        mean = x.mean(axis=(0, 2, 3), dtype=np.float64)
+        sd = x.std(axis=(0, 2, 3), dtype=np.float64)
+        sd = np.where(sd > 0, sd, 1.0)
+        return replace(found, mean=tuple(mean.tolist()), sd=tuple(sd.tolist()))
 
     def __call__(self, patches: Array) -> Tensor:
         """(N, P, S, S) grey values to a float32 tensor."""
-        x = torch.from_numpy(patches)
+        x = self._logged(torch.from_numpy(patches))
         if not self.mean:
             sd, mean = torch.std_mean(x, dim=(2, 3), keepdim=True)
             return (x - mean) / sd.clamp_min(1e-6)
         mean, sd = torch.tensor(self.mean), torch.tensor(self.sd)
         return (x - mean[:, None, None]) / sd[:, None, None]
+
+    def _logged(self, x: Tensor) -> Tensor:
+        planes = [
+            torch.log1p((x[:, p] - low).clamp_min(0) / unit) if unit else x[:, p]
+            for p, (low, unit) in enumerate(zip(self.low, self.unit, strict=True))
+        ]
+        return torch.stack(planes, dim=1) if planes else x
+
+
+def _logarithm(x: Array) -> tuple[float, float]:
+    """`low` and `unit` of the grey values of a plane; 0 and 0 if it is not skewed."""
+    mean, sd = x.mean(dtype=np.float64), x.std(dtype=np.float64)
+    if sd == 0 or ((x - mean) ** 3).mean(dtype=np.float64) <= _SKEWED * sd**3:
+        return 0.0, 0.0
+    low, median = np.quantile(x, (_LOW, 0.5))
+    return (float(low), float(median - low)) if median > low else (0.0, 0.0)
 
 
 def strong(x: Tensor, settings: ClassifierSettings, rng: np.random.Generator) -> Tensor:
