@@ -34,6 +34,48 @@ def test_each_plane_is_normalized_by_its_own_mean_and_spread() -> None:
     assert x.std(dim=(0, 2, 3)).tolist() == pytest.approx([1, 1], abs=1e-3)
 
 
+def scattered(n: int = 60) -> np.ndarray:
+    """Camera noise about 100 beside a log-normal plane on a background of 20."""
+    rng = np.random.default_rng(1)
+    even, tail = rng.normal(100, 5, (n, 8, 8)), 20 + rng.lognormal(1, 1.5, (n, 8, 8))
+    return np.stack([even, tail], axis=1).astype(np.float32)
+
+
+def test_a_plane_with_a_long_tail_gets_a_logarithm_and_others_do_not() -> None:
+    grey = scattered()
+    fitted = Normalizer.fit(grey)
+    low, median = np.quantile(grey[:, 1], (0.01, 0.5))
+    assert fitted.low == pytest.approx((0, low))
+    assert fitted.unit == pytest.approx((0, median - low))
+    logged = np.log(1 + np.maximum(grey[:, 1] - low, 0) / (median - low))
+    x = fitted(grey).numpy()
+    assert x[:, 1] == pytest.approx((logged - logged.mean()) / logged.std(), abs=1e-3)
+    plain = Normalizer.fit(grey, logarithm=False)
+    assert (plain.low, plain.unit) == ((), ())
+    assert x[:, 0] == pytest.approx(plain(grey).numpy()[:, 0], abs=1e-4)
+
+
+def test_a_long_tail_weighs_the_same_whatever_the_camera_adds_and_multiplies() -> None:
+    grey = scattered()
+    other = 3 * grey + 500
+    x, y = (Normalizer.fit(of)(of).numpy() for of in (grey, other))
+    assert x == pytest.approx(y, abs=1e-3)
+
+
+def test_patches_normalized_alone_have_their_logarithm_too() -> None:
+    grey = scattered()
+    x = Normalizer.fit(grey, own=True)(grey)
+    assert torch.allclose(x.mean(dim=(2, 3)), torch.zeros(60, 2), atol=1e-4)
+    skew = (x[:, 1] ** 3).mean(dim=(1, 2)) / x[:, 1].std(dim=(1, 2)) ** 3
+    assert float(skew.median()) < 1.5  # of a log-normal of sd 1.5: above 4 in 64 px
+
+
+def test_a_plane_that_is_mostly_its_lowest_value_stays_as_it_is() -> None:
+    digits = np.zeros((40, 1, 8, 8), np.float32)
+    digits[:, :, 3:5, 3:5] = 1
+    assert Normalizer.fit(digits).unit == ()
+
+
 def test_without_a_fit_each_patch_is_normalized_alone() -> None:
     x = Normalizer()((patches() * 7 + 3).numpy())
     assert torch.allclose(x.mean(dim=(2, 3)), torch.zeros(6, 2), atol=1e-5)

@@ -354,8 +354,8 @@ class ColonyClassifier:
             model.classes = tuple(said["classes"])
             model.temperature = float(said["temperature"])
             model.about = dict(said["about"])
-            of_planes = {name: tuple(values) for name, values in said["normalizer"].items()}
-            model._normalizer = Normalizer(**of_planes)
+            of_planes = dict(said["normalizer"])
+            model._normalizer = Normalizer(**{k: tuple(v) for k, v in of_planes.items()})
             model.held = Held(
                 tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
             )
