@@ -287,7 +287,7 @@ def measured(repeats: int, keep: Path | None = None) -> None:
     """The same of stains that are rendered and measured, cells that move, grow and divide.
 
     `inside` is the share of the movies whose interval holds the time, `given` that of the
-    intervals: of some movies the command says that they have too few frames for one.
+    intervals: the traces of some movies tell no time.
     """
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
@@ -500,7 +500,8 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--keep", type=Path, metavar="DIR")
+    told = "of `measured`, for the tables of its cells; empty it when the simulator changed"
+    parser.add_argument("--keep", type=Path, metavar="DIR", help=told)
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no part {', '.join(unknown)}: choose {', '.join(PARTS)}")

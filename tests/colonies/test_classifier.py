@@ -151,6 +151,20 @@ def test_a_saved_classifier_gives_the_same_probabilities(
     assert np.array_equal(*sets)
 
 
+def test_a_loaded_model_takes_the_logarithm_that_it_was_trained_with(tmp_path: Path) -> None:
+    images, y = textures(60)
+    tailed = [np.exp(image / 15) for image in images]  # log-normal, as scattered light
+    known = hidden(y, 5)
+    with_it, without = (
+        ColonyClassifier("features", seed=0, logarithm=on).fit(tailed, known)
+        for on in (True, False)
+    )
+    p = with_it.predict_proba(tailed)
+    with_it.save(tmp_path / "model")
+    assert np.array_equal(ColonyClassifier.load(tmp_path / "model").predict_proba(tailed), p)
+    assert not np.allclose(without.predict_proba(tailed), p, atol=1e-3)
+
+
 def test_a_model_folder_that_exists_is_kept(trained: ColonyClassifier, tmp_path: Path) -> None:
     trained.save(tmp_path / "model")
     with pytest.raises(FileError):
@@ -346,12 +360,23 @@ def test_the_paper_recipe_has_the_papers_numbers() -> None:
     assert (paper.warmup_epochs, paper.ema, paper.balance, paper.redraw) == (10, 0, 1, False)
     assert (paper.balance_floor, paper.balance_cap, paper.views) == (0, math.inf, 1)
     assert paper.balanced_labels
+    assert not paper.logarithm
     assert paper.sampled
 
 
 def test_methods_that_are_compared_see_the_same_patches() -> None:
     shared = [
-        *("patch", "inside", "normalization", "flips", "rotation", "jitter", "blur", "contrast"),
+        *(
+            "patch",
+            "inside",
+            "normalization",
+            "logarithm",
+            "flips",
+            "rotation",
+            "jitter",
+            "blur",
+            "contrast",
+        ),
         *("brightness", "quarter_turns", "cutout", "batch", "views", "validation", "network"),
     ]
     rows = {

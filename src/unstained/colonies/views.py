@@ -53,8 +53,10 @@ class Normalizer:
         logarithm : bool
             False leaves skewed planes as they are.
         """
-        low, unit = zip(*(_logarithm(plane) for plane in patches.swapaxes(0, 1)), strict=True)
-        found = cls(low=low, unit=unit) if logarithm and any(unit) else cls()
+        found = cls()
+        if logarithm:
+            low, unit = zip(*(_logarithm(plane) for plane in patches.swapaxes(0, 1)), strict=True)
+            found = cls(low=low, unit=unit) if any(unit) else found
         if own:
             return found
         x = found._logged(torch.from_numpy(patches)).numpy()
