@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,32 @@ def test_a_finished_comparison_is_not_run_again(
     arms = parse_arms(["features", "features:posthoc=1"])
     again = compare(examples, arms, found.folder, Plan(4, (0.1, 0.3), common=QUICK))
     pd.testing.assert_frame_equal(again.predictions, found.predictions)
+
+
+def test_a_comparison_goes_on_when_its_images_have_moved(
+    found: Comparison, manifest: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(manifest.parent, tmp_path / "moved")
+    table = pd.read_csv(manifest)
+    table["image"] = [str(moved / name) for name in table["image"]]  # and is named in full
+    table.to_csv(tmp_path / "named.csv", index=False)
+    plan = Plan(4, (0.1, 0.3), common=QUICK)
+    arms = parse_arms(["features", "features:posthoc=1"])
+    again = compare(load_examples(tmp_path / "named.csv"), arms, found.folder, plan)
+    pd.testing.assert_frame_equal(again.predictions, found.predictions)
+
+
+def test_a_comparison_of_other_images_is_refused(
+    found: Comparison, manifest: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(manifest)
+    table["image"] = table["image"].map(lambda name: f"other_{name}")
+    for old, new in zip(pd.read_csv(manifest)["image"], table["image"], strict=True):
+        shutil.copy(manifest.parent / old, tmp_path / new)
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    examples = load_examples(tmp_path / "manifest.csv")
+    with pytest.raises(InputError, match="other data"):
+        compare(examples, parse_arms(["features"]), found.folder, Plan(4, (0.1, 0.3)))
 
 
 def test_a_folder_with_a_comparison_of_other_folds_is_refused(

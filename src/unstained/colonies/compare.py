@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,8 @@ class Comparison:
         `row` (of the examples), `group`, `true`, `predicted` (codes) and ``p_NAME``.
     runs : DataFrame
         A row for each training: `arm`, `labelled`, `fold`, `seconds`, `n_labelled`,
-        `n_unlabelled`, `n_test`, and ``n_NAME``, the labelled images of each class.
+        `n_unlabelled`, `n_test`, and ``n_NAME``, the labelled images of each class. `seconds`
+        are those of the process that ended the training.
     classes : tuple of str
     notes : tuple of str
     folder : Path
@@ -275,11 +277,14 @@ def _slug(arm: Arm, plan: Plan) -> str:
 
 
 def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
-    """A folder holds one comparison: the same images, labels and folds."""
+    """A folder holds one comparison: the same images, labels and folds, wherever they lie."""
     columns = [
         c for c in ("image", "region", "index", "id", "label", "group") if c in examples.table
     ]
-    text = examples.table[columns].astype(str).to_csv(index=False)
+    table = examples.table[columns].astype(str)
+    if "image" in table:
+        table["image"] = _within_common_folder(table["image"])
+    text = table.to_csv(index=False, lineterminator="\n")
     said = {
         "data": hashlib.sha256(text.encode()).hexdigest(),
         "folds": plan.folds,
@@ -300,6 +305,21 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
         raise DataError("is not empty and holds no comparison", "name a new folder", file=folder)
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _within_common_folder(images: pd.Series[str]) -> pd.Series[str]:
+    """Paths (planes joined by ``;``) relative to the folder that holds all: data may move."""
+    files = {name: [Path(part) for part in name.split(";")] for name in images.unique()}
+    try:
+        top = os.path.commonpath([file.parent for parts in files.values() for file in parts])
+    except ValueError:  # on several drives, or some absolute and some not: no common folder
+        return images
+    return images.map(
+        {
+            name: ";".join(Path(os.path.relpath(file, top or ".")).as_posix() for file in parts)
+            for name, parts in files.items()
+        }
+    )
 
 
 def _setting(text: str, whole: str) -> tuple[str, str]:
