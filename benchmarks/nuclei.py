@@ -11,7 +11,7 @@ network: the outline shrunk to the share of its area that nuclei have in trainin
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ def main() -> None:
     assert found.nuclei is not None
     assert tested.nuclei is not None
     taught = [image for image in images.values() if image.split == "train"]
-    share = np.mean([(i.nuclei & (i.labels > 0)).sum() / (i.labels > 0).sum() for i in taught])
+    share = np.mean([i.nuclei.sum() / (i.labels > 0).sum() for i in taught if i.nuclei is not None])
     cells = tested.labels > 0
     say("network", tested.nuclei, found.nuclei > 0, cells)
     say("outline shrunk", tested.nuclei, shrunk(cells, float(share)), cells)
@@ -143,7 +143,7 @@ def say(method: str, true: Mask, found: Mask, cells: Mask) -> None:
     )
     both, either, area, found_area, cell_area = sums.T
     iou = both / either
-    values = {
+    values: dict[str, Callable[[NDArray[np.int64]], float]] = {
         "mean IoU": lambda i: iou[i].mean(),
         "IoU > 0.5": lambda i: (iou[i] > 0.5).mean(),
         "area found / true": lambda i: found_area[i].sum() / area[i].sum(),
