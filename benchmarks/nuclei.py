@@ -4,8 +4,8 @@
 
 True nuclei are where the DNA stain is above half of its height in the cell's tile; cells are where
 brightfield differs from the tile's border. Learned from the G1 and G2 montages of experiment_1
-(S chooses weights and thresholds), tested on 900 cells of experiment_2. Beside the
-network: the outline shrunk to the share of its area that nuclei have in training.
+(S chooses weights and thresholds), tested on 900 cells of experiment_2. Beside the network:
+the outline shrunk to the share of its area that nuclei have in training.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from unstained.cells.model import MODEL, CellModel
 from unstained.cells.settings import CellSettings
 from unstained.cells.training import train_cells
 from unstained.datasets.fetch import fetch
+from unstained.statistics import bootstrap_interval
 
 TILE = 40  # px
 MONTAGES = {
@@ -34,6 +35,7 @@ MONTAGES = {
     "test": ("experiment_2/g1/{}_1.tif", "test"),
 }
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 
 
 def main() -> None:
@@ -86,7 +88,7 @@ def tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
             yield slice(y, y + TILE), slice(x, x + TILE)
 
 
-def border(tile: NDArray[np.generic]) -> NDArray[np.float64]:
+def border(tile: NDArray[np.generic]) -> Numbers:
     edge = np.ones(tile.shape, bool)
     edge[2:-2, 2:-2] = False
     return tile[edge].astype(np.float64)
@@ -141,23 +143,17 @@ def say(method: str, true: Mask, found: Mask, cells: Mask) -> None:
         ],
         float,
     )
-    both, either, area, found_area, cell_area = sums.T
-    iou = both / either
-    values: dict[str, Callable[[NDArray[np.int64]], float]] = {
-        "mean IoU": lambda i: iou[i].mean(),
-        "IoU > 0.5": lambda i: (iou[i] > 0.5).mean(),
-        "area found / true": lambda i: found_area[i].sum() / area[i].sum(),
-        "r of areas": lambda i: np.corrcoef(area[i], found_area[i])[0, 1],
-        "r of nucleus / cell": lambda i: np.corrcoef(
-            area[i] / cell_area[i], found_area[i] / cell_area[i]
-        )[0, 1],
+    values: dict[str, Callable[[Numbers], float]] = {
+        "mean IoU": lambda x: (x[:, 0] / x[:, 1]).mean(),
+        "IoU > 0.5": lambda x: (x[:, 0] / x[:, 1] > 0.5).mean(),
+        "area found / true": lambda x: x[:, 3].sum() / x[:, 2].sum(),
+        "r of areas": lambda x: np.corrcoef(x[:, 2], x[:, 3])[0, 1],
+        "r of nucleus / cell": lambda x: np.corrcoef(x[:, 2] / x[:, 4], x[:, 3] / x[:, 4])[0, 1],
     }
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(iou), (1000, len(iou)))
-    print(f"{method}, {len(iou)} nuclei")
+    print(f"{method}, {len(sums)} nuclei")
     for name, value in values.items():
-        low, high = np.quantile([value(i) for i in drawn], (0.025, 0.975))
-        print(f"  {name}: {value(np.arange(len(iou))):.3f} [{low:.3f}, {high:.3f}]")
+        at = bootstrap_interval(sums, value)
+        print(f"  {name}: {at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]")
 
 
 if __name__ == "__main__":
