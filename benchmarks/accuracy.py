@@ -2,8 +2,14 @@
 
     python benchmarks/accuracy.py isl  --out runs/isl  --seeds 0,1,2
     python benchmarks/accuracy.py mlcp --out runs/mlcp --seeds 0
+    python benchmarks/accuracy.py mlcp --out runs/mlcp --seeds 0 --arms weighted
+    python benchmarks/accuracy.py inside --out runs/inside
     python benchmarks/accuracy.py folds --out runs/folds
     python benchmarks/accuracy.py cuts --out runs/cuts --seeds 0
+
+`weighted` weights the pairs of experiment_1 by what `shared` of the same seed predicts for the
+label-free images of experiment_2, and needs that arm's model. `inside` trains on experiment_2
+itself, in five folds: what the same network reaches without any shift.
 
 `cuts` tries recipes on `isl` without its test part: each is trained three times, on the columns
 0-767 but for the validation block and one strip of 176 columns, and scored on that strip.
@@ -28,6 +34,7 @@ import pandas as pd
 
 from unstained.cli._progress import TrainingReport
 from unstained.images import Pairs, load_pairs
+from unstained.staining import Panel, weigh
 from unstained.staining.card import score_with_panel
 from unstained.staining.predictor import PredictOptions
 from unstained.staining.settings import TrainSettings
@@ -36,11 +43,15 @@ from unstained.staining.training import train
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of a table: a name, what it changes, and whether it sees one plane only."""
+    """One row of a table: a name, what it changes, and what it learns from.
+
+    `weighed_by` names the arm whose model weights the pairs for the test part.
+    """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     one_plane: bool = False
+    weighed_by: str = ""
 
 
 ISL = (
@@ -54,7 +65,12 @@ ISL = (
     Arm("separate-100", {"steps": 100, "panel": "separate"}),
     Arm("separate-100-cgan", {"steps": 100, "panel": "separate", "adversarial": 0.05}),
 )
-MLCP = (Arm("shared"), Arm("ensemble", {"ensemble": 3}))
+MLCP = (
+    Arm("shared"),
+    Arm("weighted", weighed_by="shared"),
+    Arm("ensemble", {"ensemble": 3}),
+    Arm("weighted-ensemble", {"ensemble": 3}, weighed_by="shared"),
+)
 LONGER = {"steps": 1000}
 RECIPES = (
     Arm("default"),
@@ -86,7 +102,7 @@ CUTS = {"0": (0, 176), "1": (200, 376), "2": (400, 576)}  # columns scored
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("isl", "mlcp", "folds", "cuts"))
+    parser.add_argument("what", choices=("isl", "mlcp", "inside", "folds", "cuts"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--arms", default="", help="only these, as a,b")
@@ -96,32 +112,42 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     seeds = [int(s) for s in given.seeds.split(",")]
     wanted = [a for a in given.arms.split(",") if a]
-    for name, pairs, settings in _runs(given.what, seeds, given.steps, wanted):
+    for name, pairs, settings, weigher in _runs(given.what, seeds, given.steps, wanted):
         if name not in _finished(given.out):
+            if weigher:
+                pairs = _weighed(pairs, given.out / weigher)
             _run(name, pairs, settings, given.out, given.init)
     print(table(given.out))
 
 
 def _runs(
     what: str, seeds: list[int], steps: int | None, wanted: list[str]
-) -> Iterator[tuple[str, Pairs, TrainSettings]]:
+) -> Iterator[tuple[str, Pairs, TrainSettings, str]]:
+    """Name, pairs, settings, and the run whose model weights the pairs, if one does."""
     pairs = load_pairs("isl" if what in ("isl", "cuts") else "mlcp")
     base = {} if steps is None else {"steps": steps}
     if what == "cuts":
         for arm, seed, cut in product(RECIPES, seeds, CUTS):
             if not wanted or arm.name in wanted:
                 settings = TrainSettings.preset("fast", **{**base, **arm.changes, "seed": seed})
-                yield f"{arm.name}-cut-{cut}-{seed}", _cut(pairs, *CUTS[cut]), settings
+                yield f"{arm.name}-cut-{cut}-{seed}", _cut(pairs, *CUTS[cut]), settings, ""
         return
     if what == "folds":
         for fold in range(10):
-            yield f"fold-{fold}", _fold(pairs, fold), TrainSettings.preset("fast", **base)
+            yield f"fold-{fold}", _fold(pairs, fold), TrainSettings.preset("fast", **base), ""
+        return
+    if what == "inside":
+        for part in range(1, 6):
+            settings = TrainSettings.preset("fast", **base)
+            yield f"montage-{part}", _inside(pairs, part), settings, ""
         return
     for arm in ISL if what == "isl" else MLCP:
         for seed in seeds:
             if not wanted or arm.name in wanted:
                 settings = TrainSettings.preset("fast", **{**base, **arm.changes, "seed": seed})
-                yield f"{arm.name}-{seed}", _one_plane(pairs) if arm.one_plane else pairs, settings
+                own = _one_plane(pairs) if arm.one_plane else pairs
+                weigher = f"{arm.weighed_by}-{seed}" if arm.weighed_by else ""
+                yield f"{arm.name}-{seed}", own, settings, weigher
 
 
 def _one_plane(pairs: Pairs) -> Pairs:
@@ -154,6 +180,22 @@ def _fold(pairs: Pairs, fold: int) -> Pairs:
     )
     # cells, not experiments, are dealt out: the group is the cell
     return Pairs(kept.assign(group=kept["cell"]), pairs.root, f"{pairs.name}, fold {fold}")
+
+
+def _inside(pairs: Pairs, part: int) -> Pairs:
+    """One montage of experiment_2 is the test part, the next one validation."""
+    kept = pairs.table[pairs.table["group"] == "experiment_2"].copy()
+    number = kept["cell"].str.extract(r"g1_(\d)/")[0].astype(int)
+    kept["split"] = np.select(
+        [number == part, number == part % 5 + 1], ["test", "validation"], "train"
+    )
+    return Pairs(kept.assign(group=kept["cell"]), pairs.root, f"{pairs.name}, montage {part}")
+
+
+def _weighed(pairs: Pairs, model: Path) -> Pairs:
+    """Weighted for the test part, whose label-free images alone are read."""
+    found = weigh(Panel.load(model), pairs, pairs.of_split("test").fields())
+    return found.pairs
 
 
 def _run(

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 
 from unstained.cli.main import main
 from unstained.images import read_image
@@ -136,3 +138,47 @@ def test_what_a_user_can_mend_is_one_line_with_a_remedy(
     assert told in line
     assert line.count("\n") == 1
     assert "Traceback" not in line
+
+
+def test_pairs_are_weighed_for_other_cells_and_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = _single_cells(tmp_path / "cells")
+    sets = [word for s in SMALL for word in ("--set", s)]
+    model, weighed, special = tmp_path / "model", tmp_path / "weighed.csv", tmp_path / "special"
+    train = ("staining", "train", "--steps", 60, *sets)
+    assert _run(*train, manifest, "--out", model) == 0
+    capsys.readouterr()
+    assert _run("staining", "weigh", model, manifest, "--out", weighed) == 0
+    said = capsys.readouterr().out
+    assert "120 pairs count as" in said
+    assert "for 40 new images" in said
+    table = pd.read_csv(weighed)
+    taught = table[table["split"] != "test"]
+    small = taught["cell"] % 2 == 0
+    # all new cells are small ones; half of the pairs are
+    assert taught.loc[small, "weight"].sum() > 0.8 * taught["weight"].sum()
+    assert _run(*train, weighed, "--out", special) == 0
+    assert _run("staining", "weigh", model, manifest, "--out", weighed) == 1  # not overwritten
+    assert "is there already" in capsys.readouterr().err
+
+
+def _single_cells(folder: Path) -> Path:
+    """160 cells of 16 x 16 px, squares of 5 or 9 px by turns; the test part has small ones only."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    side, rows = 16, ["phase,stain,marker,group,split,region,cell"]
+    phase = rng.normal(100, 1, (side, 160 * side)).astype(np.float32)
+    stain = rng.normal(10, 0.1, phase.shape).astype(np.float32)
+    for i in range(160):
+        split = "train" if i < 60 else "validation" if i < 120 else "test"
+        size = 9 if i % 2 and split != "test" else 5
+        y, x = 3, side * i + 3
+        phase[y : y + size, x : x + size] += 20
+        stain[y : y + size, x : x + size] += 5
+        region = f'"0:{side},{side * i}:{side * (i + 1)}"'
+        rows.append(f"phase.tif,stain.tif,A,{i},{split},{region},{i}")
+    tifffile.imwrite(folder / "phase.tif", phase)
+    tifffile.imwrite(folder / "stain.tif", stain)
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder / "manifest.csv"

@@ -127,6 +127,10 @@ def test_other_columns_and_the_pixel_size_are_kept(folder: Path) -> None:
             "row 1 has pixel_size_um '0.65um'",
         ),
         (
+            "phase,stain,marker,group,weight\nphase/a.png,DAPI/a.png,DAPI,1,-1\n",
+            "row 1 has weight '-1'",
+        ),
+        (
             HEAD + "phase/a.png;phase/b.png,DAPI/a.png,DAPI,1\nphase/b.png,DAPI/b.png,DAPI,1\n"
             "phase/a.png,DAPI/b.png,DAPI,1\n",
             "row 1 has 2 phase files, most rows 1",
@@ -380,3 +384,15 @@ def test_regions_know_their_distance() -> None:
     left, right = Region(0, 10, 0, 10), Region(0, 10, 14, 20)
     assert left.distance(right) == 4
     assert left.distance(Region(5, 15, 5, 15)) == -5
+
+
+def test_a_weight_is_kept_by_the_manifest_and_tells_pairs_apart(folder: Path) -> None:
+    text = "phase,stain,marker,group,weight\nphase/a.png,DAPI/a.png,DAPI,1,0.5\n"
+    text += "phase/b.png,DAPI/b.png,DAPI,2,\n"
+    pairs = pairs_from_manifest(manifest(folder, text))
+    assert [field.weight for field in pairs.fields()] == [0.5, 1.0]  # not given counts as 1
+    write_manifest(pairs, folder / "again.csv")
+    again = pairs_from_manifest(folder / "again.csv")
+    assert again.fingerprint() == pairs.fingerprint()
+    other = pairs_from_manifest(manifest(folder, text.replace("0.5", "0.7")))
+    assert other.fingerprint() != pairs.fingerprint()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from unstained.errors import DataError, ModelError
-from unstained.images import Pairs
+from unstained.images import Field, Pairs
 from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, build_network
 from unstained.staining import samples, task, training
@@ -103,7 +103,8 @@ def _scene(side: int, present: tuple[bool, bool]) -> Scene:
     planes = np.zeros((1, side, side), np.float32)
     stains = np.zeros((2, side, side), np.float32)
     statistics = Statistics((0.0,), (1.0,))
-    return Scene(None, planes, stains, np.array(present), statistics)  # type: ignore[arg-type]
+    field = Field("f.tif", None, {}, "", "train", "f")
+    return Scene(field, planes, stains, np.array(present), statistics)
 
 
 def test_thinned_validation_keeps_each_marker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from unstained.errors import DataError, InputError, ModelError
-from unstained.images import Pairs
+from unstained.images import Field, Pairs
 from unstained.learning.augment import ALL_MOTIONS, Augmentation
 from unstained.learning.losses import discriminator_loss
 from unstained.learning.networks import NetworkSpec, build_network
@@ -24,7 +24,7 @@ from unstained.staining.panel import Panel
 from unstained.staining.samples import Samples, Scene, load_scenes
 from unstained.staining.settings import PRESETS, TrainSettings
 from unstained.staining.task import StainingTask
-from unstained.staining.training import train
+from unstained.staining.training import enough_steps, train
 
 
 def _weights(panel: Panel) -> list[torch.Tensor]:
@@ -155,7 +155,11 @@ def _scene(stains: np.ndarray, present: tuple[bool, ...]) -> Scene:
     rng = np.random.default_rng(0)
     planes = rng.normal(size=(1, *stains.shape[-2:])).astype(np.float32)
     noisy = stains * rng.normal(size=stains.shape)
-    return Scene(None, planes, noisy, np.array(present), Statistics((0.0,), (1.0,)))  # type: ignore[arg-type]
+    return Scene(_field(), planes, noisy, np.array(present), Statistics((0.0,), (1.0,)))
+
+
+def _field(weight: float = 1.0) -> Field:
+    return Field("f.tif", None, {}, "", "train", "f", row={"weight": weight})
 
 
 def test_the_discriminator_learns_by_least_squares_and_slower_than_the_generator(
@@ -277,7 +281,7 @@ def test_sixteen_bit_values_neither_wrap_nor_saturate(tmp_path: Path) -> None:
     stain = np.full((1, 32, 32), 65535, np.uint16)
     stain[0, :16] = 60000
     scene = Scene(
-        None,  # type: ignore[arg-type]
+        _field(),
         np.random.default_rng(0).integers(0, 65536, (1, 32, 32)).astype(np.uint16),
         stain,
         np.array([True]),
@@ -338,3 +342,28 @@ def test_the_functions_train_and_predict_are_not_hidden_by_their_modules() -> No
     assert callable(staining.train)
     assert callable(staining.predict)
     assert callable(staining.score_panel)
+
+
+def test_scenes_are_drawn_by_weight_and_one_of_weight_0_never(tiny: TrainSettings) -> None:
+    # three fields, constant at 1, 2, 3, of weights 3, 1, 0: of 400 samples some 300, 100, 0
+    scenes = []
+    for value, weight in ((1, 3.0), (2, 1.0), (3, 0.0)):
+        stain = np.full((1, 64, 64), value, np.float32)
+        scenes.append(replace(_scene(stain, (True,)), stains=stain, field=_field(weight)))
+    marker = (MarkerSpec("A", 0.0, 1.0, "FFFFFF"),)
+    samples = Samples(scenes, marker, patch=64, augmentation=Augmentation(), seed=0)
+    drawn = [float(samples.sample(step, 0)[1].max()) for step in range(400)]
+    assert drawn.count(1) == pytest.approx(300, abs=30)
+    assert drawn.count(2) == pytest.approx(100, abs=30)
+    assert drawn.count(3) == 0
+    none = [replace(scene, field=_field(0.0)) for scene in scenes]
+    with pytest.raises(DataError, match="all training pairs have weight 0"):
+        Samples(none, marker, patch=64, augmentation=Augmentation(), seed=0)
+
+
+def test_weighted_pairs_are_shown_as_often_as_what_they_are_worth() -> None:
+    settings = TrainSettings()
+    shapes = [(1024, 1024)]
+    # 80 x 1024^2 / (8 x 128^2) = 640 steps; half of that 320
+    assert enough_steps(settings, shapes) == 640
+    assert enough_steps(settings, shapes, 0.5) == 320

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 from . import study
 from ._progress import Bar, TrainingReport
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
+
+_FEW = 0.05  # share of the pairs that weighted ones count as, below which it is said
 
 app = typer.Typer(
     help="Train, predict, score: stains that nobody applied.",
@@ -90,6 +92,58 @@ def train(
     for text in scores["verdicts"].values():
         print(text)
     print(f"model: {out}")
+
+
+@app.command()
+def weigh(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Trained on these pairs as they are.")
+    ],
+    manifest: Manifest,
+    out: Annotated[Path, typer.Option(help="CSV manifest with the column weight, to be written.")],
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="Label-free images of the cells that the next model is for: images, a folder, "
+            "or a CSV with the column phase; may be repeated. Not given: those of the test part.",
+        ),
+    ] = None,
+    markers: Annotated[str, typer.Option(help="Only these, as A,B; all if not given.")] = "",
+    device: Device = "auto",
+) -> None:
+    """Weight pairs for other cells: another day, donor or treatment with another mix of cells.
+
+    The amounts that the new cells have are unfolded from what the model predicts for them. No
+    stain of theirs is needed. Train on the manifest that is written.
+    """
+    from ..images import label_free_fields, load_pairs, write_manifest
+    from ..staining.card import split_as_trained
+    from ..staining.panel import Panel
+    from ..staining.predictor import PredictOptions
+    from ..staining.weigh import weigh as run
+
+    if out.exists():
+        raise FileError("is there already", "name a new file", file=out)
+    panel = Panel.load(model)
+    pairs = load_pairs(manifest)
+    if markers:
+        pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    pairs = split_as_trained(panel, pairs)
+    new = label_free_fields(like) if like else pairs.of_split("test").fields()
+    with Bar("weigh") as bar:
+        found = run(panel, pairs, new, options=PredictOptions(device=device), progress=bar)
+    write_manifest(found.pairs, out)
+    print(f"{found.known} pairs count as {found.alike:.0f} for {found.new} new images")
+    for marker, mean in found.mean_before.items():
+        print(
+            f"{marker}, mean amount: {mean:.4g} in the pairs, "
+            f"{found.mean_after[marker]:.4g} by weight ({found.mean_predicted[marker]:.4g} is "
+            "what the model predicts for the new images)"
+        )
+    if found.alike < _FEW * found.known:
+        print("few pairs are like the new images: prefer more pairs of such cells")
+    print(f"pairs: {out}; train on them with `unstained staining train {out} --out MODEL`")
 
 
 @app.command()

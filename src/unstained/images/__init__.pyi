@@ -5,6 +5,7 @@ from .correct import write_corrected
 from .fields import Field, Region
 from .findings import CheckReport, CheckSettings, Problem
 from .image import Array, Channel, Image, LazyArray, as_image
+from .label_free import label_free_fields
 from .ome_zarr_writer import OmeZarrWriter, create_ome_zarr, write_ome_zarr
 from .pairs import Pairs, write_manifest
 from .quality import c_max, image_quality, noise_variance, snr_rms, snr_var
@@ -36,6 +37,7 @@ __all__ = [
     "estimate_background",
     "fields_of",
     "image_quality",
+    "label_free_fields",
     "load_pairs",
     "measure_offset",
     "noise_variance",

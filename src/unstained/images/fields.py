@@ -123,6 +123,12 @@ class Field:
             return float(given)
         return open_image(split_paths(self.phase)[0]).pixel_size_um
 
+    @property
+    def weight(self) -> float:
+        """How much it counts in training; 1 where the manifest does not say."""
+        given = float(self.row.get("weight", np.nan))
+        return 1.0 if np.isnan(given) else given
+
     def with_context(self, context_px: int) -> tuple[Field, tuple[slice, slice]]:
         """The field with so many more pixels on each side, and where it lies in that.
 

@@ -19,7 +19,11 @@ __all__ = ["COLUMNS", "SPLITS", "Pairs", "write_manifest"]
 
 REQUIRED = ("phase", "stain", "marker", "group")
 _TEXT = ("split", "region", "cell", "level", "labels", "well", "donor", "passage")
-COLUMNS = (*REQUIRED, *_TEXT, "pixel_size_um")
+_NUMBERS = {
+    "pixel_size_um": "micrometers per pixel, a positive number",
+    "weight": "a positive number, or 0 for a pair that is never drawn",
+}
+COLUMNS = (*REQUIRED, *_TEXT, *_NUMBERS)
 SPLITS = ("", "train", "validation", "test", "omit")
 
 
@@ -35,8 +39,9 @@ class Pairs:
         `split` ("", train, validation, test, or omit for a guard band), `region`
         (``"y0:y1,x0:x1"`` or ""), `cell` (the row is one single-cell image of that id),
         `level` (the same field stained or lit to another level is another field),
-        `labels` (path of a label image), `well`, `donor`, `passage`, `pixel_size_um`; other
-        columns are kept as they are. Absent optional columns are added empty.
+        `labels` (path of a label image), `well`, `donor`, `passage`, `pixel_size_um`, `weight`
+        (how much the field counts in training, where not all count alike); other columns are
+        kept as they are. Absent optional columns are added empty.
     root : Path or None
         Folder that relative paths stood in.
     name : str
@@ -133,6 +138,7 @@ class Pairs:
         lines = []
         for row in self._records():
             words = [row[c] for c in ("marker", "group", "split", "region", "cell")]
+            words += [] if np.isnan(row["weight"]) else [repr(row["weight"])]
             for path in [*split_paths(row["phase"]), row["stain"]]:
                 if path not in sizes:
                     sizes[path] = f"{self.relative(path)}={_bytes(file_of(path))}"
@@ -157,8 +163,8 @@ class Pairs:
 
     def _field(self, rows: list[dict[str, Any]], names: dict[str, int]) -> Field:
         first = rows[0]
-        for column in ("group", "split", "labels"):
-            if len({row[column] for row in rows}) > 1:
+        for column in ("group", "split", "labels", "weight"):
+            if len({str(row[column]) for row in rows}) > 1:
                 raise DataError(
                     f"the rows of {first['phase']} differ in {column}: "
                     f"{', '.join(sorted({str(row[column]) or 'none' for row in rows}))}",
@@ -241,14 +247,14 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
         "split",
     )
     table["region"] = [_region(text, row, name) for row, text in enumerate(table["region"], 1)]
-    if "pixel_size_um" not in table.columns:
-        table["pixel_size_um"] = np.nan
-    size = pd.to_numeric(table["pixel_size_um"].replace("", np.nan), errors="coerce")
-    given = table["pixel_size_um"].map(_text) != ""
-    bad = given & ~((size > 0) & np.isfinite(size))
-    remedy = "micrometers per pixel, a positive number"
-    _refuse(table, bad, name, "has pixel_size_um", remedy, "pixel_size_um")
-    table["pixel_size_um"] = size.astype(float)
+    for column, remedy in _NUMBERS.items():
+        if column not in table.columns:
+            table[column] = np.nan
+        number = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
+        given = table[column].map(_text) != ""
+        right = np.isfinite(number) & ((number >= 0) if column == "weight" else (number > 0))
+        _refuse(table, given & ~right, name, f"has {column}", remedy, column)
+        table[column] = number.astype(float)
     twice = table.duplicated(["phase", "region", "cell", "level", "marker"])
     _refuse(table, twice, name, "repeats a field for marker", "keep one of the rows", "marker")
     rest = [column for column in table.columns if column not in COLUMNS]

@@ -15,6 +15,8 @@ from .fields import file_of, join_paths
 from .pairs import REQUIRED, Pairs
 
 __all__ = [
+    "absolute_paths",
+    "is_image",
     "load_pairs",
     "pairs_from_channels",
     "pairs_from_folders",
@@ -98,7 +100,7 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
     for column in ("phase", "stain", "labels"):
         if column not in table.columns:
             continue
-        cells = [_absolute(text, root) for text in table[column]]
+        cells = [absolute_paths(text, root) for text in table[column]]
         table[column] = [join_paths(paths) for paths in cells]
         for row, paths in enumerate(cells, 1):
             absent = [p for p in paths if not file_of(p).exists()]
@@ -238,7 +240,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
         return pairs_from_manifest(folder / "manifest.csv")
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     phase = [p for p in inside if p.name.casefold() == "phase"]
-    stains = [p for p in inside if p not in phase and any(_is_image(f) for f in p.iterdir())]
+    stains = [p for p in inside if p not in phase and any(is_image(f) for f in p.iterdir())]
     if len(phase) != 1 or not stains:
         raise DataError(
             f"no folder phase with stains beside it among {', '.join(p.name for p in inside)}",
@@ -301,7 +303,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.rename(columns=lambda column: str(column).strip())
 
 
-def _absolute(text: str, root: Path) -> list[str]:
+def absolute_paths(text: str, root: Path) -> list[str]:
     """Absolute paths of a manifest's cell; a file whose own name has a ``;`` stays whole."""
     whole = str(root / text)
     parts = [text] if text and file_of(whole).exists() else text.split(";")
@@ -328,14 +330,14 @@ def _same_planes(pairs: Pairs, path: Path) -> None:
         )
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     return not path.name.startswith(".") and path.suffix.casefold() in _SUFFIXES
 
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileError("is no folder", "check the path", file=folder)
-    return sorted(path for path in folder.iterdir() if _is_image(path))
+    return sorted(path for path in folder.iterdir() if is_image(path))
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

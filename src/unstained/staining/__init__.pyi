@@ -6,6 +6,7 @@ from .score_table import ScoreSettings, ScoreTable
 from .settings import PRESETS, TrainSettings
 from .training import train
 from .verdict import Verdict, verdicts
+from .weigh import Weighed, weigh
 
 __all__ = [
     "PRESETS",
@@ -16,9 +17,11 @@ __all__ = [
     "ScoreTable",
     "TrainSettings",
     "Verdict",
+    "Weighed",
     "estimate",
     "predict",
     "score_panel",
     "train",
     "verdicts",
+    "weigh",
 ]

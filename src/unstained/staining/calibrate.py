@@ -27,8 +27,9 @@ def calibrated(panel: Panel, pairs: Pairs, device: str = "auto") -> Panel:
 
     Correlation is blind to scale, and a network trained on it predicts amounts that are right but
     for a factor; the mean of several networks varies less than each. The line through the pixels
-    of the validation pairs brings them to the stain's units. A marker without validation pairs,
-    or whose prediction does not rise with the stain, keeps its units. No correlation changes.
+    of the validation pairs, by weight, brings them to the stain's units. A marker without
+    validation pairs, or whose prediction does not rise with the stain, keeps its units. No
+    correlation changes.
 
     Parameters
     ----------
@@ -49,7 +50,8 @@ def calibrated(panel: Panel, pairs: Pairs, device: str = "auto") -> Panel:
             if marker.name in field.stains:
                 # above the background: sums of squares lose no digits to a large offset
                 measured = field.read_stain(marker.name).astype(np.float64) - marker.offset
-                moments[i] += correlation_moments(stains[i] - marker.offset, measured)
+                alone = correlation_moments(stains[i] - marker.offset, measured)
+                moments[i] += field.weight * alone
     n, sx, sy, sxx, _, sxy = moments.T  # x predicted, y measured
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (n * sxy - sx * sy) / (n * sxx - sx**2)

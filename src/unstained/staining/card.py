@@ -5,15 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..images.image import Array, as_image
 from ..images.splits import split_pairs
-from .predict_plan import halo_of
-from .prediction import PredictOptions, Predictor
+from .predict_fields import PredictFields
+from .predictor import PredictOptions
 from .score import score_panel
 from .verdict import verdicts
 
@@ -111,28 +109,19 @@ def score_with_panel(
     the way, as in prediction, and scored on their own pixels; those of unknown size are taken to
     have the model's.
     """
-    predictor = Predictor(panel, options or PredictOptions(device="auto"))
-    sizes = {field.pixel_size_um for field in pairs.fields()} - {None, panel.pixel_size_um}
-
-    def predict(planes: Array, pixel_size_um: float | None) -> dict[str, Array]:
-        size = pixel_size_um or panel.pixel_size_um
-        image = predictor(as_image(planes, "CYX", pixel_size_um=size))
-        stains = image.planes()  # (M, Y, X)
-        return dict(zip(panel.names, stains, strict=True))
-
+    options = options or PredictOptions(device="auto")
+    way = PredictFields.by_panel(panel, pairs.fields(), options)
     table = score_panel(
-        predict,
+        way.predict,
         pairs,
         split=split,
-        # a stack is predicted on its own pixels
-        predict_batch=None if sizes else partial(panel.predict_stack, tta=predictor.options.tta),
-        context_px=halo_of(panel),
+        predict_batch=way.predict_batch,
+        context_px=way.context_px,
         settings=settings,
         progress=progress,
     )
-    plain = predictor.options.engine in ("auto", "torch")
-    plain = plain and predictor.options.precision in ("auto", "float32")
-    if plain or sizes or (pairs.table["cell"] == "").all():
+    plain = options.engine in ("auto", "torch") and options.precision in ("auto", "float32")
+    if plain or way.predict_batch is None or (pairs.table["cell"] == "").all():
         return table
     note = "single-cell images are predicted by torch in float32, whatever engine is asked for"
     return replace(table, notes=(*table.notes, note))

@@ -200,6 +200,7 @@ class Samples:
     Parameters
     ----------
     scenes : sequence of Scene
+        Drawn in proportion to their areas and weights.
     markers : sequence of MarkerSpec
         Normalize the stains.
     patch : int
@@ -227,7 +228,10 @@ class Samples:
         self.offset = np.array([m.offset for m in markers], np.float32)[:, None, None]
         self.scale = np.array([m.scale for m in markers], np.float32)[:, None, None]
         areas = [max(1.0, np.prod(scene.shape_yx) / patch**2) for scene in scenes]
-        self.cumulated = np.cumsum(areas) / np.sum(areas)
+        counted = np.array(areas) * [scene.field.weight for scene in scenes]
+        if not counted.sum() > 0:
+            raise DataError("all training pairs have weight 0", "give some of them a weight above")
+        self.cumulated = np.cumsum(counted) / counted.sum()
 
     def sample(self, step: int, index: int) -> tuple[Floats, Floats, NDArray[np.float32]]:
         """Planes (P, S, S), stains (M, S, S), presence (M,)."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError
 from ..statistics import correlation_moments
 from .baselines import Baseline, default_baselines, fit_baselines
+from .predict_fields import Predict, PredictBatch, PredictFields
 from .score_table import MOMENTS, SCORES, ScoreSettings, ScoreTable
 from .scores import PairScore, check_no_copy, score_pair
 from .totals import block_sums, label_totals, tile_total
@@ -20,12 +20,9 @@ if TYPE_CHECKING:
     from ..images.fields import Field
     from ..images.pairs import Pairs
 
-__all__ = ["Predict", "PredictBatch", "score_panel"]
+__all__ = ["score_panel"]
 
 Array = np.ndarray[Any, Any]
-# (P, Y, X) and their pixel size in um, if known -> {marker: (Y, X) float}
-Predict = Callable[[Array, float | None], Mapping[str, Array]]
-PredictBatch = Callable[[Array], Mapping[str, Array]]  # (N, P, Y, X) -> {marker: (N, Y, X) float}
 Row = dict[str, Any]
 
 
@@ -80,22 +77,19 @@ def score_panel(
     parts: list[pd.DataFrame] = []
     without: list[Row] = []
     missing: set[str] = set()
-    done = 0
-    for batch, phases in _batches(fields, settings.batch if predict_batch else 1):
-        predictions = _predictions(batch, phases, predict, predict_batch, context_px)
-        for field, phase, prediction in zip(batch, phases, predictions, strict=True):
-            missing.update(set(field.stains) - set(prediction))
-            for marker in [m for m in field.stains if m in prediction]:
-                if marker not in baselines:
-                    baselines[marker] = _baselines(training, marker, len(phase), settings)
-                scored = _ScoredField(field, marker, phase, prediction[marker], settings)
-                rows.append(scored.row())
-                amounts.append(scored.amounts())
-                parts.append(scored.parts())
-                without.extend(scored.without_model(baselines[marker]))
-            done += 1
-            if progress is not None:
-                progress(done, len(fields))
+    way = PredictFields(predict, predict_batch, context_px, settings.batch)
+    for done, (field, phase, prediction) in enumerate(way.each(fields), 1):
+        missing.update(set(field.stains) - set(prediction))
+        for marker in [m for m in field.stains if m in prediction]:
+            if marker not in baselines:
+                baselines[marker] = _baselines(training, marker, len(phase), settings)
+            scored = _ScoredField(field, marker, phase, prediction[marker], settings)
+            rows.append(scored.row())
+            amounts.append(scored.amounts())
+            parts.append(scored.parts())
+            without.extend(scored.without_model(baselines[marker]))
+        if progress is not None:
+            progress(done, len(fields))
     if not rows:
         raise DataError(
             f"no marker of {', '.join(chosen.markers)} is predicted by this model",
@@ -216,45 +210,6 @@ def _chosen(pairs: Pairs, split: str) -> Pairs:
             file=pairs.name,
         )
     return chosen
-
-
-def _batches(fields: Sequence[Field], size: int) -> Iterator[tuple[list[Field], list[Array]]]:
-    """Fields with their phase images: single cells of one shape together, others alone."""
-    for single_cell, run in groupby(fields, key=lambda f: bool(f.row.get("cell"))):
-        batch: list[Field] = []
-        phases: list[Array] = []
-        for field in run:
-            phase = field.read_phase()
-            if batch and (not single_cell or len(batch) >= size or phase.shape != phases[0].shape):
-                yield batch, phases
-                batch, phases = [], []
-            batch.append(field)
-            phases.append(phase)
-        yield batch, phases
-
-
-def _predictions(
-    fields: Sequence[Field],
-    phases: Sequence[Array],
-    predict: Predict,
-    predict_batch: PredictBatch | None,
-    context_px: int,
-) -> list[dict[str, Array]]:
-    if predict_batch is not None and len(fields) > 1:
-        stained = predict_batch(np.stack(phases))  # (N, P, Y, X)
-        found = [{m: np.asarray(v)[i] for m, v in stained.items()} for i in range(len(fields))]
-    else:
-        found = []
-        for field, phase in zip(fields, phases, strict=True):
-            wide, inside = field.with_context(context_px)
-            try:
-                stains = predict(phase if wide is field else wide.read_phase(), field.pixel_size_um)
-                found.append({m: np.asarray(v)[inside] for m, v in stains.items()})
-            except DataError as error:
-                raise DataError(error.reason, error.remedy, file=field.phase) from error
-    if not all(found):
-        raise InputError("the model predicts no marker", "give a model with one marker at least")
-    return found
 
 
 def _baselines(

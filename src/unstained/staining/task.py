@@ -111,7 +111,7 @@ class StainingTask:
         return {"loss": total.detach().item(), **said}
 
     def validate(self, network: nn.Module) -> Mapping[str, float]:
-        """Pearson r over all validation pixels, for each marker and averaged (`r_s`).
+        """Pearson r over all validation pixels, by weight, for each marker and averaged (`r_s`).
 
         A marker without validation pairs is NaN and has no part in the average.
         """
@@ -121,7 +121,7 @@ class StainingTask:
             predicted = apply_whole(network, planes[None])[0]  # (M, Y, X)
             for i in np.flatnonzero(scene.present):
                 stain = scene.stains[i, rows, columns].astype(np.float64) - self.markers[i].offset
-                moments[i] += correlation_moments(predicted[i], stain)
+                moments[i] += scene.field.weight * correlation_moments(predicted[i], stain)
         r = moments_correlation(moments)
         named = {f"r_s {m.name}": float(v) for m, v in zip(self.markers, r, strict=True)}
         shown = moments[:, 0] > 0

@@ -23,6 +23,7 @@ from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
 from ..learning.networks import Generator, NetworkSpec, UNet, build_network
 from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
+from ..statistics import effective_number
 from .calibrate import calibrated
 from .card import describe_training, write_card
 from .normalize import MarkerSpec, Normalization, normalize
@@ -239,7 +240,8 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
         file = error.file or job.pairs.name
         raise DataError(error.reason, error.remedy, file=file) from error
     shapes = [scene.shape_yx for scene in scenes]
-    settings = replace(settings, steps=settings.steps or enough_steps(settings, shapes))
+    counted = effective_number([f.weight for f in fields["train"]]) / len(fields["train"])
+    settings = replace(settings, steps=settings.steps or enough_steps(settings, shapes, counted))
     network = _network(settings, scenes, len(specs))
     whole = False
     if parent is not None:
@@ -261,9 +263,14 @@ def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normaliz
     return training_normalization(way, fields)
 
 
-def enough_steps(settings: TrainSettings, shapes: Sequence[tuple[int, int]]) -> int:
-    """Steps to see fields of these (Y, X) some 80 times over; validation picks the best weights."""
-    pixels = sum(math.prod(shape) for shape in shapes)
+def enough_steps(
+    settings: TrainSettings, shapes: Sequence[tuple[int, int]], counted: float = 1.0
+) -> int:
+    """Steps to see fields of these (Y, X) some 80 times over; validation picks the best weights.
+
+    `counted` is the share of them that weighted fields are worth.
+    """
+    pixels = counted * sum(math.prod(shape) for shape in shapes)
     needed = math.ceil(_TIMES_OVER * pixels / (settings.batch * settings.patch**2))
     return min(max(needed, _FEWEST_STEPS), _MOST_STEPS)
 

@@ -29,6 +29,7 @@ from .intervals import (
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .regression import LinearFit, linear_fit
 from .tests import McNemar, PairedTest, corrected_t_test, holm, mcnemar, paired_test, stars
+from .unfolding import Response, effective_number, unfold
 
 __all__ = [
     "TOP_LABEL",
@@ -42,6 +43,7 @@ __all__ = [
     "McNemar",
     "MixedModel",
     "PairedTest",
+    "Response",
     "Temperature",
     "UnitComparison",
     "apply_temperature",
@@ -53,6 +55,7 @@ __all__ = [
     "compare_units",
     "corrected_t_test",
     "correlation_moments",
+    "effective_number",
     "fisher_z_interval",
     "fit_temperature",
     "holm",
@@ -65,5 +68,6 @@ __all__ = [
     "paired_test",
     "reliability_table",
     "stars",
+    "unfold",
     "wilson_interval",
 ]

@@ -1,0 +1,84 @@
+"""Label-free images without stains: of cells that a model is meant for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import DataError, FileError
+from .fields import Field, Region, file_of, join_paths
+from .sources import absolute_paths, is_image, read_table
+
+__all__ = ["label_free_fields"]
+
+
+def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
+    """Fields with label-free planes alone, in the order given.
+
+    Parameters
+    ----------
+    specs : sequence of path
+        Each a CSV with the column `phase` (paths relative to it, as in a manifest) and perhaps
+        `region` and `cell`; an image (``A.tif;B.tif`` joins planes); or a folder of images, each a
+        field.
+
+    Raises
+    ------
+    FileError
+        Something is not there.
+    DataError
+        A table without `phase`, an empty cell, a folder without images.
+    """
+    found: list[Field] = []
+    for given in specs:
+        spec = os.fspath(given)
+        path = Path(spec)
+        if path.is_file() and path.suffix.casefold() == ".csv":
+            found += _from_table(path.absolute())
+        elif path.is_dir() and not is_image(path):
+            images = sorted(p for p in path.iterdir() if is_image(p))
+            if not images:
+                raise DataError("holds no images", "name a folder of label-free images", file=path)
+            found += [_field(str(p.absolute()), p.stem) for p in images]
+        else:
+            paths = absolute_paths(spec, Path.cwd())
+            absent = [p for p in paths if not file_of(p).exists()]
+            if absent or not paths:
+                raise FileError(
+                    "is not there", "check the path", file=absent[0] if absent else spec
+                )
+            found.append(_field(join_paths(paths), file_of(paths[0]).stem))
+    return found
+
+
+def _field(phase: str, name: str, region: str = "", cell: str = "") -> Field:
+    return Field(
+        phase=phase,
+        region=Region.parse(region) if region else None,
+        stains={},
+        group="",
+        split="",
+        id=name,
+        row={"cell": cell} if cell else {},
+    )
+
+
+def _from_table(path: Path) -> list[Field]:
+    table = read_table(path)
+    if "phase" not in table.columns or table.empty:
+        raise DataError(
+            f"has the columns {', '.join(table.columns)} and {len(table)} rows",
+            "name label-free images in a column phase, one row for each",
+            file=path,
+        )
+    found = []
+    for row, values in enumerate(table.to_dict("records"), 1):
+        paths = absolute_paths(values["phase"], path.parent)
+        absent = [p for p in paths if not file_of(p).exists()]
+        if absent or not paths:
+            what = f"{absent[0]} is not there" if absent else "has no phase"
+            raise DataError(f"row {row}: {what}", "paths are relative to the table", file=path)
+        region, cell = (str(values.get(c, "")).strip() for c in ("region", "cell"))
+        found.append(_field(join_paths(paths), cell or f"row {row}", region, cell))
+    return found

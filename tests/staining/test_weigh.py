@@ -1,0 +1,119 @@
+"""Pairs weighted for other cells, of which no stain is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+
+from unstained.errors import DataError
+from unstained.images import Pairs, label_free_fields
+from unstained.learning.networks import Generator, NetworkSpec
+from unstained.staining import Panel, weigh
+from unstained.staining.normalize import MarkerSpec, Normalization, Statistics
+from unstained.staining.panel import Member
+
+SIDE, INNER = 8, slice(2, 6)  # px: a square of 4 x 4 in a cell's image
+
+
+class _Same(Generator):
+    """Predicts the plane that it is given."""
+
+    stride, halo = 1, 0
+    spec = NetworkSpec("compact", 1, 1, 1, 1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))  # tells the device
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        return planes
+
+
+def _panel() -> Panel:
+    as_it_is = Normalization("dataset", Statistics((0.0,), (1.0,)))
+    marker = MarkerSpec("A", 0.0, 1.0, "FFFFFF")
+    return Panel((marker,), (Member(_Same(), ("A",)),), as_it_is)
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Pairs:
+    """320 cells with a stain of 10 or 20 a pixel; in the test part nine in ten have 10.
+
+    The phase image shows the stain with an error of 4 a pixel, the same all over a cell. There
+    is no file with the stain of the test part.
+    """
+    rng = np.random.default_rng(0)
+    level = np.concatenate([np.tile([10.0, 20.0], 110), np.repeat([10.0, 20.0], [90, 10])])
+    split = np.repeat(["train", "validation", "test"], [120, 100, 100])
+    phase = np.zeros((SIDE, SIDE * level.size), np.float32)
+    stain = np.zeros_like(phase)
+    for i, amount in enumerate(level):
+        at = INNER, slice(SIDE * i + INNER.start, SIDE * i + INNER.stop)
+        stain[at], phase[at] = amount, amount + 4 * rng.standard_normal()
+    tifffile.imwrite(tmp_path / "phase.tif", phase)
+    tifffile.imwrite(tmp_path / "stain.tif", stain)
+    table = pd.DataFrame(
+        {
+            "phase": str(tmp_path / "phase.tif"),
+            "stain": [str(tmp_path / ("none.tif" if s == "test" else "stain.tif")) for s in split],
+            "marker": "A",
+            "group": [f"cell {i}" for i in range(level.size)],
+            "split": split,
+            "region": [f"0:{SIDE},{SIDE * i}:{SIDE * (i + 1)}" for i in range(level.size)],
+            "cell": [str(i) for i in range(level.size)],
+            "level_of_stain": level,
+        }
+    )
+    return Pairs(table, tmp_path, "cells")
+
+
+def test_pairs_get_the_mix_of_cells_whose_stain_is_not_read(cells: Pairs) -> None:
+    found = weigh(_panel(), cells, cells.of_split("test").fields())
+    table = found.pairs.table
+    taught = table[table["split"] != "test"]
+    share = taught.loc[taught["level_of_stain"] == 10, "weight"].sum() / taught["weight"].sum()
+    assert share == pytest.approx(0.9, abs=0.08)  # half of them are so without weights
+    assert taught["weight"].mean() == pytest.approx(1, abs=1e-3)
+    assert table.loc[table["split"] == "test", "weight"].isna().all()
+    assert (found.new, found.known) == (100, 220)
+    # 16 px of 10 and 20: 240 on average; nine in ten of 10: 176
+    assert found.mean_before["A"] == pytest.approx(240)
+    assert found.mean_after["A"] == pytest.approx(176, abs=13)
+    # shares of 0.9 and 0.1 where both have a half: 220 (0.9 + 0.1)^2 / (2 (0.9^2 + 0.1^2)) = 134
+    assert found.alike == pytest.approx(134, abs=25)
+
+
+def test_a_folder_of_images_serves_as_the_new_cells(cells: Pairs, tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    montage = tifffile.imread(tmp_path / "phase.tif")
+    for i in range(220, 320):
+        tifffile.imwrite(folder / f"{i}.tif", montage[:, SIDE * i : SIDE * (i + 1)])
+    from_files = weigh(_panel(), cells, label_free_fields([folder]))
+    from_rows = weigh(_panel(), cells, cells.of_split("test").fields())
+    weights = [found.pairs.table["weight"].dropna() for found in (from_files, from_rows)]
+    assert weights[0].to_numpy() == pytest.approx(weights[1].to_numpy())
+
+
+def test_too_few_pairs_or_none_to_weigh_for_are_told(cells: Pairs) -> None:
+    new = cells.of_split("test").fields()
+    with pytest.raises(DataError, match="no images to weight the pairs for"):
+        weigh(_panel(), cells, [])
+    few = cells.table[(cells.table["split"] != "validation") | (cells.table.index < 130)]
+    with pytest.raises(DataError, match="10 known amounts") as told:
+        weigh(_panel(), replace(cells, table=few), new)
+    assert told.value.file == "cells"
+
+
+def test_pairs_that_lack_a_marker_are_not_weighed_by_it(cells: Pairs) -> None:
+    both = pd.concat([cells.table, cells.table[:5].assign(marker="B")])
+    two = (MarkerSpec("A", 0.0, 1.0, "FFFFFF"), MarkerSpec("B", 0.0, 1.0, "FFFFFF"))
+    panel = Panel(two, (Member(_Same(), ("A", "B")),), _panel().normalization)
+    with pytest.raises(DataError, match="215 of 220 fields lack one of A, B"):
+        weigh(panel, replace(cells, table=both), cells.of_split("test").fields())
