@@ -21,9 +21,9 @@ __all__ = ["Structures", "render"]
 
 Array = np.ndarray[Any, Any]
 
-# refractive index above the medium's: after Schuermann et al. (2016), J Biophotonics 9:1068, 0.02
-# to 0.04 for cytoplasm, and less for the nucleus; what is marked * was tuned on real phase
-# contrast (benchmarks/realism.py)
+# refractive index above the medium's; that the nucleus is the thinner one: Schuermann et al.
+# (2016), J Biophotonics 9:1068. What is marked * was tuned on real phase contrast, see
+# benchmarks/realism.py
 _CYTOPLASM = 0.030  # * beside the nucleus
 _LAMELLA = 0.7  # * far from the nucleus over that beside it
 _NUCLEUS = -0.005  # on top of the cytoplasm's
