@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unstained.errors import InputError
-from unstained.simulate import Camera, dust, expose, uneven_illumination
+from unstained.simulate import Camera, Optics, dust, expose, floaters, uneven_illumination
 
 
 def exposed(level: float, camera: Camera, n: int = 500) -> np.ndarray:
@@ -77,6 +77,20 @@ def test_dust_takes_light_where_it_lies_and_none_elsewhere() -> None:
     assert np.median(passed) == pytest.approx(1, abs=1e-3)
 
 
+def test_where_nothing_floats_all_light_passes() -> None:
+    passed = floaters((70, 90), 0.0, Optics(), np.random.default_rng(0))
+    assert (passed.dtype, passed.shape) == (np.float32, (70, 90))
+    assert abs(passed - 1).max() < 1e-4
+
+
+def test_what_floats_moves_light_about_in_smooth_patterns() -> None:
+    passed = floaters((512, 512), 150.0, Optics(), np.random.default_rng(0))
+    assert 0.01 < passed.std() < 0.3
+    assert abs(np.diff(passed, axis=0)).max() < 0.5 * np.ptp(passed)
+    more = floaters((512, 512), 600.0, Optics(), np.random.default_rng(0))
+    assert more.std() > 1.4 * passed.std()  # of independent balls it goes with the root: 2
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
@@ -97,5 +111,7 @@ def test_a_light_path_that_cannot_be_is_refused() -> None:
         uneven_illumination((9, 9), 1, rng)
     with pytest.raises(InputError, match="-1 grains"):
         dust((9, 9), -1, rng)
+    with pytest.raises(InputError, match="-1 floating balls"):
+        floaters((9, 9), -1, Optics(), rng)
     with pytest.raises(InputError, match="not finite"):
         expose(np.array([[np.nan]]), Camera(), rng)

@@ -85,8 +85,11 @@ def test_the_halos_width_is_inverse_to_the_rings_na() -> None:
 
 
 def test_shade_off_grows_with_the_objects_size() -> None:
+    # a ring hardly wider than the annulus; behind a wider one the middle of a disc of 12 um is
+    # brighter than the background by 4 %, since the halo's light swings back
+    narrow = Optics(ring_margin_na=0.004, ring_transmission=0.3)
     contrast = [
-        1 - image_of(0.3 * disc(r_um, 256), Optics())[123:133, 123:133].mean()
+        1 - image_of(0.3 * disc(r_um, 256), narrow)[123:133, 123:133].mean()
         for r_um in (5.0, 8.0, 12.0, 40.0)
     ]
     assert contrast == sorted(contrast, reverse=True)
@@ -132,6 +135,19 @@ def test_a_thin_object_shows_in_brightfield_only_out_of_focus() -> None:
     path = texture(128) * 0.2
     optics = Optics("brightfield", condenser_na=0.02)
     assert image_of(path, optics, defocus_um=10.0).std() > 4 * image_of(path, optics).std()
+
+
+def test_far_out_of_focus_a_shadow_lies_aside_by_the_height_times_the_lights_slope() -> None:
+    # One condenser point, along y, in the middle of the annulus's area: NA
+    # sqrt((0.11^2 + 0.15^2) / 2) = 0.1315. In a medium of 1.337 its slope is
+    # 0.1315 / sqrt(1.337^2 - 0.1315^2) = 0.0988: 29.6 um aside at 300 um.
+    y, x = (np.mgrid[:128, :128] - 64) * 2.6
+    path = 0.1 * np.exp(-(y**2 + x**2) / (2 * 4.0**2))
+    optics = Optics(pixel_size_um=2.6, ring_na=(0.11, 0.15), source_points=1, coarse_points=0)
+    weight = (image_of(path, optics, defocus_um=300.0) - 1) ** 2
+    aside = [float((axis * weight).sum() / weight.sum()) for axis in (y, x)]
+    assert abs(aside[0]) == pytest.approx(29.6, abs=2.6)
+    assert aside[1] == pytest.approx(0, abs=2.6)
 
 
 def test_defocus_of_the_call_replaces_that_of_the_optics() -> None:

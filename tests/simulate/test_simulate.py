@@ -23,7 +23,7 @@ from unstained.simulate import (
     write_pairs,
 )
 from unstained.simulate.cells import build_cell, crowd, outline_um, place_cells, polygon_area
-from unstained.simulate.field import _levels
+from unstained.simulate.field import _levels, _spread
 from unstained.simulate.stains import Stain, Wave, stain_of
 from unstained.simulate.structures import render
 
@@ -81,7 +81,7 @@ def test_cells_are_brighter_than_background_in_every_stain(field: SimulatedField
 
 def test_an_empty_dish_is_even_but_for_noise() -> None:
     # 10000 photons: the noise is 1 %; no lamp, dust, debris or cell adds to it
-    made = simulate_field(128, seed=0, density_per_mm2=0, dish=Dish(0.0, 0.0, 0.0, 0.0))
+    made = simulate_field(128, seed=0, density_per_mm2=0, dish=Dish(0.0, 0.0, 0.0, 0.0, 0.0))
     assert made.labels.max() == 0
     assert made.phase.mean() == pytest.approx(10_100, rel=1e-3)
     assert made.phase.std() == pytest.approx(100, rel=0.03)
@@ -131,6 +131,15 @@ def test_a_cell_keeps_its_texture_and_granules_when_it_turns() -> None:
     # the center is pixel 138 (90 / 0.65 - 0.5 = 137.96); from x towards y is clockwise on screen
     turned = np.rot90(before.path_rad, -1)
     assert r(turned, after.path_rad) > 0.98
+
+
+def test_cells_that_spread_less_are_smaller_and_thicker() -> None:
+    # lengths and volume times 0.7: the area is 0.49 of what it was, the mean thickness 1 / 0.7
+    cells = crowd(40, (900.0, 900.0), 3, {"spindle": 0.5, "flat": 0.5})
+    small = _spread(cells, 0.7)
+    assert [b.volume_um3 for b in small] == pytest.approx([0.7 * a.volume_um3 for a in cells])
+    areas = [sum(polygon_area(outline_um(c)) for c in group) for group in (small, cells)]
+    assert areas[0] / areas[1] == pytest.approx(0.49, rel=0.03)
 
 
 def test_nuclei_lie_inside_their_own_cells(field: SimulatedField) -> None:
@@ -374,6 +383,7 @@ def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
         ({"shares": {"star": -1.0}}, "shares"),
         ({"seed": -1}, "seed -1"),
         ({"round_share": 1.5}, "round cells of 1.5"),
+        ({"spread": 2.0}, "spread 2.0 times"),
         ({"markers": {"M": Marker(bleed=(("X", 0.1),))}}, "light of 'X' in the channel of M"),
     ],
 )
@@ -383,7 +393,7 @@ def test_what_cannot_be_is_refused(arguments: dict[str, object], reason: str) ->
 
 
 def test_a_dish_that_cannot_be_is_refused() -> None:
-    with pytest.raises(InputError, match=r"dust and debris \(-1.0, 900.0\)"):
+    with pytest.raises(InputError, match=r"dust, debris and floaters \(-1.0, 900.0, "):
         Dish(dust=-1.0)
     with pytest.raises(InputError, match=r"illumination and haze \(1.5, "):
         Dish(illumination=1.5)

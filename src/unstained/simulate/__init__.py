@@ -3,7 +3,7 @@
 They show that a method runs and learns, not that it works on real cells.
 """
 
-from .camera import Camera, dust, expose, uneven_illumination
+from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell
 from .colony_wells import ColonySettings, plan_well, render_frame
 from .colony_writer import write_colonies
@@ -30,6 +30,7 @@ __all__ = [
     "SimulatedField",
     "dust",
     "expose",
+    "floaters",
     "image_of",
     "plan_well",
     "render_frame",

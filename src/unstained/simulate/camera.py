@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from .optics import Optics, image_of
 
-__all__ = ["Camera", "dust", "expose", "uneven_illumination"]
+__all__ = ["Camera", "dust", "expose", "floaters", "uneven_illumination"]
 
 Array = np.ndarray[Any, Any]
 
 _EXACT_BELOW = 10.0  # electrons; above, three moments of the Poisson distribution are matched
+_FLOATER_UM = (3.0, 8.0)  # radii, of debris to cells
+_FLOATER_INDEX = 0.02  # refractive index above the medium's, as cells in suspension have
+_FLOATER_HEIGHTS_UM = (250.0, 400.0)  # within a chamber or a dish of medium
+_FLOATER_PIXELS = 6  # side of the pixels they are imaged on: so far out of focus they are smooth
 
 
 @dataclass(frozen=True)
@@ -204,3 +210,54 @@ def dust(
         view = passed[y0 : y0 + disc.shape[0], x0 : x0 + disc.shape[1]]
         view *= 1 - taken * disc.astype(np.float32)
     return np.asarray(ndimage.gaussian_filter(passed, 0.7)) if count else passed
+
+
+def floaters(
+    shape: tuple[int, int], per_mm2: float, optics: Optics, rng: np.random.Generator
+) -> Array:
+    """Light that has passed cells and crumbs floating in the medium, far above the focus.
+
+    Balls in two layers, each imaged by the microscope out of focus (`image_of`) on pixels of
+    six times the size. In phase contrast each becomes a faint ring: the condenser's annulus at
+    that height.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Y, X.
+    per_mm2 : float
+        Balls of both layers.
+    optics : Optics
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (Y, X) float32 array
+        1 where there is none.
+
+    Raises
+    ------
+    InputError
+        A negative number of balls.
+    """
+    if not (per_mm2 >= 0 and math.isfinite(per_mm2)):
+        raise InputError(f"{per_mm2} floating balls per mm2", "give a number from 0 on")
+    pixel = optics.pixel_size_um * _FLOATER_PIXELS
+    points = max(optics.source_points, optics.coarse_points)
+    coarse = replace(optics, pixel_size_um=pixel, source_points=points, coarse_points=0)
+    small = (math.ceil(shape[0] / _FLOATER_PIXELS) + 1, math.ceil(shape[1] / _FLOATER_PIXELS) + 1)
+    y, x = (np.arange(n) * pixel for n in small)
+    mean = per_mm2 * 1e-6 * small[0] * small[1] * pixel**2 / len(_FLOATER_HEIGHTS_UM)
+    passed = np.ones(shape, np.float32)
+    for height_um in _FLOATER_HEIGHTS_UM:
+        thickness = np.zeros(small)
+        for _ in range(int(rng.poisson(mean))):
+            cy, cx = rng.uniform(0, y[-1]), rng.uniform(0, x[-1])
+            radius = rng.uniform(*_FLOATER_UM)
+            under_root = radius**2 - np.add.outer((y - cy) ** 2, (x - cx) ** 2)
+            thickness += 2 * np.sqrt(np.maximum(under_root, 0))
+        path = 2 * math.pi / optics.wavelength_um * _FLOATER_INDEX * thickness
+        image = image_of(path, coarse, defocus_um=height_um)
+        size = (small[1] * _FLOATER_PIXELS, small[0] * _FLOATER_PIXELS)
+        passed *= cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)[: shape[0], : shape[1]]
+    return passed

@@ -66,7 +66,13 @@ MOST_VARIATION = 6.0
 PACKING_RANGE = (0.35, 3.0)  # cells of 4 um are none, and colonies hold several
 HALO_PX = 40  # around a colony, until its light is that of the empty field
 # 4 condenser points differ from 100 by 6 % of the contrast (root mean square)
-OPTICS = Optics(pixel_size_um=PIXEL_SIZE_UM, source_points=4)
+OPTICS = Optics(
+    pixel_size_um=PIXEL_SIZE_UM,
+    ring_na=(0.11, 0.15),
+    ring_margin_na=0.004,
+    ring_transmission=0.3,
+    source_points=4,
+)
 CAMERA = Camera(photons_per_unit=4000.0)
 UNEVEN = 0.12  # of the lamp over the well
 DUST_PER_MPX = 1.5

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from .camera import Camera, dust, expose, uneven_illumination
+from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell, Phenotype, place_cells
 from .optics import Optics, image_of
 from .stains import (
@@ -51,22 +51,24 @@ class Dish:
     debris_per_mm2 : float
         Crumbs on the dish, which the label-free image shows.
     haze : float
-        Relative standard deviation of smooth, 40 um wide variations of the light, as floating
-        debris far out of focus makes them.
+        Relative standard deviation of smooth, 40 um wide variations of the light.
+    floaters_per_mm2 : float
+        Cells and crumbs that float in the medium, far out of focus: faint rings.
     """
 
-    illumination: float = 0.08
+    illumination: float = 0.05
     dust: float = 6.0
     debris_per_mm2: float = 900.0
-    haze: float = 0.025
+    haze: float = 0.01
+    floaters_per_mm2: float = 20.0
 
     def __post_init__(self) -> None:
         shares = (self.illumination, self.haze)
-        amounts = (self.dust, self.debris_per_mm2)
+        amounts = (self.dust, self.debris_per_mm2, self.floaters_per_mm2)
         if not all(0 <= s < 1 for s in shares) or not all(0 <= a < math.inf for a in amounts):
             raise InputError(
-                f"illumination and haze {shares}, dust and debris {amounts}",
-                "give illumination and haze from 0 to below 1, dust and debris from 0 on",
+                f"illumination and haze {shares}, dust, debris and floaters {amounts}",
+                "give illumination and haze from 0 to below 1, the others from 0 on",
             )
 
 
@@ -110,6 +112,7 @@ def simulate_field(
     density_per_mm2: float = DENSITY_PER_MM2,
     shares: Mapping[Phenotype, float] = SHARES,
     round_share: float = ROUND_SHARE,
+    spread: float = 1.0,
     optics: Optics | None = None,
     camera: Camera | None = None,
     dish: Dish | None = None,
@@ -131,6 +134,9 @@ def simulate_field(
         Of spindle, star and flat cells; need not sum to 1.
     round_share : float
         Share of cells that are round, as before division: bright in phase contrast.
+    spread : float
+        Factor, 0.3 to 1.5, of the length of arms, soma and nucleus, and of the volume: area goes
+        with its square, so cells that have not spread are small and thick.
     optics : Optics, optional
         With modality, pixel size and defocus; default `Optics()`.
     camera : Camera, optional
@@ -153,7 +159,7 @@ def simulate_field(
     optics, camera, dish = optics or Optics(), camera or Camera(), dish or Dish()
     pixel = optics.pixel_size_um
     cells = place_cells((size * pixel, size * pixel), density_per_mm2, seed, shares=shares)
-    cells = _some_round(cells, round_share, stream(seed, 5))
+    cells = _some_round(_spread(cells, spread), round_share, stream(seed, 5))
     parts = _parts(seed)
     structures = render(
         cells,
@@ -200,7 +206,8 @@ def label_free(
 ) -> Array:
     """The label-free image of structures as (Y, X) uint16.
 
-    Lamp and dust depend on `seed` alone, the noise on `frame`, too: a movie has one lamp.
+    Lamp, dust and what floats depend on `seed` alone, the noise on `frame`, too: a movie has one
+    lamp.
     """
     intensity = image_of(structures.path_rad, optics, workers=workers)
     shape = intensity.shape
@@ -210,6 +217,8 @@ def label_free(
     if dish.haze > 0:
         size_px = _HAZE_UM / optics.pixel_size_um
         intensity *= 1 + np.float32(dish.haze) * smooth_noise(shape, size_px, stream(seed, 3))
+    if dish.floaters_per_mm2 > 0:
+        intensity *= floaters(shape, dish.floaters_per_mm2, optics, stream(seed, 4))
     return expose(intensity, camera, stream(seed, 2, frame))
 
 
@@ -269,6 +278,22 @@ def _number(name: str) -> int:
 
 def _alone(marker: Marker) -> Marker:
     return replace(marker, background=0.0, bleed=())
+
+
+def _spread(cells: list[Cell], scale: float) -> list[Cell]:
+    if not 0.3 <= scale <= 1.5:
+        raise InputError(f"cells spread {scale} times as far", "give 0.3 to 1.5")
+    return [
+        replace(
+            cell,
+            arm_um=cell.arm_um * scale,
+            tip_um=cell.tip_um * scale,
+            soma_um=(cell.soma_um[0] * scale, cell.soma_um[1] * scale),
+            nucleus_um=(cell.nucleus_um[0] * scale, cell.nucleus_um[1] * scale),
+            volume_um3=cell.volume_um3 * scale,
+        )
+        for cell in cells
+    ]
 
 
 def _some_round(cells: list[Cell], share: float, rng: np.random.Generator) -> list[Cell]:

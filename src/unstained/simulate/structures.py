@@ -21,12 +21,16 @@ __all__ = ["Structures", "render"]
 
 Array = np.ndarray[Any, Any]
 
-# refractive index above the medium's: cytoplasm and nucleus after Schuermann et al. (2016),
-# J Biophotonics 9:1068 (the nucleus is the thinner one)
-_CYTOPLASM = 0.018
+# refractive index above the medium's; that the nucleus is the thinner one: Schuermann et al.
+# (2016), J Biophotonics 9:1068. What is marked * was tuned on real phase contrast, see
+# benchmarks/realism.py
+_CYTOPLASM = 0.030  # * beside the nucleus
+_LAMELLA = 0.7  # * far from the nucleus over that beside it
 _NUCLEUS = -0.005  # on top of the cytoplasm's
 _RIM_UM = 1.6  # over which the lamella rises from the edge
 _TEXTURE = 0.14  # standard deviation of the thickness's relative roughness
+_FOLDS = 0.18  # * as much, of folds of the membrane, which no stain shows
+_FOLD_UM = 1.5  # * standard deviation of the Gaussian that smooths them
 _GRANULES_PER_UM3 = 0.025
 _FINE_UM, _COARSE_UM, _TIP_UM = 0.38, 0.75, 1.5  # sizes (standard deviation) of what is splatted
 _TILE = 512  # px of the texture tile
@@ -78,7 +82,7 @@ class _Canvas:
         self.thickness, self.nucleus, self.perinuclear, self.best = (
             np.zeros(shape, np.float32) for _ in range(4)
         )
-        self.rough, self.along = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self.path, self.along = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.visible, self.hidden = np.ones(shape, np.float32), np.ones(shape, np.float32)
         self.labels, self.nuclei, self.owner = (np.zeros(shape, np.int32) for _ in range(3))
         self.spots: dict[str, list[Array]] = {"granule": [], "fine": [], "coarse": [], "tip": []}
@@ -130,9 +134,7 @@ def render(
     if debris_per_mm2 > 0:
         _scatter_debris(canvas, debris_per_mm2, stream(seed, 1))
     granules = canvas.splat("granule", _FINE_UM)
-    wave = np.float32(2 * math.pi / wavelength_um)
-    path = canvas.rough * np.float32(_CYTOPLASM) + canvas.nucleus * np.float32(_NUCLEUS)
-    path *= wave
+    path = canvas.path * np.float32(2 * math.pi / wavelength_um)
     path += 0.4 * granules
     path += canvas.splat("fine", _FINE_UM)
     path += canvas.splat("coarse", _COARSE_UM)
@@ -172,9 +174,10 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     thickness = _thickness(cell, inside, depth, rho2, u, v, pixel)
     nucleus = np.sqrt(np.maximum(1 - rho2, 0)) * np.minimum(np.float32(2 * across), thickness) * 0.8
     away = np.maximum(np.sqrt(rho2) - 1, 0) * np.sqrt(along * across)
-    perinuclear = np.maximum(thickness - nucleus, 0) * np.exp(away * np.float32(-1 / 5))
+    near = np.exp(away * np.float32(-1 / 5))
+    perinuclear = np.maximum(thickness - nucleus, 0) * near
     perinuclear[rho2 < 1] *= np.float32(0.25)
-    visible, hidden = _textures(cell, (bottom - top, right - left), pixel, top, left)
+    visible, hidden, folds = _textures(cell, (bottom - top, right - left), pixel, top, left)
 
     window = np.s_[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     own = np.s_[window[0].start - top : window[0].stop - top, window[1].start - left :]
@@ -183,8 +186,11 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     canvas.nucleus[window] += nucleus[own]
     canvas.perinuclear[window] += perinuclear[own]
     # nuclei are smooth; the rest is rough
-    outside = 1 - np.float32(0.7) * (rho2[own] < 1)
-    canvas.rough[window] += thickness[own] * (1 + (visible[own] - 1) * outside)
+    rough = 1 + (visible[own] + folds[own] - 2) * (1 - np.float32(0.7) * (rho2[own] < 1))
+    # organelles gather around the nucleus
+    rough *= np.float32(_CYTOPLASM) * (np.float32(_LAMELLA) + np.float32(1 - _LAMELLA) * near[own])
+    path = thickness[own] * rough + nucleus[own] * np.float32(_NUCLEUS)
+    canvas.path[window] += path
     core = (rho2[own] < 1) & (inside[own] > 0)
     whole = inside[own] > 0.5  # a pixel that is covered by less than half is anybody's else first
     rank = inside[own] + whole * (1 + thickness[own]) + 100 * core
@@ -319,10 +325,10 @@ def _add_bilinear(out: Array, y: Array, x: Array, weight: Array) -> None:
 
 def _textures(
     cell: Cell, shape: tuple[int, int], pixel: float, top: int, left: int
-) -> tuple[Array, Array]:
-    """The visible and the hidden texture in a cell's window: they turn and move with it."""
+) -> tuple[Array, ...]:
+    """Visible and hidden texture and folds in a cell's window: they turn and move with it."""
     rng = stream(cell.detail, 2)
-    start = rng.uniform(0, _TILE, 4)
+    start = rng.uniform(0, _TILE, 6)
     cos, sin = math.cos(cell.angle_rad), math.sin(cell.angle_rad)
     scale = pixel / _TILE_UM
     y0 = (top + 0.5) * pixel - cell.y_um
@@ -339,22 +345,26 @@ def _textures(
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         size = (shape[1], shape[0])
         made.append(cv2.warpAffine(tile, affine, size, flags=flags, borderMode=cv2.BORDER_WRAP))
-    return made[0], made[1]
+    return tuple(made)
 
 
 @lru_cache(maxsize=1)
-def _tiles() -> tuple[Array, Array]:
-    """Periodic textures of mean 1: fine and Gaussian, coarse and log-normal."""
+def _tiles() -> tuple[Array, Array, Array]:
+    """Periodic textures of mean 1: fine, coarse and log-normal, folds."""
     rng = stream(0, 3)
     tiles = []
-    for sigma_um in (0.7, 2.2):
+    for sigma_um in (0.7, 2.2, _FOLD_UM):
         noise = rng.standard_normal((_TILE, _TILE), np.float32)
         ky, kx = np.fft.fftfreq(_TILE, _TILE_UM), np.fft.rfftfreq(_TILE, _TILE_UM)
         low = np.exp(-2 * (math.pi * sigma_um) ** 2 * np.add.outer(ky**2, kx**2))
         smooth = np.fft.irfft2(np.fft.rfft2(noise) * low, (_TILE, _TILE))
         tiles.append((smooth / smooth.std()).astype(np.float32))
     patches = np.exp(tiles[1])
-    return 1 + np.float32(_TEXTURE) * tiles[0], patches / patches.mean()
+    return (
+        1 + np.float32(_TEXTURE) * tiles[0],
+        patches / patches.mean(),
+        1 + np.float32(_FOLDS) * tiles[2],
+    )
 
 
 def _membrane(canvas: _Canvas) -> Array:
