@@ -8,6 +8,7 @@ import tifffile
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from skimage.draw import polygon2mask
 
+from unstained.cells.measure_files import measure_segmentation
 from unstained.cells.outline_files import read_outlines, write_geojson, write_imagej
 from unstained.cells.outline_folder import export_outlines, segmentation_from_outlines
 from unstained.cells.outlines import Outline, fill_outlines, polygon_area, trace_outlines
@@ -348,6 +349,33 @@ def test_labels_that_lie_inside_their_image_are_its_own(tmp_path):
         entry.image: list(entry.cells_per_frame) for entry in read_segmentation(tmp_path / "out")
     }
     assert found == {"a": [1], "b": [2]}
+
+
+def test_nuclei_that_are_given_are_measured_with_their_cells(tmp_path):
+    # a cell of 10 x 10 px of 0.5 um with a nucleus of 4 x 4 px, two frames
+    labels, nuclei = np.zeros((2, 2, 1, 1, 40, 40), np.int32)
+    labels[..., 8:18, 8:18] = 3
+    nuclei[..., 10:14, 10:14] = 7
+    image = Image(np.ones(labels.shape, np.uint8), (Channel("phase"),), pixel_size_um=0.5)
+    store = tmp_path / "a.ome.zarr"
+    write_ome_zarr(image, store, labels={"cells": labels, "nuclei": nuclei})
+    inside = store / "labels"
+    outline(
+        [str(store)], [inside / "cells"], tmp_path / "seg", nuclei=[inside / "nuclei"], interval=60
+    )
+    (entry,) = read_segmentation(tmp_path / "seg")
+    assert np.array_equal(entry.nuclei(1), nuclei[1, 0, 0])
+    cells = measure_segmentation(tmp_path / "seg").cells
+    # 16 px of 0.25 um2; 16 / 100
+    assert cells[:, "nucleus_area_um2"].X[:, 0] == pytest.approx([4, 4])
+    assert cells[:, "nucleus_to_cell_ratio"].X[:, 0] == pytest.approx([0.16, 0.16])
+
+
+def test_nuclei_for_one_of_two_images_are_refused(tmp_path):
+    images = [image_file(tmp_path / f"well{n}.ome.tif") for n in (1, 2)]
+    rois = [write_imagej([box(1, 1, 5, 5)], tmp_path / f"well{n}.zip") for n in (1, 2)]
+    with pytest.raises(InputError, match="2 images and 1 files of nuclei"):
+        segmentation_from_outlines(images, rois, tmp_path / "out", nuclei=rois[:1])
 
 
 def test_images_and_outlines_that_do_not_match_are_refused(tmp_path):

@@ -60,6 +60,8 @@ def segmentation_from_outlines(
     outlines: Sequence[str | os.PathLike[str]],
     out_dir: str | os.PathLike[str],
     options: SourceOptions | None = None,
+    *,
+    nuclei: Sequence[str | os.PathLike[str]] = (),
 ) -> Drawn:
     """Write a segmentation folder from outlines that were drawn by hand, or come from elsewhere.
 
@@ -77,6 +79,9 @@ def segmentation_from_outlines(
     out_dir : path-like
         Must not exist yet.
     options : SourceOptions, optional
+    nuclei : sequence of path-like
+        The same of nuclei, numbered in any way, but no folder of the Challenge; one for each
+        image, or none. What belongs to which cell, `shape_features` finds.
 
     Returns
     -------
@@ -92,17 +97,19 @@ def segmentation_from_outlines(
     """
     sources = find_images(images, options)
     pairs = _matched(sources, [Path(path) for path in outlines])
+    of_nuclei = _matched(sources, [Path(path) for path in nuclei], "nuclei") if nuclei else []
+    nuclei_of = {source.name: file for source, file in of_nuclei}
     notes: list[str] = []
     followed: dict[str, Tracked] = {}
     with create_segmentation(out_dir, {"kind": "outlines drawn by hand"}) as writer:
         for source, file in pairs:
-            if is_ctc(file):
-                movie = read_ctc(file)
-                name = writer.add(source.name, source.image, source.path, movie.frames())
+            movie = read_ctc(file) if is_ctc(file) else None
+            frames = _label_frames(source, file, notes) if movie is None else movie.frames()
+            inside = nuclei_of.get(source.name)
+            drawn = None if inside is None else _label_frames(source, inside, notes)
+            name = writer.add(source.name, source.image, source.path, frames, drawn)
+            if movie is not None:
                 followed[name] = tables_of(movie.track_of, movie.tracks, len(movie.files))
-            else:
-                frames = _label_frames(source, file, notes)
-                writer.add(source.name, source.image, source.path, frames)
         if followed:
             write_tracks(followed, writer.folder)
     made = read_segmentation(out_dir)
@@ -149,7 +156,9 @@ def export_outlines(
     return Exported(tuple(Path(out_dir) / name for name in names), tuple(notes))
 
 
-def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple[CellSource, Path]]:
+def _matched(
+    sources: Sequence[CellSource], files: Sequence[Path], what: str = "outlines"
+) -> list[tuple[CellSource, Path]]:
     """Each image with its file: labels inside it, else by name, else by folder; never by order."""
     for file in files:
         if not file.exists():
@@ -158,8 +167,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         return [(sources[0], files[0])]
     if len(sources) != len(files):
         raise InputError(
-            f"{len(sources)} images and {len(files)} files of outlines",
-            "give one file of outlines for each image; files of a folder that are the frames of "
+            f"{len(sources)} images and {len(files)} files of {what}",
+            f"give one file of {what} for each image; files of a folder that are the frames of "
             "one movie need --movie",
         )
     pairs = []
@@ -173,12 +182,12 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         found = inside or named or beside
         if len(found) != 1:
             raise InputError(
-                f"{len(found)} files of outlines fit the image {source.name}",
+                f"{len(found)} files of {what} fit the image {source.name}",
                 f"name one so that it begins with {source.name}, or put it into the image's folder",
             )
         pairs.append((source, found[0]))
     if len({file for _, file in pairs}) != len(pairs):
-        raise InputError("one file of outlines fits several images", "give each image its own")
+        raise InputError(f"one file of {what} fits several images", "give each image its own")
     return pairs
 
 
