@@ -12,6 +12,7 @@ from unstained.cells.measure_files import measure_segmentation
 from unstained.cells.outline_files import read_outlines, write_geojson, write_imagej
 from unstained.cells.outline_folder import export_outlines, segmentation_from_outlines
 from unstained.cells.outlines import Outline, fill_outlines, polygon_area, trace_outlines
+from unstained.cells.painted import check_painted
 from unstained.cells.segmentation_folder import read_segmentation
 from unstained.cells.segmentation_sources import SourceOptions
 from unstained.cli.cells_outline import export, outline
@@ -376,6 +377,25 @@ def test_nuclei_for_one_of_two_images_are_refused(tmp_path):
     rois = [write_imagej([box(1, 1, 5, 5)], tmp_path / f"well{n}.zip") for n in (1, 2)]
     with pytest.raises(InputError, match="2 images and 1 files of nuclei"):
         segmentation_from_outlines(images, rois, tmp_path / "out", nuclei=rois[:1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_phase_image_is_no_image_of_labels(tmp_path, dtype):
+    image = image_file(tmp_path / "a.ome.tif")
+    grey = np.random.default_rng(0).normal(120, 20, (40, 50)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", grey)
+    with pytest.raises(DataError, match=r"a\.tif: frame 0 has \d+ labels.* looks like grey values"):
+        segmentation_from_outlines([image], [tmp_path / "a.tif"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hundred_dots_are_no_cells_but_a_hundred_crowded_squares_are(tmp_path):
+    dots = np.zeros((40, 40), np.int32)
+    dots[::4, ::4] = np.arange(1, 101).reshape(10, 10)
+    with pytest.raises(DataError, match="100 of them of one or two pixels"):
+        check_painted(dots, "dots.tif")
+    # of 4 neighbors to the right, 3 are in the same square of 4 x 4 px
+    check_painted(np.kron(np.arange(1, 101).reshape(10, 10), np.ones((4, 4), int)), "squares.tif")
 
 
 def test_images_and_outlines_that_do_not_match_are_refused(tmp_path):

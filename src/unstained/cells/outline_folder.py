@@ -17,6 +17,7 @@ from ..images.read import read_image, read_labels
 from .ctc import is_ctc, read_ctc
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
 from .outlines import Filled, Outline, fill_outlines, trace_outlines
+from .painted import check_painted
 from .segmentation_folder import create_segmentation, read_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images, image_key
 from .track_files import write_tracks
@@ -74,8 +75,8 @@ def segmentation_from_outlines(
         Images and movies, or folders of them.
     outlines : sequence of path-like
         One for each image: ImageJ ROIs, GeoJSON, an image of labels, or a folder of the Cell
-        Tracking Challenge (see `ctc`). With several images it belongs to the one whose name it
-        begins with (``01_RES``, ``01_GT/TRA``), else to the only one in its folder.
+        Tracking Challenge (see `ctc`; ``01_GT`` is ``01_GT/TRA``). With several images it belongs
+        to the one whose name it begins with (``01_RES``), else to the only one in its folder.
     out_dir : path-like
         Must not exist yet.
     options : SourceOptions, optional
@@ -93,10 +94,10 @@ def segmentation_from_outlines(
         No outlines, or not one file for each image.
     FileError, DataError
         A file is absent or holds no outlines; outlines lie outside their image, or do not say to
-        which frame of a movie they belong.
+        which frame of a movie they belong; an image of labels is none.
     """
     sources = find_images(images, options)
-    pairs = _matched(sources, [Path(path) for path in outlines])
+    pairs = _matched(sources, [_tracks_inside(Path(path)) for path in outlines])
     of_nuclei = _matched(sources, [Path(path) for path in nuclei], "nuclei") if nuclei else []
     nuclei_of = {source.name: file for source, file in of_nuclei}
     notes: list[str] = []
@@ -156,6 +157,11 @@ def export_outlines(
     return Exported(tuple(Path(out_dir) / name for name in names), tuple(notes))
 
 
+def _tracks_inside(path: Path) -> Path:
+    """``01_GT/TRA`` of ``01_GT``, where the Challenge has the tracks of a truth."""
+    return path / "TRA" if is_ctc(path / "TRA") else path
+
+
 def _matched(
     sources: Sequence[CellSource], files: Sequence[Path], what: str = "outlines"
 ) -> list[tuple[CellSource, Path]]:
@@ -204,7 +210,9 @@ def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
 def _label_frames(source: CellSource, file: Path, notes: list[str]) -> Iterator[Array]:
     """The labels of every frame of an image."""
     if file.suffix.lower() not in OUTLINE_SUFFIXES:
-        yield from _drawn_labels(source.image, file)
+        for t, labels in enumerate(_drawn_labels(source.image, file)):
+            check_painted(labels, file, t)
+            yield labels
         return
     outlines = read_outlines(file)
     frames = source.image.shape[0]
