@@ -210,8 +210,8 @@ def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
 def _label_frames(source: CellSource, file: Path, notes: list[str]) -> Iterator[Array]:
     """The labels of every frame of an image."""
     if file.suffix.lower() not in OUTLINE_SUFFIXES:
-        for t, labels in enumerate(_drawn_labels(source.image, file)):
-            check_painted(labels, file, t)
+        for number, labels in enumerate(_drawn_labels(source.image, file)):
+            check_painted(labels, file, number)
             yield labels
         return
     outlines = read_outlines(file)
