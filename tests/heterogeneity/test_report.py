@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from unstained.cell_table import read_cells, write_cells
 from unstained.cli.heterogeneity import app
 from unstained.errors import DataError, FileError, InputError
+from unstained.heterogeneity.marker_shape import orthogonality
 
 
 @pytest.fixture
@@ -60,6 +61,20 @@ def test_components_write_scores_loadings_and_orthogonality(file, tmp_path):
     assert found["low"] < found["value"] < found["high"]
     largest = pd.read_csv(out / "correlations.csv").set_index(["x", "y"])["r"].abs().idxmax()
     assert largest[0] == "CD29"  # the only marker that shape says something of
+
+
+def test_orthogonality_is_told_as_a_share(make_table, tmp_path):
+    # six cells whose markers and shape share less than chance: 1 - (RV - E) / (1 - E) is above 1
+    rng = np.random.default_rng(5)
+    names = ("CD29", "CD44", "area_um2", "cohesion")
+    table = make_table(dict(zip(names, rng.random((4, 6)) + 1, strict=True)))
+    raw = orthogonality(table.X[:, :2], table.X[:, 2:])
+    assert max(raw.value, raw.high) > 1
+    said = run("components", str(write_cells(table, tmp_path / "c.h5ad")), "--out", str(tmp_path))
+    told = json.loads((tmp_path / "orthogonality.json").read_text())
+    assert told["high"] == 1
+    assert told["value"] == min(raw.value, 1)
+    assert "1.00] (1: no more in common than chance" in said
 
 
 def test_the_rule_by_which_components_are_colored_is_no_persons_word(file, tmp_path):

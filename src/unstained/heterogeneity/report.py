@@ -229,7 +229,7 @@ def _shared(
         return ["note: no marker or no shape feature is left: what they share cannot be told"]
     x, y = kept.values[:, is_marker], kept.values[:, ~is_marker]
     of_rows = None if group is None else group[kept.rows]
-    total = orthogonality(x, y, groups=of_rows)
+    total = orthogonality(x, y, groups=of_rows).within_range()
     both = tuple(np.array(kept.names)[side].tolist() for side in (is_marker, ~is_marker))
     table = correlations(x, y, (both[0], both[1]), groups=of_rows)
     tables["correlations"] = table
@@ -238,7 +238,7 @@ def _shared(
     best = table.iloc[int(table["r"].abs().argmax())]
     return [
         f"orthogonality of markers and shape {total.value:.2f}{bounds(total.low, total.high)} "
-        f"(1: nothing in common; RV {total.rv:.3f}, by chance {total.chance:.3f}, "
+        f"(1: no more in common than chance; RV {total.rv:.3f}, by chance {total.chance:.3f}, "
         f"p = {total.p:.3f}; {total.n} cells)",
         f"largest correlation: {best['x']} with {best['y']}, r = {best['r']:.2f}"
         f"{bounds(best['low'], best['high'])}",
