@@ -77,6 +77,30 @@ def test_orthogonality_is_told_as_a_share(make_table, tmp_path):
     assert "1.00] (1: no more in common than chance" in said
 
 
+def test_nothing_of_an_earlier_run_with_other_variables_is_left(file, tmp_path):
+    # other files are not touched, whatever they are called
+    out = tmp_path / "out"
+    run("components", file, "--out", str(out))
+    (out / "notes.csv").write_text("mine")
+    run("components", file, "--out", str(out), "--shape", "none", "--format", "png")
+    assert {p.name for p in out.iterdir()} == {
+        *("biplot-markers.png", "variance-markers.png", "variance-markers.csv"),
+        *("loadings-markers.csv", "cells.h5ad", "notes.csv"),
+    }
+
+
+def test_a_factor_of_an_earlier_run_is_not_left_but_a_table_of_the_user_is(file, tmp_path):
+    out = tmp_path / "out"
+    run("factors", file, "--out", str(out), "--factor", "medium", "--nested", "none")
+    (out / "donor.csv").write_text("donor,age\nD0,40\n")
+    run(
+        "factors", file, "--out", str(out), "--factor", "well", "--unit", "image", "--format", "png"
+    )
+    assert not (out / "medium.csv").exists()
+    assert not (out / "medium.svg").exists()
+    assert (out / "donor.csv").is_file()
+
+
 def test_the_rule_by_which_components_are_colored_is_no_persons_word(file, tmp_path):
     run("components", file, "--out", str(tmp_path / "one"), "--format", "png")
     scored = str(tmp_path / "one" / "cells.h5ad")

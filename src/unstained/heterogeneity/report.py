@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 __all__ = ["ReportSettings", "write_clusters", "write_components", "write_distributions"]
 
 FORMATS = ("png", "svg", "pdf")
+_SETS = ("markers", "markers-and-shape")
+_OF_COMPONENTS = (
+    *(f"{what}-{of}" for what in ("biplot", "variance", "loadings") for of in _SETS),
+    *("correlations", "orthogonality"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ def write_distributions(
     names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
     table = distributions(chosen.cells, names, groups=settings.groups)
     values = {name: values_of(chosen.cells, [name])[:, 0] for name in names}
+    clear_earlier(out_dir, ("distributions",))
     write_tables(out_dir, {"distributions": table})
     write_figures(out_dir, {"distributions": distribution_figure(values, table)}, settings.formats)
     lines = [f"{chosen.cells.n_obs} cells", *said((*chosen.notes, *left_out))]
@@ -129,6 +135,7 @@ def write_clusters(
         tables["groups"] = pd.crosstab(
             pd.Series(of_rows, name=settings.groups), pd.Series(found.cluster, name="cluster")
         ).reset_index()
+    clear_earlier(out_dir, ("clusters", "variables", "groups"))
     lines += _stability(found, how, of_rows, out_dir)
     write_tables(out_dir, tables)
     drawn = Heatmap(found.scaled, kept.names, found.cell_tree, found.variable_tree, found.cluster)
@@ -174,7 +181,7 @@ def write_components(
             lines.append("note: cells are colored by the rule for phenotypes")
         color_by = "phenotype" if "phenotype" in chosen.cells.obs else None
     group = groups_of(chosen.cells, settings.groups)
-    sets = {"markers": markers} | ({"markers-and-shape": markers + shape} if shape else {})
+    sets = {_SETS[0]: markers} | ({_SETS[1]: markers + shape} if shape else {})
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
     used: AnnData | None = None
@@ -196,6 +203,7 @@ def write_components(
         used = _with_scores(chosen.cells, kept, found)
     if used is None:
         raise DataError("components need two variables", "give more with --markers and --shape")
+    clear_earlier(out_dir, _OF_COMPONENTS)
     if shape:
         lines += _shared(chosen.cells, (markers, shape), group, tables, figures, out_dir)
     write_tables(out_dir, tables)
@@ -278,6 +286,16 @@ def _with_scores(cells: AnnData, kept: Values, found: Components) -> AnnData:
     used = cells[kept.rows, list(kept.names)].copy()
     used.obsm["X_pca"] = found.scores
     return used
+
+
+def clear_earlier(out_dir: str | os.PathLike[str], names: Sequence[str]) -> None:
+    """Remove what an earlier run of a command wrote: tables and figures of these names.
+
+    Another choice of variables makes fewer of them, and the others would pass for its results.
+    """
+    for name in names:
+        for suffix in ("csv", "json", *FORMATS):
+            (Path(out_dir) / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def write_tables(out_dir: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame]) -> None:
