@@ -77,6 +77,13 @@ def test_orthogonality_is_told_as_a_share(make_table, tmp_path):
     assert "1.00] (1: no more in common than chance" in said
 
 
+def test_few_cells_for_their_clusters_are_noted(make_table, tmp_path):
+    few = write_cells(make_table({"CD29": [1.0, 2, 4], "CD44": [3.0, 1, 2]}), tmp_path / "c.h5ad")
+    words = ("--clusters", "2", "--shape", "none", "--format", "png")
+    said = run("clusters", str(few), "--out", str(tmp_path / "out"), *words)
+    assert "note: 3 cells are too few to tell 2 clusters from chance: give 20 or more" in said
+
+
 def test_nothing_of_an_earlier_run_with_other_variables_is_left(file, tmp_path):
     # other files are not touched, whatever they are called
     out = tmp_path / "out"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["ReportSettings", "write_clusters", "write_components", "write_distributions"]
 
 FORMATS = ("png", "svg", "pdf")
+_FEW_OF_CLUSTER = 10  # cells a cluster: with fewer its mean is off by a third of its spread
 _SETS = ("markers", "markers-and-shape")
 _OF_COMPONENTS = (
     *(f"{what}-{of}" for what in ("biplot", "variance", "loadings") for of in _SETS),
@@ -127,6 +128,13 @@ def write_clusters(
         "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
     }
     lines = [f"{len(kept.rows)} cells", *said((*chosen.notes, *kept.notes))]
+    if len(kept.rows) < _FEW_OF_CLUSTER * how.clusters:
+        lines += said(
+            [
+                f"{len(kept.rows)} cells are too few to tell {how.clusters} clusters from chance: "
+                f"give {_FEW_OF_CLUSTER * how.clusters} or more, or see them as single cells"
+            ]
+        )
     sizes = ", ".join(f"{c}: {n}" for c, n in mean["n"].items())
     lines.append(f"cells of each cluster, from left to right: {sizes}")
     group = groups_of(chosen.cells, settings.groups)
