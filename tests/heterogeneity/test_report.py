@@ -77,6 +77,15 @@ def test_orthogonality_is_told_as_a_share(make_table, tmp_path):
     assert "1.00] (1: no more in common than chance" in said
 
 
+def test_what_is_wrong_with_a_table_names_its_file(file, tmp_path):
+    with pytest.raises(DataError, match=r"cells\.h5ad: no cell has donor=D9; there are donor: D0"):
+        run("distributions", file, "--out", str(tmp_path / "out"), "--where", "donor=D9")
+    (tmp_path / "person.csv").write_text("cell,call\n1,SS\n")
+    words = ("--person", str(tmp_path / "person.csv"))
+    with pytest.raises(DataError, match=r"person\.csv: columns cell, call"):
+        run("phenotypes", file, "--out", str(tmp_path / "out"), *words)
+
+
 def test_few_cells_for_their_clusters_are_noted(make_table, tmp_path):
     few = write_cells(make_table({"CD29": [1.0, 2, 4], "CD44": [3.0, 1, 2]}), tmp_path / "c.h5ad")
     words = ("--clusters", "2", "--shape", "none", "--format", "png")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import need_columns, values_of, write_cells
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
 from .choice import (
@@ -93,7 +93,8 @@ def write_phenotypes(
     `phenotype` (the person's where there is one, else the rule's)."""
     called: list[str] = []
     if person is not None:
-        by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
+        with contents_of(person):
+            by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
         cells.obs["phenotype"] = pd.Categorical(by_person, list(PHENOTYPES))
         if unknown:
             called = said([f"{unknown} rows of {person} are of no cell of the table"])
