@@ -262,6 +262,18 @@ def test_frames_without_cells_and_sizes_that_are_not_known_are_noted(
     assert about["notes"] == made.notes
 
 
+def test_black_images_and_grey_ones_saved_in_color_are_noted(tmp_path: Path) -> None:
+    grey = frame((2, 2))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 24, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "b.tif", np.stack([grey] * 3, axis=-1), photometric="rgb")
+    tifffile.imwrite(tmp_path / "c.tif", grey)
+    images = [tmp_path / f"{name}.tif" for name in "abc"]
+    made = segment_files(images, tmp_path / "seg", SEGMENTER)
+    assert made.cells == 2
+    assert "1 of 3 frames have one grey value: they show nothing" in made.notes
+    assert any(note.startswith("2 of 3 images are saved in color") for note in made.notes)
+
+
 def test_a_large_frame_in_tiles_is_the_frame_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
