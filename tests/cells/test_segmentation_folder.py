@@ -218,6 +218,10 @@ def test_a_movie_that_lacks_a_frame_is_refused(tmp_path: Path) -> None:
         ("115001 120003 121002", None),  # ten minutes and a second or so by the clock
         ("115001 120003 122002", "120003.tif and 122002.tif"),
         ("20260131 20260201 20260202", None),
+        ("00-00 01-30 03-00 04-30", None),  # 90 minutes
+        ("00-00 01-30 04-30 06-00", "01-30.tif and 04-30.tif|00-00.tif and 01-30.tif"),
+        ("d01_t01 d01_t02 d02_t01 d02_t02", None),
+        ("d01_t01 d01_t02 d01_t04 d02_t01", "d01_t02.tif and d01_t04.tif"),
         ("t1 t01 t2", "have one number"),
     ],
 )

@@ -31,7 +31,8 @@ def check_frames(files: Sequence[Path]) -> None:
     Looked at is the last number that varies, among frames whose numbers before it are equal
     (``d1_23h`` and ``d2_00h`` are of two days), then those numbers in the same way. Days, hours
     and minutes (``00d05h40m``) count as one number; 4 or 6 digits as a clock's time and 8 as a
-    date where all of them can be.
+    date where all of them can be. Two or three numbers of two digits may also be one clock's time
+    (``01-30``, ``03-00``): what is regular in either reading lacks nothing.
 
     Parameters
     ----------
@@ -48,6 +49,16 @@ def check_frames(files: Sequence[Path]) -> None:
         return
     varying = [i for i in range(1, len(words[0]), 2) if len({of[i] for of in words}) > 1]
     numbers = [tuple(of[i] for i in varying) for of in words]
+    for joined in (3, 2):
+        if all(len(of) >= joined and {len(n) for n in of[-joined:]} == {2} for of in numbers):
+            with suppress(DataError):
+                _check(files, [(*of[:-joined], "".join(of[-joined:])) for of in numbers])
+                return
+    _check(files, numbers)
+
+
+def _check(files: Sequence[Path], numbers: Sequence[tuple[str, ...]]) -> None:
+    """Look at the last number, then at those before it, of which each may be there often."""
     while numbers and numbers[0]:
         _check_last(files, numbers)
         first: dict[tuple[str, ...], Path] = {}
