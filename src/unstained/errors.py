@@ -6,6 +6,8 @@ bug and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "ModelError",
     "NetworkError",
     "UnstainedError",
+    "contents_of",
 ]
 
 
@@ -64,3 +67,17 @@ class NetworkError(UnstainedError, OSError):
 
 class MissingExtra(UnstainedError, ImportError):
     """An optional dependency is not installed; the remedy names the extra."""
+
+
+@contextmanager
+def contents_of(file: str | PathLike[str]) -> Iterator[None]:
+    """Name the file in a `DataError` that does not name one.
+
+    What looks at a table does not know where it came from; who read it does.
+    """
+    try:
+        yield
+    except DataError as error:
+        if error.file is not None:
+            raise
+        raise DataError(error.reason, error.remedy, file=file) from error

@@ -13,7 +13,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from unstained.cell_table import new_cells, read_cells, write_cells
-from unstained.cells.agreement_report import agree_files
+from unstained.cells.agreement_report import agree_files, agreement_lines
 from unstained.cells.bands import Bands
 from unstained.cells.cell_agreement import agreement, bland_altman, match_cells
 from unstained.cells.familiar import Reference
@@ -237,6 +237,43 @@ def test_the_command_says_how_far_they_agree_and_that_cells_are_not_independent(
     assert told.exit_code == 0, told.output
     assert "CD105: 300 cells, r 0.98" in told.output
     assert "give --group" in told.output
+
+
+def test_what_is_not_defined_is_said_in_words_and_not_as_nan(tmp_path: Path) -> None:
+    # no stain: 0 in all cells against 1 ... 40; four cells for each of ten donors
+    p, m = np.arange(1.0, 41.0), np.zeros(40)
+    of_p = write_cells(table(p, donors=10), tmp_path / "p.h5ad")
+    of_m = write_cells(table(m, donors=10), tmp_path / "m.h5ad")
+    found = agree_files(of_p, of_m, tmp_path / "out", group="donor", level=0.99)
+    (line,) = agreement_lines(found)
+    assert "nan" not in line
+    assert "no r and no slope" in line
+    assert "error more than 10 times the measured totals, which are near 0" in line
+    assert line.endswith("held-out coverage of the 99% band not known")
+
+
+def test_cells_outside_of_the_training_are_not_said_to_lack_a_total(tmp_path: Path) -> None:
+    # 60 familiar cells of areas about 100 um2, and 2 of 10,000 um2; all have both totals
+    rng = np.random.default_rng(0)
+    area = np.concatenate([rng.normal(100, 5, 60), [1e4, 1e4]])
+    x = rng.normal(50, 5, 62)
+    of_p = write_cells(table(x + 1, area=area), tmp_path / "p.h5ad")
+    of_m = write_cells(table(x, area=area), tmp_path / "m.h5ad")
+    taught = write_cells(table(x, area=rng.normal(100, 5, 62)), tmp_path / "t.h5ad")
+    found = agree_files(of_p, of_m, tmp_path / "out", training=taught)
+    assert any("of 62 predicted cells lie outside of the training cells" in n for n in found.notes)
+    assert not any("no predicted or no measured" in note for note in found.notes)
+    far = write_cells(table(x, area=np.full(62, 1e4)), tmp_path / "far.h5ad")
+    with pytest.raises(DataError, match=r"far\.h5ad: all 62 predicted cells lie outside"):
+        agree_files(far, of_m, tmp_path / "none", training=taught)
+
+
+def test_tables_without_a_common_marker_are_refused_by_name(tmp_path: Path) -> None:
+    x = np.arange(3.0)
+    of_p = write_cells(table(x, marker="CD29"), tmp_path / "p.h5ad")
+    of_m = write_cells(table(x), tmp_path / "m.h5ad")
+    with pytest.raises(DataError, match=r"p\.h5ad, .*m\.h5ad: no marker is in both"):
+        agree_files(of_p, of_m, tmp_path / "out")
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,16 @@ def test_a_band_is_wider_where_errors_are_larger() -> None:
     # errors are normal with sd 0.1 p, of which the middle 60 % reach to 0.84 sd; a band of one
     # width would have 16.8 for both
     assert high - low == pytest.approx(2 * 0.0842 * np.array([40, 160]), rel=0.25)
+
+
+def test_bands_without_ends_and_markers_without_a_band_are_told() -> None:
+    endless = Band(0.0, 1.0, 0.0, 0.0, 1.0, float("inf"), 5, 0)
+    bands = Bands(0.99, {"CD105": endless, "CD29": replace(endless, threshold=2.0)})
+    assert bands.notes(["CD29"]) == ()
+    assert bands.notes(["CD105", "CD29", "CD44"]) == (
+        "CD105: too few cells or groups were compared for a band of 99%: low and high are empty",
+        "CD44: the bands are of others: low and high are empty",
+    )
 
 
 @pytest.mark.parametrize("level", [0.6, 0.9])

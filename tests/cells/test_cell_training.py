@@ -24,7 +24,7 @@ from unstained.cells.targets import BORDER, HEIGHT, INTERIOR
 from unstained.cells.task import cell_losses
 from unstained.cells.tiling import label_tiles
 from unstained.cells.training import fit_cuts, train_cells, write_release
-from unstained.errors import DataError, FileError, InputError
+from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.images import write_png
 from unstained.images.splits import SplitWarning
 from unstained.learning.loop import Progress
@@ -185,6 +185,37 @@ def test_a_release_is_the_model_and_its_hash(taught: Path, tmp_path: Path) -> No
     image = disc_field(7).image
     unpacked = CellModel.load(tmp_path / "disc-cells")
     np.testing.assert_array_equal(unpacked.segment(image), CellModel.load(taught).segment(image))
+
+
+def test_a_release_outlines_cells_as_its_model_does(taught: Path, tmp_path: Path) -> None:
+    file = write_release(taught, tmp_path / "disc-cells.zip").file
+    image = disc_field(50).image
+    of_file, of_folder = CellModel.load(file), CellModel.load(taught)
+    assert np.array_equal(of_file.segment(image), of_folder.segment(image))
+    # one byte more than what its hash was taken of
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(ModelError, match=r"disc-cells\.zip\.sha256 says"):
+        CellModel.load(file)
+
+
+def test_a_zip_is_no_model_without_one_and_writes_nothing_outside(tmp_path: Path) -> None:
+    bad = tmp_path / "in" / "bad.zip"
+    bad.parent.mkdir()
+    for members in (["notes.txt"], ["../../model.json", "../../model.safetensors", "x/model.json"]):
+        with zipfile.ZipFile(bad, "w") as archive:
+            for name in members:
+                archive.writestr(name, "{}")
+        with pytest.raises(ModelError, match=r"bad\.zip: holds [02] model\.json"):
+            CellModel.load(bad)
+    with zipfile.ZipFile(bad, "w") as archive:
+        for name in ("../../model.json", "../../model.safetensors"):
+            archive.writestr(name, "{}")
+    with pytest.raises(ModelError, match=r"bad\.zip: is not what unstained wrote"):
+        CellModel.load(bad)
+    assert [p.name for p in tmp_path.rglob("*")] == ["in", "bad.zip"]
+    bad.write_bytes(b"no zip")
+    with pytest.raises(FileError, match="cannot be read as a zip"):
+        CellModel.load(bad)
 
 
 def test_nuclei_are_learned_where_some_images_have_them(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from unstained.cells.matching import (
     pool_scores,
     score_labels,
 )
-from unstained.cells.score import score_files
+from unstained.cells.score import score_files, score_text
 from unstained.cells.segmentation_folder import create_segmentation
 from unstained.cli.cells_segment import score as score_command
 from unstained.errors import DataError, FileError, InputError
@@ -200,6 +200,22 @@ def test_folders_one_deep_are_named_by_folder_and_file(tmp_path: Path) -> None:
             writer.add(name, as_image(rows("12"), "YX"), None, [rows("12")])
     scored = score_files(tmp_path / "seg", tmp_path / "train")
     assert [frame.image for frame in scored.frames] == ["set02-raw", "set01-raw"]
+
+
+@pytest.mark.parametrize("images", [2, 5])
+def test_few_images_give_no_interval(tmp_path: Path, images: int) -> None:
+    for i in range(images):
+        for side, labels in (
+            ("found", rows("11..22")),
+            ("true", rows("11..22" if i else "111111")),
+        ):
+            (tmp_path / side).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / side / f"{i}.tif", labels.astype(np.uint8))
+    scored = score_files(tmp_path / "found", tmp_path / "true", [0.5])
+    few = [note for note in scored.notes if "too few for intervals" in note]
+    first = score_text(scored).splitlines()[1]
+    assert bool(few) == (images == 2)
+    assert ("(" in first) == (images == 5)
 
 
 def test_no_common_name_says_which_there_are(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -213,6 +213,22 @@ def test_cells_outside_of_the_reference_are_flagged_and_not_guessed(
     assert any("6 of 6 cells lie outside of the reference (mine)" in note for note in notes)
 
 
+def test_bands_that_hold_nothing_are_noted_and_bands_of_others_name_their_file(
+    make_film: MakeFilm, tmp_path: Path
+) -> None:
+    folder = make_film(1.0)
+    endless = Band(0.0, 1.0, 0.0, 0.0, 1.0, float("inf"), 5, 0)
+    for marker in ("CD105", "CD44"):
+        Bands(0.99, {marker: endless}).write(tmp_path / f"{marker}.json")
+    of_own, of_other = (
+        FileOptions(tmp_path / "stains", bands=tmp_path / f"{m}.json") for m in ("CD105", "CD44")
+    )
+    _, notes = measure_folder(folder, tmp_path / "cells.h5ad", None, of_own)
+    assert any("band of 99%: low and high are empty" in note for note in notes)
+    with pytest.raises(DataError, match=r"CD44\.json: the bands are of CD44, the cells have none"):
+        measure_folder(folder, tmp_path / "other.h5ad", None, of_other)
+
+
 def test_a_table_of_another_name_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in \.h5ad"):
         measure_folder(tmp_path / "none", tmp_path / "cells.csv")

@@ -8,9 +8,11 @@ import tifffile
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from skimage.draw import polygon2mask
 
+from unstained.cells.measure_files import measure_segmentation
 from unstained.cells.outline_files import read_outlines, write_geojson, write_imagej
 from unstained.cells.outline_folder import export_outlines, segmentation_from_outlines
 from unstained.cells.outlines import Outline, fill_outlines, polygon_area, trace_outlines
+from unstained.cells.painted import check_painted
 from unstained.cells.segmentation_folder import read_segmentation
 from unstained.cells.segmentation_sources import SourceOptions
 from unstained.cli.cells_outline import export, outline
@@ -348,6 +350,52 @@ def test_labels_that_lie_inside_their_image_are_its_own(tmp_path):
         entry.image: list(entry.cells_per_frame) for entry in read_segmentation(tmp_path / "out")
     }
     assert found == {"a": [1], "b": [2]}
+
+
+def test_nuclei_that_are_given_are_measured_with_their_cells(tmp_path):
+    # a cell of 10 x 10 px of 0.5 um with a nucleus of 4 x 4 px, two frames
+    labels, nuclei = np.zeros((2, 2, 1, 1, 40, 40), np.int32)
+    labels[..., 8:18, 8:18] = 3
+    nuclei[..., 10:14, 10:14] = 7
+    image = Image(np.ones(labels.shape, np.uint8), (Channel("phase"),), pixel_size_um=0.5)
+    store = tmp_path / "a.ome.zarr"
+    write_ome_zarr(image, store, labels={"cells": labels, "nuclei": nuclei})
+    inside = store / "labels"
+    outline(
+        [str(store)], [inside / "cells"], tmp_path / "seg", nuclei=[inside / "nuclei"], interval=60
+    )
+    (entry,) = read_segmentation(tmp_path / "seg")
+    assert np.array_equal(entry.nuclei(1), nuclei[1, 0, 0])
+    cells = measure_segmentation(tmp_path / "seg").cells
+    # 16 px of 0.25 um2; 16 / 100
+    assert cells[:, "nucleus_area_um2"].X[:, 0] == pytest.approx([4, 4])
+    assert cells[:, "nucleus_to_cell_ratio"].X[:, 0] == pytest.approx([0.16, 0.16])
+
+
+def test_nuclei_for_one_of_two_images_are_refused(tmp_path):
+    images = [image_file(tmp_path / f"well{n}.ome.tif") for n in (1, 2)]
+    rois = [write_imagej([box(1, 1, 5, 5)], tmp_path / f"well{n}.zip") for n in (1, 2)]
+    with pytest.raises(InputError, match="2 images and 1 files of nuclei"):
+        segmentation_from_outlines(images, rois, tmp_path / "out", nuclei=rois[:1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_phase_image_is_no_image_of_labels(tmp_path, dtype):
+    image = image_file(tmp_path / "a.ome.tif")
+    grey = np.random.default_rng(0).normal(120, 20, (40, 50)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", grey)
+    with pytest.raises(DataError, match=r"a\.tif: frame 0 has \d+ labels.* looks like grey values"):
+        segmentation_from_outlines([image], [tmp_path / "a.tif"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hundred_dots_are_no_cells_but_a_hundred_crowded_squares_are(tmp_path):
+    dots = np.zeros((40, 40), np.int32)
+    dots[::4, ::4] = np.arange(1, 101).reshape(10, 10)
+    with pytest.raises(DataError, match="100 of them of one or two pixels"):
+        check_painted(dots, "dots.tif")
+    # of 4 neighbors to the right, 3 are in the same square of 4 x 4 px
+    check_painted(np.kron(np.arange(1, 101).reshape(10, 10), np.ones((4, 4), int)), "squares.tif")
 
 
 def test_images_and_outlines_that_do_not_match_are_refused(tmp_path):

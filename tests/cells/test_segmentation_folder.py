@@ -15,6 +15,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from unstained.cells import segmenting as module
+from unstained.cells.frame_order import check_frames
 from unstained.cells.segmentation_folder import create_segmentation, read_segmentation
 from unstained.cells.segmentation_sources import SourceOptions, find_images
 from unstained.cells.segmenting import FrameSegmenter, classical_segmenter, segment_files
@@ -169,11 +170,11 @@ def test_the_original_is_found_again_after_both_were_moved(
 def test_a_folder_is_many_images_or_one_movie(tmp_path: Path, movie: np.ndarray) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
-    for name, image in zip(("t2", "t10", "t1"), movie[[1, 2, 0]], strict=True):
+    for name, image in zip(("t9", "t10", "t8"), movie[[1, 2, 0]], strict=True):
         tifffile.imwrite(folder / f"{name}.tif", image)
-    tifffile.imwrite(folder / "t1_labels.tif", movie[0])  # no image
+    tifffile.imwrite(folder / "t8_labels.tif", movie[0])  # no image
     segment_files([folder], tmp_path / "many", SEGMENTER)
-    assert [one.image for one in read_segmentation(tmp_path / "many")] == ["t1", "t2", "t10"]
+    assert [one.image for one in read_segmentation(tmp_path / "many")] == ["t8", "t9", "t10"]
     options = SourceOptions(pixel_size_um=0.5, frame_interval_s=60, movie=True)
     segment_files([folder], tmp_path / "one", SEGMENTER, options)
     (one,) = read_segmentation(tmp_path / "one")
@@ -190,6 +191,49 @@ def test_two_wells_in_a_folder_are_not_one_movie(tmp_path: Path, movie: np.ndarr
     with pytest.raises(DataError, match=r"2 series: a_t#, b_t#; give each movie a folder"):
         find_images([tmp_path], SourceOptions(movie=True))
     assert len(find_images([tmp_path])) == 3
+
+
+def test_a_movie_that_lacks_a_frame_is_refused(tmp_path: Path) -> None:
+    # t05 as frame 3 would be at 1800 s, not 2400 s
+    for name in ("t01", "t02", "t03", "t05", "t06"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", frame())
+    with pytest.raises(DataError, match=r"between t03\.tif and t05\.tif, 2 apart .* are 1: times"):
+        find_images([tmp_path], SourceOptions(movie=True, frame_interval_s=600))
+    assert len(find_images([tmp_path])) == 5  # five stills lack nothing
+
+
+@pytest.mark.parametrize(
+    ("names", "gap"),
+    [
+        ("t0 t10 t20", None),
+        ("t0 t10 t30", "t10.tif and t30.tif"),
+        ("d1_t1 d1_t2 d1_t3 d2_t1 d2_t2", None),
+        ("d1_t1 d1_t2 d1_t4 d2_t1 d2_t2", "d1_t2.tif and d1_t4.tif"),
+        ("d1_t1 d1_t2 d2_t1 d2_t2 d4_t1", "d2_t1.tif and d4_t1.tif"),
+        ("A1_00d23h30m A1_00d23h45m A1_01d00h00m", None),  # 15 minutes
+        ("A1_00d23h15m A1_00d23h30m A1_01d00h00m", "A1_00d23h30m.tif and A1_01d00h00m.tif"),
+        ("d1_h22 d1_h23 d2_h00", None),
+        ("d1_h21 d1_h22 d2_h00", "d1_h22.tif and d2_h00.tif"),
+        ("f1_600s f2_1200s f4_2400s", "f2_1200s.tif and f4_2400s.tif"),
+        ("115001 120003 121002", None),  # ten minutes and a second or so by the clock
+        ("115001 120003 122002", "120003.tif and 122002.tif"),
+        ("20260131 20260201 20260202", None),
+        ("00-00 01-30 03-00 04-30", None),  # 90 minutes
+        ("00-00 01-30 04-30 06-00", "01-30.tif and 04-30.tif|00-00.tif and 01-30.tif"),
+        ("d01_t01 d01_t02 d02_t01 d02_t02", None),
+        ("d01_t01 d01_t02 d01_t04 d02_t01", "d01_t02.tif and d01_t04.tif"),
+        ("t1 t01 t2", "have one number"),
+    ],
+)
+def test_steps_of_the_numbers_in_names_show_what_is_missing(
+    tmp_path: Path, names: str, gap: str | None
+) -> None:
+    files = [tmp_path / f"{name}.tif" for name in names.split()]
+    if gap is None:
+        check_frames(files)
+        return
+    with pytest.raises(DataError, match=gap):
+        check_frames(files)
 
 
 def test_equal_stems_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -220,6 +264,18 @@ def test_frames_without_cells_and_sizes_that_are_not_known_are_noted(
     assert any("give --pixel-size" in note for note in made.notes)
     about = json.loads((tmp_path / "seg" / "segmentation.json").read_text())
     assert about["notes"] == made.notes
+
+
+def test_black_images_and_grey_ones_saved_in_color_are_noted(tmp_path: Path) -> None:
+    grey = frame((2, 2))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 24, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "b.tif", np.stack([grey] * 3, axis=-1), photometric="rgb")
+    tifffile.imwrite(tmp_path / "c.tif", grey)
+    images = [tmp_path / f"{name}.tif" for name in "abc"]
+    made = segment_files(images, tmp_path / "seg", SEGMENTER)
+    assert made.cells == 2
+    assert "1 of 3 frames have one grey value: they show nothing" in made.notes
+    assert any(note.startswith("2 of 3 images are saved in color") for note in made.notes)
 
 
 def test_a_large_frame_in_tiles_is_the_frame_at_once(

@@ -302,3 +302,12 @@ def test_what_is_no_label_image_is_refused():
         shape_features(np.ones((4, 4), int), 1.0, np.ones((4, 5), int))
     with pytest.raises(DataError, match="-1"):
         shape_features(np.full((4, 4), -1), 1.0)
+
+
+def test_labels_may_be_lists_and_none_that_is_too_large_vanishes():
+    rows = [[1, 1, 0], [1, 1, 2]]
+    assert shape_features(rows, 2.0)["area_um2"].to_dict() == {1: 16.0, 2: 4.0}  # 4 um2 a pixel
+    largest = np.full((3, 3), 2**63 - 1, np.uint64)
+    assert shape_features(largest, 1.0).index.tolist() == [2**63 - 1]
+    with pytest.raises(DataError, match="a label is 9223372036854775808; number the cells"):
+        shape_features(largest + np.uint64(1), 1.0)

@@ -271,7 +271,7 @@ def test_truths_of_the_challenge_find_their_movies_by_name(tmp_path):
             tifffile.imwrite(truth / f"man_track{t:03d}.tif", labels)
             tifffile.imwrite(tmp_path / number / f"t{t:03d}.tif", labels)
         (truth / "man_track.txt").write_text(f"{int(number)} 0 1 0\n")
-    truths = [tmp_path / f"{number}_GT" / "TRA" for number in ("02", "01")]
+    truths = [tmp_path / "02_GT" / "TRA", tmp_path / "01_GT"]  # the second holds the tracks, too
     movies = [tmp_path / number for number in ("01", "02")]
     segmentation_from_outlines(movies, truths, tmp_path / "cells", SourceOptions(movie=True))
     tracks = read_tracks(tmp_path / "cells").tracks

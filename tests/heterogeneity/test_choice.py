@@ -71,6 +71,18 @@ def test_cells_at_the_border_are_left_out_unless_kept(make_table):
         choose_cells(cells)
 
 
+def test_a_table_that_does_not_say_which_cells_are_cut_is_noted(make_table):
+    table = make_table({"CD29": [1.0, 2.0]})
+    assert choose_cells(table).notes == ()
+    del table.obs["border"]
+    chosen = choose_cells(table)
+    assert chosen.cells.n_obs == 2
+    assert chosen.notes == (
+        "the table has no column border: cells that the image's edge cuts are counted as whole",
+    )
+    assert choose_cells(table, Choice(keep_border=True)).notes == ()
+
+
 def test_where_takes_any_of_a_column_and_all_columns(make_table):
     cells = make_table({"A": np.arange(4.0)}, passage=[3, 3, 4, 5], donor=["x", "y", "x", "x"])
     where = {"passage": ["3", "4.0"], "donor": ["x"]}
@@ -112,6 +124,11 @@ def test_constants_alone_and_one_cell_are_refused(make_table):
         varying(same, ["A", "B"])
     with pytest.raises(DataError, match="1 of 1 cells"):
         complete_values(make_table({"A": [1.0]}), ["A"])
+
+
+def test_no_marker_at_all_is_said_in_words(make_table):
+    with pytest.raises(InputError, match="no variable is chosen; there are CD29, CD44"):
+        varying(make_table({"CD29": [1.0, 2.0], "CD44": [1.0, 2.0]}), [])
 
 
 def test_wells_of_one_name_on_two_donors_are_two_groups(make_table):

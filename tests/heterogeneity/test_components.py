@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from unstained.errors import DataError
 from unstained.heterogeneity.components import principal_components
-from unstained.heterogeneity.marker_shape import correlations, orthogonality
+from unstained.heterogeneity.marker_shape import Orthogonality, correlations, orthogonality
 
 NAMES = ("a", "b", "c", "d")
 
@@ -102,6 +102,12 @@ def test_independent_sets_are_orthogonal_whatever_the_number_of_variables():
     ]
     assert np.mean([f.rv for f in found]) > 0.15  # of plain RV chance makes this much
     assert np.mean([f.value for f in found]) == pytest.approx(1, abs=0.02)
+
+
+def test_what_chance_puts_above_one_is_told_as_one():
+    found = Orthogonality(1.153, 0.22, 1.38, 0.1, 0.2, 0.9, 6).within_range()
+    assert found[:3] == (1.0, 0.22, 1.0)
+    assert found[3:] == (0.1, 0.2, 0.9, 6)
 
 
 def test_the_interval_holds_the_true_value_at_its_coverage():

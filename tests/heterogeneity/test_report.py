@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from unstained.cell_table import read_cells, write_cells
 from unstained.cli.heterogeneity import app
 from unstained.errors import DataError, FileError, InputError
+from unstained.heterogeneity.marker_shape import orthogonality
 
 
 @pytest.fixture
@@ -60,6 +61,60 @@ def test_components_write_scores_loadings_and_orthogonality(file, tmp_path):
     assert found["low"] < found["value"] < found["high"]
     largest = pd.read_csv(out / "correlations.csv").set_index(["x", "y"])["r"].abs().idxmax()
     assert largest[0] == "CD29"  # the only marker that shape says something of
+
+
+def test_orthogonality_is_told_as_a_share(make_table, tmp_path):
+    # six cells whose markers and shape share less than chance: 1 - (RV - E) / (1 - E) is above 1
+    rng = np.random.default_rng(5)
+    names = ("CD29", "CD44", "area_um2", "cohesion")
+    table = make_table(dict(zip(names, rng.random((4, 6)) + 1, strict=True)))
+    raw = orthogonality(table.X[:, :2], table.X[:, 2:])
+    assert max(raw.value, raw.high) > 1
+    said = run("components", str(write_cells(table, tmp_path / "c.h5ad")), "--out", str(tmp_path))
+    told = json.loads((tmp_path / "orthogonality.json").read_text())
+    assert told["high"] == 1
+    assert told["value"] == min(raw.value, 1)
+    assert "1.00] (1: no more in common than chance" in said
+
+
+def test_what_is_wrong_with_a_table_names_its_file(file, tmp_path):
+    with pytest.raises(DataError, match=r"cells\.h5ad: no cell has donor=D9; there are donor: D0"):
+        run("distributions", file, "--out", str(tmp_path / "out"), "--where", "donor=D9")
+    (tmp_path / "person.csv").write_text("cell,call\n1,SS\n")
+    words = ("--person", str(tmp_path / "person.csv"))
+    with pytest.raises(DataError, match=r"person\.csv: columns cell, call"):
+        run("phenotypes", file, "--out", str(tmp_path / "out"), *words)
+
+
+def test_few_cells_for_their_clusters_are_noted(make_table, tmp_path):
+    few = write_cells(make_table({"CD29": [1.0, 2, 4], "CD44": [3.0, 1, 2]}), tmp_path / "c.h5ad")
+    words = ("--clusters", "2", "--shape", "none", "--format", "png")
+    said = run("clusters", str(few), "--out", str(tmp_path / "out"), *words)
+    assert "note: 3 cells are too few to tell 2 clusters from chance: give 20 or more" in said
+
+
+def test_nothing_of_an_earlier_run_with_other_variables_is_left(file, tmp_path):
+    # other files are not touched, whatever they are called
+    out = tmp_path / "out"
+    run("components", file, "--out", str(out))
+    (out / "notes.csv").write_text("mine")
+    run("components", file, "--out", str(out), "--shape", "none", "--format", "png")
+    assert {p.name for p in out.iterdir()} == {
+        *("biplot-markers.png", "variance-markers.png", "variance-markers.csv"),
+        *("loadings-markers.csv", "cells.h5ad", "notes.csv"),
+    }
+
+
+def test_a_factor_of_an_earlier_run_is_not_left_but_a_table_of_the_user_is(file, tmp_path):
+    out = tmp_path / "out"
+    run("factors", file, "--out", str(out), "--factor", "medium", "--nested", "none")
+    (out / "donor.csv").write_text("donor,age\nD0,40\n")
+    run(
+        "factors", file, "--out", str(out), "--factor", "well", "--unit", "image", "--format", "png"
+    )
+    assert not (out / "medium.csv").exists()
+    assert not (out / "medium.svg").exists()
+    assert (out / "donor.csv").is_file()
 
 
 def test_the_rule_by_which_components_are_colored_is_no_persons_word(file, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -295,6 +296,26 @@ def test_the_commands_write_pairs_and_a_movie(
         main([*words, "--cells", "1", "--markers", "CD105", "--tau-min", "30"])
     assert left.value.code == 0
     assert "res_track.txt" in capsys.readouterr().out
+
+
+def test_the_command_sets_the_wave_that_travels_along_cells(tmp_path: Path) -> None:
+    def stain(name: str, *wave: str) -> np.ndarray:
+        words = ["simulate", "movie", "--out", str(tmp_path / name), "--frames", "2"]
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--size", "96", "--cells", "2", "--markers", "CD29", *wave])
+        assert left.value.code == 0
+        return np.asarray(read_image(tmp_path / name / "movie.ome.zarr").data[1, 1, 0], float)
+
+    of_settings = ["--wave-min", "30", "--wave-um", "15", "--wave-amplitude", "0.5"]
+    shown = stain("set", *of_settings)
+    settings = json.loads((tmp_path / "set" / "settings.json").read_text())
+    assert [settings[f"wave_{name}"] for name in ("period_min", "period_um", "amplitude")] == [
+        30, 15, 0.5,
+    ]  # fmt: skip
+    none, default = stain("none", "--wave-amplitude", "0"), stain("default")
+    # 1 + a cos: a wave of 0.5 changes the stain by more than one of 0.15, and none is without
+    change = [np.abs(one - none).mean() for one in (shown, default)]
+    assert change[0] > 2 * change[1] > 0
 
 
 def test_the_commands_refuse_in_one_line(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import label_free_features, read_cells
-from ..errors import DataError
+from ..errors import DataError, contents_of
 from .bands import Bands, fit_band, held_out_coverage
 from .cell_agreement import Matched, agreement, match_cells
 from .familiar import Reference, fit_reference, flag_strange
@@ -20,10 +20,11 @@ from .measuring import measuring_of
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["AgreementReport", "agree_files"]
+__all__ = ["AgreementReport", "agree_files", "agreement_lines"]
 
 Array = np.ndarray[Any, Any]
 
+_BEYOND = 10.0  # times the measured totals; a larger error says that there is hardly any stain
 _STRANGE = (0.01, 0.05)
 """Shares of familiar cells that may be flagged; the second where cells are few."""
 
@@ -95,9 +96,12 @@ def agree_files(
         reference = _reference(of_measured, group, notes)
     else:
         reference = _training_reference(read_cells(training), Path(training).name, group, notes)
-        of_predicted = _familiar_only(of_predicted, reference, notes)
-    matched = match_cells(of_predicted, of_measured, group)
-    notes = _remarks(matched, group) + _backgrounds(of_predicted, of_measured) + notes
+        with contents_of(predicted):
+            of_predicted = _familiar_only(of_predicted, reference, notes)
+    with contents_of(f"{predicted}, {measured}"):
+        matched = match_cells(of_predicted, of_measured, group)
+    flagged = _flagged(of_predicted, of_measured)
+    notes = _remarks(matched, group, flagged) + _backgrounds(of_predicted, of_measured) + notes
     with atomic_dir(out_dir) as folder:
         table = agreement(matched)
         bands = replace(_bands(matched, level, notes), measured=measuring_of(of_predicted))
@@ -112,7 +116,37 @@ def agree_files(
     return AgreementReport(table, coverage, bands, tuple(notes), Path(out_dir))
 
 
-def _remarks(matched: Matched, group: str | None) -> list[str]:
+def agreement_lines(found: AgreementReport) -> list[str]:
+    """A line for each marker, in words where a number is not defined."""
+    coverage = found.coverage[found.coverage["group"] == "(mean)"].set_index("marker")["share"]
+    lines = []
+    for row in found.table.to_dict("records"):
+        share, error = coverage.get(row["marker"], float("nan")), row["relative_error"]
+        fit = "no r and no slope, since a total is the same in all of them or they are too few"
+        if np.isfinite(row["r"]) and np.isfinite(row["slope"]):
+            ends = [row["r_low"], row["r_high"]]
+            known = f" [{ends[0]:.2f}, {ends[1]:.2f}]" if np.isfinite(ends).all() else ""
+            fit = f"r {row['r']:.2f}{known}, slope {row['slope']:.2f}"
+        off = f"relative error {error:.1%}"
+        if not error <= _BEYOND:
+            off = f"error more than {_BEYOND:g} times the measured totals, which are near 0"
+        held = f"held-out coverage of the {found.bands.level:.0%} band "
+        held += f"{share:.0%}" if np.isfinite(share) else "not known"
+        lines.append(f"{row['marker']}: {row['n']} cells, {fit}, {off}, {held}")
+    return lines
+
+
+def _flagged(predicted: AnnData, measured: AnnData) -> int:
+    """Cells of both tables that lie outside of the training cells, so that they lack totals."""
+    if "outside" not in predicted.obs:
+        return 0
+    keys = ["image", "frame", "label"]
+    outside = predicted.obs.loc[predicted.obs["outside"].to_numpy(bool), keys]
+    theirs = measured.obs[keys].astype({"image": str})
+    return len(outside.astype({"image": str}).merge(theirs, on=keys))
+
+
+def _remarks(matched: Matched, group: str | None, flagged: int) -> list[str]:
     notes = []
     if matched.only_predicted or matched.only_measured:
         notes.append(
@@ -120,9 +154,9 @@ def _remarks(matched: Matched, group: str | None) -> list[str]:
             f"{matched.only_measured} in the measured one only; they are left out"
         )
     notes += [
-        f"{marker}: {n} cells have no predicted or no measured total; they are left out"
+        f"{marker}: {n - flagged} cells have no predicted or no measured total; they are left out"
         for marker, n in matched.unpaired.items()
-        if n
+        if n > flagged
     ]
     if group is None:
         notes.append(
@@ -220,6 +254,11 @@ def _familiar_only(cells: AnnData, reference: Reference | None, notes: list[str]
     if reference is None:
         return cells
     flagged = flag_strange(cells, reference)
+    if flagged.obs["outside"].all():
+        raise DataError(
+            f"all {cells.n_obs} predicted cells lie outside of the training cells",
+            "compare cells like those that the model was trained on, or leave --training out",
+        )
     notes.append(
         f"{int(flagged.obs['outside'].sum())} of {cells.n_obs} predicted cells lie outside of the "
         "training cells and are not compared"

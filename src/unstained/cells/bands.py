@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +58,11 @@ class Band:
     n: int
     groups: int
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether the cells were enough for a threshold."""
+        return bool(np.isfinite(self.threshold))
+
     def interval(self, predicted: npt.ArrayLike) -> tuple[Array, Array]:
         """Low and high end at predicted totals of any shape; NaN where these are."""
         p = np.asarray(predicted, np.float64)
@@ -89,6 +94,20 @@ class Bands:
     level: float
     markers: Mapping[str, Band]
     measured: Measuring | None = None
+
+    def notes(self, markers: Sequence[str]) -> tuple[str, ...]:
+        """What a user should know who gives these markers their bands: which stay empty."""
+        endless = [m for m in markers if m in self.markers and not self.markers[m].has_ends]
+        lacking = [m for m in markers if m not in self.markers]
+        notes = []
+        if endless:
+            notes.append(
+                f"{', '.join(endless)}: too few cells or groups were compared for a band of "
+                f"{self.level:.0%}: low and high are empty"
+            )
+        if lacking:
+            notes.append(f"{', '.join(lacking)}: the bands are of others: low and high are empty")
+        return tuple(notes)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON; an infinite threshold is null."""

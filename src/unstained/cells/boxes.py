@@ -14,6 +14,9 @@ __all__ = ["Box", "Plane", "label_boxes", "nucleus_pixels", "tiles_of"]
 Array = np.ndarray[Any, Any]
 
 
+_LARGEST = int(np.iinfo(np.int64).max)  # of a label
+
+
 class Plane(Protocol):
     """A (Y, X) array, in memory or read where it is indexed."""
 
@@ -49,12 +52,21 @@ def label_boxes(labels: Plane, side: int) -> tuple[Array, Array]:
     """Labels, (N,) ascending, and their bounding boxes, (N, 4) as y0, x0, y1, x1.
 
     Found from the ends of the runs of equal pixels in each row, of which there are few.
+
+    Raises
+    ------
+    DataError
+        A label is below 0 or above 2^63 - 1.
     """
     found = [np.zeros((0, 5), np.int64)]
     for tile in tiles_of(labels.shape, side):
         block = tile.of(labels)
         if block.min() < 0:
             raise DataError(f"a label is {block.min()}", "number the cells from 1; 0 is background")
+        if block.max() > _LARGEST:
+            raise DataError(
+                f"a label is {block.max()}", f"number the cells from 1 to {_LARGEST} at most"
+            )
         y, begin, end = _runs(block[:, 1:] != block[:, :-1])
         number = block[y, begin].astype(np.int64)
         runs = np.column_stack(

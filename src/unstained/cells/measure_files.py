@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..cell_table import OBS_COLUMNS, new_cells, write_cells
-from ..errors import DataError, InputError
+from ..cell_table import OBS_COLUMNS, names_of, new_cells, write_cells
+from ..errors import DataError, InputError, contents_of
 from .conditions import read_conditions, with_tracks
 from .measure import STATISTICS, FrameCells, MeasureSettings, measure_frame
 from .segmentation_folder import Segmented, read_segmentation
@@ -107,11 +107,14 @@ def measure_folder(
     doubts = _doubts(folder, settings or MeasureSettings(), chosen, bands, reference)
     cells, notes = measure_segmentation(folder, settings, chosen, progress=progress)
     notes += doubts
-    if reference is not None:
-        cells = flag_strange(cells, reference)
+    if reference is not None and chosen.reference is not None:
+        with contents_of(chosen.reference):
+            cells = flag_strange(cells, reference)
         notes += (_strange(cells.obs, reference),)
-    if bands is not None:
-        cells = apply_bands(cells, bands)
+    if bands is not None and chosen.bands is not None:
+        with contents_of(chosen.bands):
+            cells = apply_bands(cells, bands)
+        notes += bands.notes(names_of(cells, "marker"))
     write_cells(cells, out)
     return Measured(cells, notes)
 
@@ -202,8 +205,14 @@ def _doubts(
         return ()
     images = [_sized(one, options) for one in read_segmentation(folder)]
     now = Measuring.by(settings, [one.pixel_size_um or 0.0 for one in images])
-    of_bands = () if bands is None else check_measuring(bands.measured, now, "the bands")
-    return of_bands + (() if reference is None else reference.check(now))
+    doubts: tuple[str, ...] = ()
+    if bands is not None and options.bands is not None:
+        with contents_of(options.bands):
+            doubts += check_measuring(bands.measured, now, "the bands")
+    if reference is not None and options.reference is not None:
+        with contents_of(options.reference):
+            doubts += reference.check(now)
+    return doubts
 
 
 def _strange(obs: pd.DataFrame, reference: Reference) -> str:

@@ -24,6 +24,7 @@ from ..learning.networks import Generator, NetworkSpec, build_network
 from ..learning.training_folder import TRAINING
 from .normalize import Statistics, measure_statistics, normalize
 from .partition import PartitionSettings, partition
+from .release import opened_release
 from .targets import HEIGHT, INTERIOR, NUCLEI, NUCLEUS, maps_of_outputs
 
 __all__ = ["MODEL", "CellModel", "CellsAndNuclei"]
@@ -228,7 +229,7 @@ class CellModel:
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu") -> CellModel:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or a release (``.zip``) of it.
 
         Raises
         ------
@@ -236,6 +237,8 @@ class CellModel:
             The folder is no segmentation, is unfinished, damaged, or of a newer version.
         """
         folder = Path(folder)
+        if folder.suffix == ".zip" and folder.is_file():
+            return cls._of_release(folder, device)
         said = _read_json(folder)
         try:
             network = build_network(NetworkSpec(**said["network"]))
@@ -250,6 +253,14 @@ class CellModel:
         load_weights(network, load_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
         return cls(network.eval(), cuts, **rest, device=device)
 
+    @classmethod
+    def _of_release(cls, file: Path, device: str) -> CellModel:
+        with opened_release(file, (MODEL, WEIGHTS)) as folder:
+            try:
+                return cls.load(folder, device=device)
+            except (FileError, ModelError) as error:  # the temporary folder is gone when it is read
+                raise type(error)(error.reason, error.remedy, file=file) from error
+
 
 def _read_json(folder: Path) -> dict[str, Any]:
     file = folder / MODEL
@@ -262,7 +273,7 @@ def _read_json(folder: Path) -> dict[str, Any]:
             )
         raise FileError(
             f"is no model: it has no {MODEL}" if folder.exists() else "is not there",
-            "give the folder that --out named",
+            "give the folder that --out named, or the .zip that --release named",
             file=folder,
         )
     try:

@@ -17,6 +17,7 @@ from ..images.read import read_image, read_labels
 from .ctc import is_ctc, read_ctc
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
 from .outlines import Filled, Outline, fill_outlines, trace_outlines
+from .painted import check_painted
 from .segmentation_folder import create_segmentation, read_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images, image_key
 from .track_files import write_tracks
@@ -60,6 +61,8 @@ def segmentation_from_outlines(
     outlines: Sequence[str | os.PathLike[str]],
     out_dir: str | os.PathLike[str],
     options: SourceOptions | None = None,
+    *,
+    nuclei: Sequence[str | os.PathLike[str]] = (),
 ) -> Drawn:
     """Write a segmentation folder from outlines that were drawn by hand, or come from elsewhere.
 
@@ -72,11 +75,14 @@ def segmentation_from_outlines(
         Images and movies, or folders of them.
     outlines : sequence of path-like
         One for each image: ImageJ ROIs, GeoJSON, an image of labels, or a folder of the Cell
-        Tracking Challenge (see `ctc`). With several images it belongs to the one whose name it
-        begins with (``01_RES``, ``01_GT/TRA``), else to the only one in its folder.
+        Tracking Challenge (see `ctc`; ``01_GT`` is ``01_GT/TRA``). With several images it belongs
+        to the one whose name it begins with (``01_RES``), else to the only one in its folder.
     out_dir : path-like
         Must not exist yet.
     options : SourceOptions, optional
+    nuclei : sequence of path-like
+        The same of nuclei, numbered in any way, but no folder of the Challenge; one for each
+        image, or none. What belongs to which cell, `shape_features` finds.
 
     Returns
     -------
@@ -88,21 +94,23 @@ def segmentation_from_outlines(
         No outlines, or not one file for each image.
     FileError, DataError
         A file is absent or holds no outlines; outlines lie outside their image, or do not say to
-        which frame of a movie they belong.
+        which frame of a movie they belong; an image of labels is none.
     """
     sources = find_images(images, options)
-    pairs = _matched(sources, [Path(path) for path in outlines])
+    pairs = _matched(sources, [_tracks_inside(Path(path)) for path in outlines])
+    of_nuclei = _matched(sources, [Path(path) for path in nuclei], "nuclei") if nuclei else []
+    nuclei_of = {source.name: file for source, file in of_nuclei}
     notes: list[str] = []
     followed: dict[str, Tracked] = {}
     with create_segmentation(out_dir, {"kind": "outlines drawn by hand"}) as writer:
         for source, file in pairs:
-            if is_ctc(file):
-                movie = read_ctc(file)
-                name = writer.add(source.name, source.image, source.path, movie.frames())
+            movie = read_ctc(file) if is_ctc(file) else None
+            frames = _label_frames(source, file, notes) if movie is None else movie.frames()
+            inside = nuclei_of.get(source.name)
+            drawn = None if inside is None else _label_frames(source, inside, notes)
+            name = writer.add(source.name, source.image, source.path, frames, drawn)
+            if movie is not None:
                 followed[name] = tables_of(movie.track_of, movie.tracks, len(movie.files))
-            else:
-                frames = _label_frames(source, file, notes)
-                writer.add(source.name, source.image, source.path, frames)
         if followed:
             write_tracks(followed, writer.folder)
     made = read_segmentation(out_dir)
@@ -149,7 +157,14 @@ def export_outlines(
     return Exported(tuple(Path(out_dir) / name for name in names), tuple(notes))
 
 
-def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple[CellSource, Path]]:
+def _tracks_inside(path: Path) -> Path:
+    """``01_GT/TRA`` of ``01_GT``, where the Challenge has the tracks of a truth."""
+    return path / "TRA" if is_ctc(path / "TRA") else path
+
+
+def _matched(
+    sources: Sequence[CellSource], files: Sequence[Path], what: str = "outlines"
+) -> list[tuple[CellSource, Path]]:
     """Each image with its file: labels inside it, else by name, else by folder; never by order."""
     for file in files:
         if not file.exists():
@@ -158,8 +173,8 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         return [(sources[0], files[0])]
     if len(sources) != len(files):
         raise InputError(
-            f"{len(sources)} images and {len(files)} files of outlines",
-            "give one file of outlines for each image; files of a folder that are the frames of "
+            f"{len(sources)} images and {len(files)} files of {what}",
+            f"give one file of {what} for each image; files of a folder that are the frames of "
             "one movie need --movie",
         )
     pairs = []
@@ -173,12 +188,12 @@ def _matched(sources: Sequence[CellSource], files: Sequence[Path]) -> list[tuple
         found = inside or named or beside
         if len(found) != 1:
             raise InputError(
-                f"{len(found)} files of outlines fit the image {source.name}",
+                f"{len(found)} files of {what} fit the image {source.name}",
                 f"name one so that it begins with {source.name}, or put it into the image's folder",
             )
         pairs.append((source, found[0]))
     if len({file for _, file in pairs}) != len(pairs):
-        raise InputError("one file of outlines fits several images", "give each image its own")
+        raise InputError(f"one file of {what} fits several images", "give each image its own")
     return pairs
 
 
@@ -195,7 +210,9 @@ def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
 def _label_frames(source: CellSource, file: Path, notes: list[str]) -> Iterator[Array]:
     """The labels of every frame of an image."""
     if file.suffix.lower() not in OUTLINE_SUFFIXES:
-        yield from _drawn_labels(source.image, file)
+        for number, labels in enumerate(_drawn_labels(source.image, file)):
+            check_painted(labels, file, number)
+            yield labels
         return
     outlines = read_outlines(file)
     frames = source.image.shape[0]

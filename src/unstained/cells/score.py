@@ -30,6 +30,9 @@ from .segmentation_sources import image_key, natural_order
 __all__ = ["FileScore", "ScoredFiles", "score_files", "score_text", "scores_as_json"]
 
 
+_FEW_IMAGES = 5  # with fewer the bootstrap over images is too narrow: see `bootstrap_interval`
+
+
 class FileScore(NamedTuple):
     """One frame: the `image` it is of, the `frame` in it, its counts."""
 
@@ -44,7 +47,8 @@ class ScoredFiles(NamedTuple):
     Attributes
     ----------
     pooled : SegmentationScore
-        Intervals from a bootstrap over images; the frames of a movie are drawn together.
+        Intervals from a bootstrap over images; the frames of a movie are drawn together. NaN for
+        fewer than five images, of which `notes` then tells.
     frames : list of FileScore
     notes : list of str
     """
@@ -112,7 +116,21 @@ def score_files(
             frames.append(FileScore(predicted.name, t, score_labels(b, a, thresholds)))
     groups = [frame.image for frame in frames]
     pooled = pool_scores([frame.score for frame in frames], groups)
+    if 1 < (n := len(set(groups))) < _FEW_IMAGES:
+        pooled = _without_intervals(pooled)
+        notes.append(f"{n} images are too few for intervals, which draw images: five are needed")
     return ScoredFiles(pooled, frames, notes)
+
+
+def _without_intervals(score: SegmentationScore) -> SegmentationScore:
+    def alone(value: Interval) -> Interval:
+        return value._replace(low=float("nan"), high=float("nan"))
+
+    at = tuple(
+        one._replace(average_precision=alone(one.average_precision), per_image=alone(one.per_image))
+        for one in score.at
+    )
+    return score._replace(mean_iou=alone(score.mean_iou), at=at)
 
 
 def score_text(scored: ScoredFiles) -> str:
@@ -261,7 +279,7 @@ def _paired(
 
 
 def _with_interval(value: Interval) -> str:
-    if math.isnan(value.low):  # one image: there is nothing to draw from
+    if math.isnan(value.low):  # few images: there is nothing to draw from
         return f"{value.estimate:.3f}"
     return f"{value.estimate:.3f} ({value.low:.3f} to {value.high:.3f})"
 

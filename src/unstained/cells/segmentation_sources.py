@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from .frame_order import check_frames
 
 __all__ = [
     "CellSource",
@@ -112,13 +113,16 @@ def open_movie(
     Raises
     ------
     DataError
-        No image in the folder, frames of different sizes, or of several planes.
+        No image in the folder, frames of different sizes, or of several planes; a frame is
+        missing (`frame_order.check_frames`).
     """
     file = split_selector(path).path
     if not _is_plain_folder(file):
         return None
     selector = path[len(str(file)) :]
-    files = [f"{frame}{selector}" for frame in _images_in(file)]
+    frames = _images_in(file)
+    check_frames(frames)
+    files = [f"{frame}{selector}" for frame in frames]
     first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
     if first.shape[:3] != (1, 1, 1):
         raise DataError(

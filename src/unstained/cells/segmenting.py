@@ -14,6 +14,7 @@ import zarr
 
 from ..errors import DataError, InputError
 from ..images.image import Array, Image, LazyArray
+from ..images.read import GreyPlanes
 from .segmentation_folder import create_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images
 from .tiling import Found, both, label_tiles
@@ -183,8 +184,8 @@ def segment_files(
     """
     sources = find_images(paths, options)
     total = sum(source.image.shape[0] for source in sources)
-    notes = _about_sizes(sources)
-    done = cut = 0
+    notes = _about_sizes(sources) + _about_colors(sources)
+    done = cut = blank = 0
     with create_segmentation(out_dir, segmenter.about) as writer:
         scratch = writer.folder / _SCRATCH
         for source in sources:
@@ -198,11 +199,14 @@ def segment_files(
             writer.add(source.name, source.image, source.path, frames.labels(tell), nuclei)
             done += source.image.shape[0]
             cut += frames.cut
+            blank += frames.blank
         shutil.rmtree(scratch, ignore_errors=True)
         counts = [n for entry in writer.entries for n in entry["cells_per_frame"]]
         empty = sum(n == 0 for n in counts)
         if empty:
             notes.append(f"{empty} of {total} frames have no cell")
+        if blank:
+            notes.append(f"{blank} of {total} frames have one grey value: they show nothing")
         if cut:
             notes.append(
                 f"{cut} cells are larger than what tiles see around them, which may have cut them"
@@ -216,7 +220,7 @@ class _Frames:
 
     def __init__(self, source: CellSource, segmenter: FrameSegmenter, scratch: Path) -> None:
         image = source.image
-        self.cut = 0
+        self.cut = self.blank = 0
         self._image = image
         self._path = source.path
         self._segmenter = segmenter
@@ -247,6 +251,7 @@ class _Frames:
 
     def _at_once(self, t: int) -> LazyArray:
         plane = self._image.plane(t)
+        self.blank += int(plane.size > 0 and plane.min() == plane.max())
         segment = self._segmenter.begin(plane, self._image.pixel_size_um)
         labels, self._nuclei = both(segment(plane), plane.shape)
         return labels
@@ -297,6 +302,16 @@ class _Frame:
             for y in range(start, stop, length)
         ]
         return np.concatenate(strips)
+
+
+def _about_colors(sources: Sequence[CellSource]) -> list[str]:
+    saved = sum(isinstance(source.image.data, GreyPlanes) for source in sources)
+    if not saved:
+        return []
+    return [
+        f"{saved} of {len(sources)} images are saved in color; red, green and blue are equal in "
+        "them, and one was taken"
+    ]
 
 
 def _about_sizes(sources: Sequence[CellSource]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
@@ -41,7 +42,7 @@ _TILE = 2048  # px; of the search for bounding boxes
 
 
 def shape_features(
-    labels: Array, pixel_size_um: float, nuclei: Array | None = None
+    labels: npt.ArrayLike, pixel_size_um: float, nuclei: npt.ArrayLike | None = None
 ) -> pd.DataFrame:
     r"""Measure the shape of every cell.
 
@@ -89,7 +90,7 @@ def shape_features(
     InputError
         The pixel size is not known, labels are not (Y, X) integers, or nuclei have another shape.
     DataError
-        A label is below 0.
+        A label is below 0 or above 2^63 - 1.
 
     Notes
     -----
@@ -125,6 +126,7 @@ def shape_features(
     .. [2] Parent, Civco and Angel (2009), Shape Metrics,
        http://clear.uconn.edu/tools/Shape_Metrics/method.htm
     """
+    labels, nuclei = np.asarray(labels), None if nuclei is None else np.asarray(nuclei)
     _check(labels, pixel_size_um, nuclei)
     from .shape_kernels import measure_mask
 

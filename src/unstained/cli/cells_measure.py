@@ -106,17 +106,11 @@ def agree(
 
     Writes tables, figures, bands.json and reference.json, the last two for unstained cells measure.
     """
-    from ..cells.agreement_report import agree_files
+    from ..cells.agreement_report import agree_files, agreement_lines
 
     found = agree_files(predicted, measured, out, group=group, level=level, training=training)
-    held = found.coverage[found.coverage["group"] == "(mean)"].set_index("marker")["share"]
-    for row in found.table.to_dict("records"):
-        print(
-            f"{row['marker']}: {row['n']} cells, r {row['r']:.2f} "
-            f"[{row['r_low']:.2f}, {row['r_high']:.2f}], slope {row['slope']:.2f}, "
-            f"relative error {row['relative_error']:.1%}, "
-            f"held-out coverage of the {level:.0%} band {held.get(row['marker'], float('nan')):.0%}"
-        )
+    for line in agreement_lines(found):
+        print(line)
     for note in found.notes:
         print(f"note: {note}")
     print(found.folder)

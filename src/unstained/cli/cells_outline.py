@@ -23,6 +23,13 @@ def outline(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    nuclei: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same of nuclei, as FILE.ome.zarr/labels/nuclei; one for each image.",
+        ),
+    ] = None,
     movie: Annotated[
         bool,
         typer.Option(
@@ -48,9 +55,8 @@ def outline(
     from ..cells.outline_folder import segmentation_from_outlines
     from ..cells.segmentation_sources import SourceOptions
 
-    drawn = segmentation_from_outlines(
-        images, outlines, out, SourceOptions(pixel_size, interval, channel, movie)
-    )
+    options = SourceOptions(pixel_size, interval, channel, movie)
+    drawn = segmentation_from_outlines(images, outlines, out, options, nuclei=nuclei or ())
     for name, counts in drawn.cells.items():
         frames = "" if len(counts) == 1 else f" in {len(counts)} frames"
         tracks = f", {drawn.tracks[name]} tracks" if name in drawn.tracks else ""

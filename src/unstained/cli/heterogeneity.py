@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, contents_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -225,6 +225,8 @@ def _report(cells: Path, out: Path, write: Callable[[AnnData], list[str]]) -> No
     table = read_cells(cells)
     if out.exists() and not out.is_dir():
         raise FileError("is a file, not a folder", "give another folder with --out", file=out)
-    for line in write(table):
+    with contents_of(cells):
+        lines = write(table)
+    for line in lines:
         print(line)
     print(f"written: {out}")

@@ -75,6 +75,11 @@ def movie(
         float, typer.Option(help="Of any two markers over one cell's time.")
     ] = 0.2,
     cycle_h: Annotated[float, typer.Option(help="Hours from birth to division.")] = 24.0,
+    wave_min: Annotated[
+        float, typer.Option(help="Period of the pattern that travels along a cell, minutes.")
+    ] = 120.0,
+    wave_um: Annotated[float, typer.Option(help="Its length, micrometers.")] = 40.0,
+    wave_amplitude: Annotated[float, typer.Option(help="Of the stain, 0 to 1; 0: none.")] = 0.15,
     modality: Annotated[str, typer.Option(help="phase, brightfield or dic.")] = "phase",
     pixel_size: Annotated[float, typer.Option(help="Micrometers.")] = 0.65,
     defocus: Annotated[float, typer.Option(help="Micrometers out of focus.")] = 0.0,
@@ -94,6 +99,9 @@ def movie(
             tau_min=tau_min,
             fluctuation_correlation=correlation,
             cycle_h=cycle_h,
+            wave_period_min=wave_min,
+            wave_period_um=wave_um,
+            wave_amplitude=wave_amplitude,
             optics=_optics(modality, pixel_size, defocus),
             seed=seed,
         )

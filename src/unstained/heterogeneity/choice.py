@@ -114,7 +114,11 @@ def choose_cells(cells: AnnData, choice: Choice | None = None) -> ChosenCells:
             raise DataError(
                 f"no cell in frame {chosen.frame}", f"there are {frames.min()} to {frames.max()}"
             )
-    if "border" in obs and not chosen.keep_border:
+    if "border" not in obs and not chosen.keep_border:
+        notes.append(
+            "the table has no column border: cells that the image's edge cuts are counted as whole"
+        )
+    elif not chosen.keep_border:
         cut = keep & obs["border"].to_numpy(bool)
         keep &= ~cut
         if cut.any():
@@ -205,9 +209,13 @@ def varying(cells: AnnData, names: Sequence[str]) -> tuple[list[str], tuple[str,
 
     Raises
     ------
+    InputError
+        No names.
     DataError
         None of them does.
     """
+    if not names:
+        raise InputError("no variable is chosen", f"there are {', '.join(cells.var_names)}")
     good, notes = [], []
     for name, column in zip(names, values_of(cells, names).T, strict=True):
         value = column[np.isfinite(column)]

@@ -25,8 +25,9 @@ class Orthogonality(NamedTuple):
     Attributes
     ----------
     value : float
-        1 - RV without chance: 1 for sets that have nothing in common, 0 for the same
-        configuration of cells; above 1 by chance alone.
+        1 - (RV - E) / (1 - E), RV without what chance adds to it: 1 for sets that have nothing in
+        common, 0 for the same configuration of cells. Above 1 where sets share less than chance
+        would have it: unbiased, but to be read as 1 (`within_range`).
     low, high : float
         Interval.
     rv : float
@@ -46,6 +47,11 @@ class Orthogonality(NamedTuple):
     chance: float
     p: float
     n: int
+
+    def within_range(self) -> Orthogonality:
+        """Value and interval cut to 0 ... 1, to be told to people."""
+        value, low, high = (float(np.clip(v, 0, 1)) for v in (self.value, self.low, self.high))
+        return self._replace(value=value, low=low, high=high)
 
 
 def orthogonality(
@@ -67,7 +73,7 @@ def orthogonality(
 
     Chance alone makes RV positive. Where cells are paired at random its mean is
     E = sqrt(b_x b_y) / (n - G), b = tr(R)^2 / tr(R^2), G groups or 1 [2]_; what is reported is
-    1 - (RV - E) / (1 - E).
+    1 - (RV - E) / (1 - E), which is not 1 - RV.
 
     The interval is a bootstrap over cells, or over whole groups, around the estimate: estimate
     +- what draws differ from their mean, since a draw holds the chance correlations of its sample

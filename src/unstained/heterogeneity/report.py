@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 __all__ = ["ReportSettings", "write_clusters", "write_components", "write_distributions"]
 
 FORMATS = ("png", "svg", "pdf")
+_FEW_OF_CLUSTER = 10  # cells a cluster: with fewer its mean is off by a third of its spread
+_SETS = ("markers", "markers-and-shape")
+_OF_COMPONENTS = (
+    *(f"{what}-{of}" for what in ("biplot", "variance", "loadings") for of in _SETS),
+    *("correlations", "orthogonality"),
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ def write_distributions(
     names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
     table = distributions(chosen.cells, names, groups=settings.groups)
     values = {name: values_of(chosen.cells, [name])[:, 0] for name in names}
+    clear_earlier(out_dir, ("distributions",))
     write_tables(out_dir, {"distributions": table})
     write_figures(out_dir, {"distributions": distribution_figure(values, table)}, settings.formats)
     lines = [f"{chosen.cells.n_obs} cells", *said((*chosen.notes, *left_out))]
@@ -121,6 +128,13 @@ def write_clusters(
         "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
     }
     lines = [f"{len(kept.rows)} cells", *said((*chosen.notes, *kept.notes))]
+    if len(kept.rows) < _FEW_OF_CLUSTER * how.clusters:
+        lines += said(
+            [
+                f"{len(kept.rows)} cells are too few to tell {how.clusters} clusters from chance: "
+                f"give {_FEW_OF_CLUSTER * how.clusters} or more, or see them as single cells"
+            ]
+        )
     sizes = ", ".join(f"{c}: {n}" for c, n in mean["n"].items())
     lines.append(f"cells of each cluster, from left to right: {sizes}")
     group = groups_of(chosen.cells, settings.groups)
@@ -129,6 +143,7 @@ def write_clusters(
         tables["groups"] = pd.crosstab(
             pd.Series(of_rows, name=settings.groups), pd.Series(found.cluster, name="cluster")
         ).reset_index()
+    clear_earlier(out_dir, ("clusters", "variables", "groups"))
     lines += _stability(found, how, of_rows, out_dir)
     write_tables(out_dir, tables)
     drawn = Heatmap(found.scaled, kept.names, found.cell_tree, found.variable_tree, found.cluster)
@@ -174,7 +189,7 @@ def write_components(
             lines.append("note: cells are colored by the rule for phenotypes")
         color_by = "phenotype" if "phenotype" in chosen.cells.obs else None
     group = groups_of(chosen.cells, settings.groups)
-    sets = {"markers": markers} | ({"markers-and-shape": markers + shape} if shape else {})
+    sets = {_SETS[0]: markers} | ({_SETS[1]: markers + shape} if shape else {})
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
     used: AnnData | None = None
@@ -196,6 +211,7 @@ def write_components(
         used = _with_scores(chosen.cells, kept, found)
     if used is None:
         raise DataError("components need two variables", "give more with --markers and --shape")
+    clear_earlier(out_dir, _OF_COMPONENTS)
     if shape:
         lines += _shared(chosen.cells, (markers, shape), group, tables, figures, out_dir)
     write_tables(out_dir, tables)
@@ -229,7 +245,7 @@ def _shared(
         return ["note: no marker or no shape feature is left: what they share cannot be told"]
     x, y = kept.values[:, is_marker], kept.values[:, ~is_marker]
     of_rows = None if group is None else group[kept.rows]
-    total = orthogonality(x, y, groups=of_rows)
+    total = orthogonality(x, y, groups=of_rows).within_range()
     both = tuple(np.array(kept.names)[side].tolist() for side in (is_marker, ~is_marker))
     table = correlations(x, y, (both[0], both[1]), groups=of_rows)
     tables["correlations"] = table
@@ -238,7 +254,7 @@ def _shared(
     best = table.iloc[int(table["r"].abs().argmax())]
     return [
         f"orthogonality of markers and shape {total.value:.2f}{bounds(total.low, total.high)} "
-        f"(1: nothing in common; RV {total.rv:.3f}, by chance {total.chance:.3f}, "
+        f"(1: no more in common than chance; RV {total.rv:.3f}, by chance {total.chance:.3f}, "
         f"p = {total.p:.3f}; {total.n} cells)",
         f"largest correlation: {best['x']} with {best['y']}, r = {best['r']:.2f}"
         f"{bounds(best['low'], best['high'])}",
@@ -278,6 +294,16 @@ def _with_scores(cells: AnnData, kept: Values, found: Components) -> AnnData:
     used = cells[kept.rows, list(kept.names)].copy()
     used.obsm["X_pca"] = found.scores
     return used
+
+
+def clear_earlier(out_dir: str | os.PathLike[str], names: Sequence[str]) -> None:
+    """Remove what an earlier run of a command wrote: tables and figures of these names.
+
+    Another choice of variables makes fewer of them, and the others would pass for its results.
+    """
+    for name in names:
+        for suffix in ("csv", "json", *FORMATS):
+            (Path(out_dir) / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def write_tables(out_dir: str | os.PathLike[str], tables: Mapping[str, pd.DataFrame]) -> None:

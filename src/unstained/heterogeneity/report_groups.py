@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import need_columns, values_of, write_cells
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
 from .choice import (
@@ -40,6 +40,7 @@ from .phenotypes import (
 from .report import (
     ReportSettings,
     bounds,
+    clear_earlier,
     said,
     what_is_independent,
     write_figures,
@@ -92,7 +93,8 @@ def write_phenotypes(
     `phenotype` (the person's where there is one, else the rule's)."""
     called: list[str] = []
     if person is not None:
-        by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
+        with contents_of(person):
+            by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
         cells.obs["phenotype"] = pd.Categorical(by_person, list(PHENOTYPES))
         if unknown:
             called = said([f"{unknown} rows of {person} are of no cell of the table"])
@@ -101,6 +103,7 @@ def write_phenotypes(
     names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
     lines = [*said(chosen.notes), *called, *said(left_out), _of_rule(by_rule)]
     group = groups_of(chosen.cells, settings.groups)
+    clear_earlier(out_dir, ("levels", "differences", "agreement"))
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
     kind, ours = by_rule.phenotype, True
@@ -201,9 +204,23 @@ def write_factors(
             "no factor has two levels",
             f"give --factor; the columns are {', '.join(map(str, chosen.obs.columns))}",
         )
+    clear_earlier(out_dir, _compared_earlier(out_dir, cells))
     write_tables(out_dir, tables)
     write_figures(out_dir, figures, settings.formats)
     return lines
+
+
+def _compared_earlier(out_dir: str | os.PathLike[str], cells: AnnData) -> list[str]:
+    """``variance`` and the factors whose table lies in a folder, known by its first column.
+
+    ``donor.csv`` may be a person's own.
+    """
+    tables = [(name, Path(out_dir) / f"{name}.csv") for name in (*cells.obs.columns, "variance")]
+    return [
+        name
+        for name, file in tables
+        if file.is_file() and file.read_bytes().startswith(b"variable,")
+    ]
 
 
 def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.DataFrame, list[str]]:
