@@ -126,7 +126,7 @@ def marker_and_shape(repeats: int) -> None:
 
 def shared(repeats: int) -> None:
     """Orthogonality of three markers and four shape features with one common cause."""
-    print("\n| cells | true 1 - RV | found | coverage | p < 0.05 |\n|---|---|---|---|---|")
+    print("\n| cells | true | found | coverage | p < 0.05 |\n|---|---|---|---|---|")
     for n, weight in ((100, 0.0), (100, 0.5), (400, 0.5)):
         # each variable is weight x cause + the rest: correlations of weight^2 within and across
         r2 = weight**4
