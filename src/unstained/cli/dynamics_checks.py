@@ -253,9 +253,10 @@ def _say_bounds(name: str, bounds: ErrorBounds) -> None:
         return
     shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (low, high)))
     times = " to ".join(dict.fromkeys(f"{tau:.0f}" for tau in bounds.tau_min))
+    none = "" if bounds.always_told else ", or none that can be told"
     print(
         f"{name}: {shares} of the fluctuation may be error; correlation time without it "
-        + (f"{times} min" if math.isfinite(bounds.tau_min[0]) else "not to be told")
+        + (f"{times} min{none}" if math.isfinite(bounds.tau_min[0]) else "not to be told")
     )
 
 
