@@ -49,7 +49,7 @@ def _waves(peaks: pd.DataFrame):
     return wave_figure(
         {"CD105": power},
         peaks,
-        frequency_per_min=frequency,
+        frequency_per_min={"CD105": frequency},
         wavenumber_per_um={"CD105": wavenumber},
     )
 

@@ -252,6 +252,7 @@ def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
 
 def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, moving: bool) -> None:
     """Periods and their figure; `moving`: positions move with the outline."""
+    import numpy as np
     import pandas as pd
 
     from ..dynamics.periods import WavePeriod, main_periods
@@ -260,7 +261,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
 
     for name in ("periods.csv", "waves.png", "waves.svg", "waves.pdf"):
         (out / name).unlink(missing_ok=True)  # of an earlier run; there may be none now
-    spectra, rows = {}, []
+    spectra, rows, shortest = {}, [], 0.0
     for marker, values in zip(made.markers, made.values, strict=True):
         try:
             found = main_periods(values, frame_interval_s=frame_interval_s, step_um=made.step_um)
@@ -268,6 +269,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
             print(f"note: {marker}: no periods: {error}")
             continue
         spectra[marker] = found.spectrum
+        shortest = max(shortest, found.shortest_min)
         rows += [{"marker": marker, **peak._asdict()} for peak in found.peaks]
         for peak in found.peaks:
             if peak.significant:
@@ -278,6 +280,12 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
                 )
         if not any(peak.significant for peak in found.peaks):
             print(f"{marker}: no period to be believed")
+    missing = int((~np.isfinite(made.values).any(axis=(0, 2))).sum())
+    if missing and spectra:
+        print(
+            f"note: {missing} of {len(made.time_min)} frames are missing: periods below "
+            f"{shortest:.3g} min are not looked for"
+        )
     if moving and any(row["significant"] for row in rows):
         print(
             "note: an arm that stretches moves the profile, which looks like a wave: try "
@@ -289,7 +297,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
         figure = wave_figure(
             {marker: one.power for marker, one in spectra.items()},
             table,
-            frequency_per_min=next(iter(spectra.values())).frequency_per_min,
+            frequency_per_min={m: one.frequency_per_min for m, one in spectra.items()},
             wavenumber_per_um={m: one.wavenumber_per_um for m, one in spectra.items()},
         )
         save_both(figure, out, "waves")

@@ -91,7 +91,7 @@ def wave_figure(
     spectra: Mapping[str, Array],
     peaks: pd.DataFrame,
     *,
-    frequency_per_min: Array,
+    frequency_per_min: Mapping[str, Array],
     wavenumber_per_um: Mapping[str, Array],
 ) -> Figure:
     """Power over frequency and wavenumber, a panel a marker, with the main periods marked.
@@ -105,7 +105,8 @@ def wave_figure(
         Power, in any unit.
     peaks : DataFrame
         marker, period_min, period_um, velocity_um_per_min, significant; a marker may have none.
-    frequency_per_min : (F,) array
+    frequency_per_min : mapping of str to (F,) array
+        Of each marker, from 0 up.
     wavenumber_per_um : mapping of str to (K,) array
         Of each marker, ascending through 0.
     """
@@ -121,7 +122,8 @@ def wave_figure(
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, (marker, power) in zip(axes, spectra.items(), strict=False):
             of = peaks[peaks["marker"] == marker]
-            shown = _spectrum(ax, power, frequency_per_min, wavenumber_per_um[marker], of)
+            axes_of = frequency_per_min[marker], wavenumber_per_um[marker]
+            shown = _spectrum(ax, power, *axes_of, of)
             _mark(ax, of)
             ax.set_title(marker, fontweight="bold")
             ax.set_xlabel("frequency (1/h)")
