@@ -262,10 +262,10 @@ def _spectrum(
 
 
 def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
-    """Main periods as points with what they are."""
+    """Main periods as points with what they are, in the corner that is farthest from them."""
     x_low, x_high = ax.get_xlim()
     y_low, y_high = ax.get_ylim()
-    lines = []
+    lines, places = [], []
     for i, row in enumerate(peaks.to_dict("records"), 1):
         f = 60 / row["period_min"]
         k = np.sign(row["velocity_um_per_min"]) * 1000 / row["period_um"]
@@ -273,22 +273,43 @@ def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
         lines.append(f"{i}: {row['period_min']:.0f} min, {row['period_um']:.0f} µm{sure}")
         if not (x_low < f < x_high and y_low < k < y_high):
             continue
+        places.append(((f - x_low) / (x_high - x_low), (k - y_low) / (y_high - y_low)))
         face = PALETTE[4] if row["significant"] else "none"
         ax.plot(f, k, "o", ms=4.5, mfc=face, mec=PALETTE[4], mew=1)
         ax.annotate(
             str(i), (f, k), xytext=(4, 2), textcoords="offset points", color="white", fontsize=7
         )
+    right, top = _free_corner(places, len(lines))
     ax.text(
-        0.98,
-        0.97,
+        0.98 if right else 0.02,
+        0.97 if top else 0.03,
         "\n".join(lines),
         transform=ax.transAxes,
-        ha="right",
-        va="top",
+        ha="right" if right else "left",
+        va="top" if top else "bottom",
         fontsize=6.5,
         color="white",
         bbox={"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1.5},
     )
+
+
+def _free_corner(places: Sequence[tuple[float, float]], lines: int) -> tuple[bool, bool]:
+    """Right and top of the corner in which text of some lines lies farthest from the points.
+
+    Places are shares of the axes. The text is about half as wide and each line 0.08 as high.
+    """
+
+    def away(corner: tuple[bool, bool]) -> float:
+        size = (0.5, 0.08 * max(lines, 1))
+        return min(
+            (
+                max(abs(at - end) / side for at, end, side in zip(place, corner, size, strict=True))
+                for place in places
+            ),
+            default=0.0,
+        )
+
+    return max(((True, True), (True, False), (False, True), (False, False)), key=away)
 
 
 def _step(values: Array) -> float:
