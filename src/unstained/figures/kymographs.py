@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from ..errors import InputError
@@ -276,9 +277,10 @@ def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
         places.append(((f - x_low) / (x_high - x_low), (k - y_low) / (y_high - y_low)))
         face = PALETTE[4] if row["significant"] else "none"
         ax.plot(f, k, "o", ms=4.5, mfc=face, mec=PALETTE[4], mew=1)
-        ax.annotate(
+        number = ax.annotate(
             str(i), (f, k), xytext=(4, 2), textcoords="offset points", color="white", fontsize=7
         )
+        number.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
     right, top = _free_corner(places, len(lines))
     ax.text(
         0.98 if right else 0.02,
