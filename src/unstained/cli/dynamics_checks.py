@@ -250,7 +250,7 @@ def error(
         if true is not None:
             with about_file(cast(Path, truth)):
                 of_truth = traces_of(true, name)
-            with about_file(f"{cells} against {truth}"), named(name):
+            with about_file(f"{cells} against {truth}, {name}"):
                 found = error_of_traces(traces_of(table, name), of_truth)
             _say_error(name, found)
             # what is constant in a cell is no part of its fluctuation
