@@ -36,6 +36,8 @@ __all__ = [
     "LAYERS",
     "OBS_COLUMNS",
     "Traces",
+    "absent_notes",
+    "interval_of",
     "label_free_features",
     "names_of",
     "need_columns",
@@ -63,6 +65,12 @@ OBS_COLUMNS = (
 )
 KINDS = ("marker", "image", "shape")
 LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "background", "low", "high")
+
+
+_ABSENT = {
+    "border": "cells that the image's edge cuts count as whole",
+    "parent": "mothers and daughters count as independent lineages, intervals may be too narrow",
+}
 
 
 class Traces(NamedTuple):
@@ -240,8 +248,15 @@ def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
         )
 
 
+def absent_notes(cells: AnnData, *names: str) -> list[str]:
+    """What is taken for something else where `border` or `parent` is no column of ``obs``."""
+    return [f"has no column {name}: {_ABSENT[name]}" for name in names if name not in cells.obs]
+
+
 def off_border(cells: AnnData) -> AnnData:
     """The cells that are seen whole: without those that touch the image's edge.
+
+    A table without the column `border` is returned as it is (`absent_notes` says so).
 
     Raises
     ------
@@ -293,7 +308,8 @@ def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:
         No cell is followed, there is one frame, a cell is twice in a frame, frames are unequally
         spaced, or images differ in their interval.
     """
-    need_columns(cells, ("track", "time_s"), "follow the cells with unstained cells track")
+    need_columns(cells, ("track",), "follow the cells: unstained cells track DIR")
+    need_columns(cells, ("time_s",), "give --frame-interval to unstained cells measure")
     values = values_of(cells, [name], layer)[:, 0]
     followed = cells.obs["track"].to_numpy() > 0
     if not followed.any():
@@ -304,7 +320,7 @@ def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:
         image=cells.obs["image"].astype(str).to_numpy()[followed],
     )
     frames = np.arange(int(obs["frame"].min()), int(obs["frame"].max()) + 1)
-    interval = _interval_s(obs)
+    interval = interval_of(obs)
     if obs.duplicated(["image", "track", "frame"]).any():
         raise DataError("a track has two cells in one frame", "follow the cells anew")
     wide = obs.pivot(index=["image", "track"], columns="frame", values="value")
@@ -320,8 +336,20 @@ def traces_of(cells: AnnData, name: str, layer: str | None = None) -> Traces:
     )
 
 
-def _interval_s(obs: pd.DataFrame) -> float:
-    """Seconds from frame to frame, the same for all."""
+def interval_of(obs: pd.DataFrame) -> float:
+    """Seconds from frame to frame, the same for all.
+
+    Parameters
+    ----------
+    obs : DataFrame
+        Columns image, frame, time_s.
+
+    Raises
+    ------
+    DataError
+        There is one frame, times are not known, frames are unequally spaced, or images differ in
+        their interval.
+    """
     times = obs.drop_duplicates(["image", "frame"]).sort_values(["image", "frame"])
     step = times.groupby("image")[["frame", "time_s"]].diff()
     step = step[step["frame"].notna()]  # the first frame of an image has none before it
@@ -337,7 +365,6 @@ def _interval_s(obs: pd.DataFrame) -> float:
     if not (interval > 0 and np.allclose(pace, interval, rtol=0.01)):
         raise DataError(
             f"frames are {pace.min():g} to {pace.max():g} s apart",
-            "correlations over time need equal intervals: leave frames out, or measure the "
-            "parts on their own",
+            "equal intervals are needed: leave frames out, or measure the parts on their own",
         )
     return interval

@@ -230,3 +230,28 @@ def test_every_second_frame_numbered_as_before_is_refused_and_not_called_noise()
     traces[:, 1::2] = np.nan
     with pytest.raises(DataError, match="follow one another"):
         correlation_time(traces, 600)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-170])
+def test_the_unit_of_the_traces_does_not_matter(scale: float) -> None:
+    x = ou(20, 200, 10.0)
+    plain, scaled = (
+        correlation_time(k * x, 60.0, error_sd=np.full(x.shape, 0.1 * k)) for k in (1.0, scale)
+    )
+    assert scaled.tau_min == pytest.approx(plain.tau_min)
+    assert scaled.sd == pytest.approx(scale * plain.sd)
+    assert scaled.error_share == pytest.approx(plain.error_share)
+
+
+def test_one_cell_has_no_interval_and_the_note_says_why() -> None:
+    found = correlation_time(ou(1, 2000, 10.0), 60.0)
+    assert np.isfinite(found.tau_min)
+    assert np.isnan(found.interval).all()
+    assert found.note == "no interval: it comes from comparing cells or lineages, and there is one"
+    assert correlation_time(ou(20, 200, 10.0), 60.0).note == ""
+
+
+@pytest.mark.parametrize("interval", ["a", None, -1.0, float("nan")])
+def test_an_interval_that_is_no_time_is_refused(interval) -> None:
+    with pytest.raises(InputError, match="give seconds between frames"):
+        correlation_time(ou(5, 50, 5.0), interval)

@@ -176,6 +176,35 @@ def test_too_few_divisions_are_refused():
         inheritance(levels.iloc[:2])
 
 
+def test_too_few_divisions_are_refused_with_their_reasons_and_what_helps_most():
+    cells = _three_divisions()
+    settings = DivisionSettings(window_min=0)
+    cells.obs["border"] = True
+    with pytest.raises(DataError, match=r"0 divisions .* of 3.* 3 where a cell touches.*--border"):
+        inheritance(division_levels(cells, settings))
+    kept = division_levels(cells, DivisionSettings(window_min=0, border=True))
+    assert kept["left_out"].tolist() == ["", "", ""]
+    cells = _three_divisions()
+    # movie0 at the edge, movie1 and movie2 below 0
+    cells.obs["border"] = (cells.obs["image"] == "movie0").to_numpy()
+    cells.X[(cells.obs["image"] != "movie0").to_numpy()] *= -1
+    levels = division_levels(cells, settings)
+    assert levels["left_out"].tolist() == ["edge", "not positive", "not positive"]
+    with pytest.raises(DataError, match="look at the background"):
+        inheritance(levels)
+    late = division_levels(_three_divisions(), DivisionSettings(window_min=0, skip_min=10))
+    assert late["left_out"].tolist() == ["unseen"] * 3
+    with pytest.raises(DataError, match="another window"):
+        inheritance(late)
+
+
+def test_frames_that_are_unequally_spaced_are_refused():
+    cells = _three_divisions()
+    cells.obs["time_s"] += 5000.0 * (cells.obs["frame"] == 3)
+    with pytest.raises(DataError, match="600 to 5600 s apart"):
+        division_levels(cells)
+
+
 def test_a_constant_marker_is_refused():
     levels = division_levels(_three_divisions(), DivisionSettings(window_min=0))
     with pytest.raises(DataError, match="same in all newborn"):

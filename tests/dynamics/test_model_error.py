@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from unstained.cell_table import Traces, new_cells, write_cells
-from unstained.cli.dynamics_checks import error
+from unstained.cli.dynamics_checks import _say_bounds, error
 from unstained.dynamics.model_error import (
     correlation_bounds,
     error_bounds,
@@ -78,7 +78,38 @@ def test_a_white_error_that_the_traces_have_no_noise_for_is_not_possible(truth: 
 def test_an_error_larger_than_the_fluctuation_cannot_last_as_it_does(truth: Array):
     bounds = error_bounds(truth, INTERVAL_S, 0.5, error_tau_min=[40, math.inf])
     assert bounds.table["share"].tolist() == pytest.approx([1, 0], abs=1e-9)
-    assert bounds.share == pytest.approx((0, 0), abs=1e-9)
+    assert bounds.table["possible"].tolist() == [False, True]
+
+
+def test_an_error_larger_than_the_fluctuation_may_be_all_of_it(truth: Array, capsys):
+    # lasting 40 min it is (0.5 / 0.15)^2 = 11 times the variance, for ever nothing of it: somewhere
+    # between just below 1, with nothing left that could have a time
+    bounds = error_bounds(truth, INTERVAL_S, 0.5)
+    assert bounds.share == pytest.approx((0, 1), abs=1e-9)
+    assert not bounds.always_told
+    _say_bounds("A", bounds)
+    said = capsys.readouterr().out
+    assert said.startswith("A: 0% to 100% of the fluctuation may be error; correlation time")
+    assert said.endswith(" min, or none that can be told\n")
+
+
+def test_an_error_that_is_known_to_last_and_is_too_large_does_not_fit(truth: Array, capsys):
+    bounds = error_bounds(truth, INTERVAL_S, 0.5, error_tau_min=[40])
+    assert math.isnan(bounds.share[0])
+    assert math.isnan(bounds.share[1])
+    _say_bounds("A", bounds)
+    assert "so large an error does not fit" in capsys.readouterr().out
+
+
+def test_a_time_that_one_possible_error_takes_away_is_not_sure(truth: Array):
+    # variance 0.15^2 lasting 40 min and 0.1^2 of noise: an error of 0.149 that lasts as long is a
+    # share of 0.68, and leaves noise only
+    noisy = truth + 0.1 * np.random.default_rng(9).standard_normal(truth.shape)
+    bounds = error_bounds(noisy, INTERVAL_S, 0.149, error_tau_min=[40, math.inf])
+    assert bounds.table["possible"].tolist() == [True, True]
+    assert bounds.table["tau_min"].isna().tolist() == [True, False]
+    assert bounds.share[1] == pytest.approx(0.68, abs=0.03)
+    assert not bounds.always_told
 
 
 def test_by_default_the_error_may_last_from_one_frame_to_for_ever(truth: Array):
@@ -87,6 +118,7 @@ def test_by_default_the_error_may_last_from_one_frame_to_for_ever(truth: Array):
     assert (taus[0], taus[-1]) == (0, math.inf)
     low, high = bounds.tau_min
     assert low < 40 < high
+    assert bounds.always_told
     # never more than (0.05 / 0.15)^2 and what removed means take of it
     assert 0 <= bounds.share[0] < bounds.share[1] < 0.14
 

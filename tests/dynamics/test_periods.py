@@ -10,6 +10,7 @@ import pytest
 from scipy.signal import lfilter
 
 from unstained.dynamics.kymographs import CellFrame, kymograph
+from unstained.dynamics.missing_frames import filled_frames
 from unstained.dynamics.periods import PeriodSettings, main_periods
 from unstained.errors import DataError, InputError
 from unstained.simulate import Movie, MovieSettings
@@ -117,6 +118,64 @@ def test_gaps_and_a_ragged_edge_do_not_hide_a_wave():
     assert found.peaks[0].significant
     assert abs(1 / found.peaks[0].period_min - 1 / 100) < 0.5 / 480
     assert abs(1 / found.peaks[0].period_um - 1 / 25) < 0.5 / 80
+
+
+_KEPT = {
+    "every second": lambda t: t % 2 == 0,
+    "all but every fourth": lambda t: t % 4 != 3,
+    "all but every fifth": lambda t: t % 5 != 4,
+    "five of eight": lambda t: t % 8 < 5,
+    "all but an hour": lambda t: (t < 50) | (t >= 65),
+}
+
+
+@pytest.mark.parametrize("kept", _KEPT)
+@pytest.mark.parametrize(("period_min", "period_um"), [(120, 40), (27, 13.7)])
+def test_missing_frames_make_no_period_of_a_wave(kept: str, period_min: float, period_um: float):
+    values = 50 * (1 + 0.05 * _noise(3) + _wave(period_min, period_um, 0.15))
+    values[~_KEPT[kept](np.arange(FRAMES))] = np.nan
+    found = _main(values, PeriodSettings(surrogates=39, peaks=3))
+    sure = [peak for peak in found.peaks if peak.significant]
+    assert len(sure) == 1
+    assert abs(1 / sure[0].period_min - 1 / period_min) < 0.5 / 480
+    assert abs(1 / sure[0].period_um - 1 / period_um) < 0.5 / 90
+    assert sure[0].amplitude == pytest.approx(0.15, rel=0.25)
+
+
+def test_periods_below_twice_the_mean_step_are_not_looked_for():
+    # 4 min between frames: all tell 8 min, every second one 16, two of four 16 and a little
+    values = 50 * (1 + 0.1 * _noise(3))
+    assert _main(values).shortest_min == pytest.approx(8)
+    for keep, expected in ((lambda t: t % 2 == 0, 16), (lambda t: t % 4 < 2, 8 * 117 / 59)):
+        some = values.copy()
+        some[~keep(np.arange(FRAMES))] = np.nan
+        found = _main(some, PeriodSettings(surrogates=19, peaks=9))
+        assert found.shortest_min == pytest.approx(expected)
+        assert min(peak.period_min for peak in found.peaks) > expected
+
+
+def test_noise_with_missing_frames_has_a_significant_peak_as_rarely_as_stated():
+    found = []
+    for i in range(10):
+        values = 50 * (1 + 0.1 * _noise(30 + i))
+        values[3::4] = np.nan
+        found.append(_main(values).peaks[0].significant)
+    # 1 in 20 expected; 4 or more of 10 have the chance 0.001
+    assert sum(found) < 4
+
+
+def test_a_frame_that_is_there_is_left_as_it_is_and_one_of_a_wave_is_put_in():
+    wave = _wave(100, 25, 0.15)
+    values = wave.copy()
+    values[8:-8:7] = np.nan
+    filled = filled_frames(values)
+    seen = np.isfinite(values)
+    np.testing.assert_array_equal(filled[seen], values[seen])
+    # in the middle within a tenth of the wave, whose mean square is 0.15^2 / 2
+    middle = np.s_[30:-30, 20:-20]
+    error = (filled - wave)[middle][~seen[middle]]
+    assert error.size > 0
+    assert math.sqrt((error**2).mean()) < 0.1 * 0.15 / math.sqrt(2)
 
 
 def test_the_spectrum_is_the_periodogram_of_numpy_with_positive_k_for_positive_velocity():

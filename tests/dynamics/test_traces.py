@@ -187,7 +187,7 @@ def test_a_constant_marker_is_named(tmp_path) -> None:
     path = write_cells(cells_of(rows, CD29=changing, CD44=np.full(40, 7.0)), tmp_path / "c.h5ad")
     result = CliRunner().invoke(app(), ["correlation", str(path), "--out", str(tmp_path)])
     assert isinstance(result.exception, DataError)
-    assert str(result.exception).startswith("CD44: the traces are constant")
+    assert str(result.exception).startswith(f"{path}: CD44: the traces are constant")
 
 
 def test_cells_left_out_are_counted(tmp_path) -> None:

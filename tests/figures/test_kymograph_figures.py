@@ -49,7 +49,7 @@ def _waves(peaks: pd.DataFrame):
     return wave_figure(
         {"CD105": power},
         peaks,
-        frequency_per_min=frequency,
+        frequency_per_min={"CD105": frequency},
         wavenumber_per_um={"CD105": wavenumber},
     )
 
@@ -99,6 +99,20 @@ def test_a_period_is_marked_at_its_frequency_and_wavenumber():
 
 def test_a_period_that_noise_may_make_is_an_open_mark():
     assert _waves(_peaks(significant=False)).axes[0].lines[-1].get_markerfacecolor() == "none"
+
+
+def test_what_periods_are_called_does_not_lie_on_their_points():
+    # high frequencies of waves towards either end, as far right as the axes reach
+    rows = [("CD105", 40.0, size, way, True) for size, way in ((25.0, 0.6), (26.0, -0.6))]
+    peaks = pd.DataFrame([*_peaks().to_numpy().tolist(), *rows], columns=_peaks().columns)
+    figure = _waves(peaks)
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    said = next(text for text in ax.texts if "1: 120 min" in text.get_text())
+    box = said.get_window_extent()
+    points = [line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert len(points) == 3
+    assert not any(box.contains(*ax.transData.transform(point)) for point in points)
 
 
 def test_a_spectrum_is_drawn_without_a_period_too():

@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Border, Cells, Least, Out, named, relative_traces, save_both, split_names
+from ._dynamics import (
+    Border,
+    Cells,
+    Least,
+    Out,
+    named,
+    relative_traces,
+    save_both,
+    say_absent,
+    split_names,
+)
+from ._tables import about_file, check_folder, new_folder
 
 if TYPE_CHECKING:
     import pandas as pd
+    from anndata import AnnData
 
     from ..dynamics.model_error import ErrorBounds, ErrorInTime
     from ..dynamics.traces import MarkerTraces
@@ -38,12 +50,22 @@ def divisions(
     import pandas as pd
 
     from ..cell_table import read_cells
-    from ..dynamics.divisions import DivisionSettings, division_levels, inheritance
+    from ..dynamics.divisions import (
+        DivisionSettings,
+        division_levels,
+        inheritance,
+        why_left_out,
+    )
     from ..errors import DataError
     from ..figures.kymographs import division_figure
 
     settings = DivisionSettings(window_min=window_min, skip_min=skip_min, border=border, seed=seed)
-    levels = division_levels(read_cells(cells), settings)
+    check_folder(out)
+    table = read_cells(cells)
+    with about_file(cells):
+        levels = division_levels(table, settings)
+    if not border:
+        say_absent(cells, table, "border")
     found, notes = [], []
     for _, of_marker in levels.groupby("marker", sort=False):
         try:
@@ -51,7 +73,8 @@ def divisions(
         except DataError as error:  # a marker that was not measured must not hide the others
             notes.append(error)
     if not found:
-        raise notes[0]
+        with about_file(cells):
+            raise notes[0]
     rows = []
     for one in found:
         row: dict[str, Any] = {}
@@ -70,19 +93,17 @@ def divisions(
             f"{_with_interval(one.sum_over_mother)}"
         )
         if one.left_out:
-            print(
-                f"note: {one.marker}: {one.left_out} divisions left out: a cell was not seen whole "
-                "for half of the window, or its level is not positive"
-            )
+            why = why_left_out(levels[levels["marker"] == one.marker])
+            print(f"note: {one.marker}: {one.left_out} divisions left out: {why}")
     for note in notes:
         print(f"note: left out: {note}")
     if min(one.families for one in found) < 5:
         print("note: intervals over fewer than five families are too narrow")
-    table = pd.DataFrame(rows)
-    out.mkdir(parents=True, exist_ok=True)
+    results = pd.DataFrame(rows)
+    new_folder(out, "division_levels", "inheritance", "divisions")
     write_csv(levels, out / "division_levels.csv")
-    write_csv(table, out / "inheritance.csv")
-    drawn = table.rename(
+    write_csv(results, out / "inheritance.csv")
+    drawn = results.rename(
         columns={"asymmetry_low": "low", "asymmetry_high": "high", "random_asymmetry": "random"}
     )
     save_both(division_figure(levels, drawn), out, "divisions")
@@ -109,15 +130,17 @@ def validity(
     """
     import pandas as pd
 
-    from ..cell_table import label_free_features, need_columns, off_border, read_cells
+    from ..cell_table import label_free_features, need_columns
     from ..dynamics.fixed_to_live import ValiditySettings
     from ..dynamics.fixed_to_live import validity as check
     from ..figures.kymographs import validity_figure
 
     settings = ValiditySettings(level=level, seed=seed)
-    live, training = (off_border(read_cells(path)) for path in (cells, reference))
+    check_folder(out)
+    live, training = (_whole_cells(path) for path in (cells, reference))
     if group is not None:
-        need_columns(training, [group], "name one of its columns")
+        with about_file(reference):
+            need_columns(training, [group], "name one of its columns")
     elif (training.obs["image"].value_counts() >= settings.least_cells).sum() > 1:
         group = "image"
     elif training.obs["image"].nunique() > 1:
@@ -127,16 +150,24 @@ def validity(
         )
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
     names = live.obs["image"].astype(str)
-    frames, shifts = [], []
+    with about_file(reference):
+        features = label_free_features(training)
+    results = {}
     for name in names.unique():  # one bad movie must not hide among good ones
         movie = live[(names == name).to_numpy()]
-        found = check(
-            label_free_features(movie),
-            movie.obs["frame"].to_numpy(),
-            label_free_features(training),
-            groups=None if group is None else training.obs[group].astype(str).to_numpy(),
-            settings=settings,
-        )
+        with about_file(cells):
+            of_movie = label_free_features(movie)
+        with about_file(f"{cells}, image {name}, against {reference}"):
+            results[name] = check(
+                of_movie,
+                movie.obs["frame"].to_numpy(),
+                features,
+                groups=None if group is None else training.obs[group].astype(str).to_numpy(),
+                settings=settings,
+            )
+    new_folder(out, "shifts", "validity", *_earlier_movies(out))
+    frames, shifts = [], []
+    for name, found in results.items():
         frames.append(found.frames.assign(image=name))
         shifts.append(found.shifts.assign(image=name))
         known = interval if interval > 0 else None
@@ -150,6 +181,27 @@ def validity(
     write_csv(pd.concat(shifts), out / "shifts.csv")
     print("note: this compares label-free images; it cannot see whether the stain itself changed")
     print(f"tables and figures: {out}")
+
+
+def _whole_cells(path: Path) -> AnnData:
+    """A table's cells that the image's edge does not cut, with a note where it cannot tell."""
+    from ..cell_table import off_border, read_cells
+
+    table = read_cells(path)
+    say_absent(path, table, "border")
+    with about_file(path):
+        return off_border(table)
+
+
+def _earlier_movies(out: Path) -> list[str]:
+    """Names of the figures that an earlier run made, a movie each."""
+    import pandas as pd
+
+    try:
+        earlier = pd.read_csv(out / "validity.csv", dtype={"image": str})["image"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [f"validity-{name}" for name in earlier.dropna().unique()]
 
 
 def error(
@@ -178,27 +230,33 @@ def error(
     """
     import pandas as pd
 
-    from ..cell_table import off_border, read_cells, traces_of
+    from ..cell_table import traces_of
     from ..dynamics.model_error import error_bounds, error_of_traces
     from ..dynamics.traces import marker_traces
     from ..errors import InputError
 
     if (relative_error is None) == (truth is None):
         raise InputError("--relative-error or --truth is needed", "give one of the two")
-    table = off_border(read_cells(cells))
-    true = None if truth is None else off_border(read_cells(truth))
+    check_folder(out)
+    table = _whole_cells(cells)
+    true = None if truth is None else _whole_cells(truth)
     names = None if markers is None else split_names(markers)
-    traces = relative_traces(marker_traces(table, names, least_frames=least_frames))
+    say_absent(cells, table, "parent")
+    with about_file(cells):
+        traces = relative_traces(marker_traces(table, names, least_frames=least_frames))
     rows, shares = [], []
     for name, values in zip(traces.markers, traces.values, strict=True):
         sd, lasting = relative_error, None
         if true is not None:
-            found = error_of_traces(traces_of(table, name), traces_of(true, name))
+            with about_file(cast(Path, truth)):
+                of_truth = traces_of(true, name)
+            with about_file(f"{cells} against {truth}, {name}"):
+                found = error_of_traces(traces_of(table, name), of_truth)
             _say_error(name, found)
             # what is constant in a cell is no part of its fluctuation
             sd = found.sd * math.sqrt(1 - found.constant_share)
             lasting = [found.tau_min if found.lasting_share > found.white_share else 0.0]
-        with named(name):
+        with about_file(cells), named(name):
             bounds = error_bounds(
                 values,
                 traces.frame_interval_s,
@@ -209,10 +267,12 @@ def error(
         rows.append(bounds.table.assign(marker=name))
         shares.append(bounds.share[1])
         _say_bounds(name, bounds)
-    out.mkdir(parents=True, exist_ok=True)
+    new_folder(out, "model_error", "error_correlations")
     write_csv(pd.concat(rows), out / "model_error.csv")
     if len(shares) > 1:
         write_csv(_error_correlations(traces, shares), out / "error_correlations.csv")
+    else:
+        print("note: no correlations: they need two markers")
     print(f"tables: {out}")
 
 
@@ -226,9 +286,10 @@ def _error_correlations(traces: MarkerTraces, shares: list[float]) -> pd.DataFra
     r = compare_correlations(traces.values, traces.values, groups=traces.lineage).fluctuation.r
     rows = []
     for i, j in combinations(range(len(shares)), 2):
-        if not math.isfinite(shares[i] + shares[j] + r[i, j]):
-            continue
         one, other = traces.markers[i], traces.markers[j]
+        if not math.isfinite(shares[i] + shares[j] + r[i, j]):
+            print(f"{one} and {other}: no range: an error does not fit, or no correlation is known")
+            continue
         low, high = correlation_bounds(float(r[i, j]), (shares[i], shares[j]))
         rows.append((one, other, float(r[i, j]), low, high))
         print(
@@ -253,9 +314,10 @@ def _say_bounds(name: str, bounds: ErrorBounds) -> None:
         return
     shares = " to ".join(dict.fromkeys(f"{share:.0%}" for share in (low, high)))
     times = " to ".join(dict.fromkeys(f"{tau:.0f}" for tau in bounds.tau_min))
+    none = "" if bounds.always_told else ", or none that can be told"
     print(
         f"{name}: {shares} of the fluctuation may be error; correlation time without it "
-        + (f"{times} min" if math.isfinite(bounds.tau_min[0]) else "not to be told")
+        + (f"{times} min{none}" if math.isfinite(bounds.tau_min[0]) else "not to be told")
     )
 
 

@@ -11,12 +11,13 @@ import typer
 from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, save_both, split_names
 from ._progress import Bar
+from ._tables import about_file, check_folder, new_folder
 
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
 
-    from ..dynamics.kymographs import Kymograph
+    from ..dynamics.kymographs import Kymograph, KymographSettings
     from ..images.image import Image
 
 __all__ = ["chosen_markers", "kymograph", "pixels_of"]
@@ -29,6 +30,17 @@ class _Pixels(NamedTuple):
     stains: dict[str, Image]
     pixel_size_um: float | None
     frame_interval_s: float | None
+
+
+class _Asked(NamedTuple):
+    """Which cell, which markers, and where their pixels are."""
+
+    track: int | None
+    image: str | None
+    markers: str | None
+    skip_min: float
+    segmentation: Path | None
+    stains: Path | None
 
 
 def kymograph(
@@ -72,31 +84,62 @@ def kymograph(
 
     Writes kymograph.csv, periods.csv, and kymograph and waves as PNG and SVG.
     """
-    from ..cell_table import read_cells
-    from ..dynamics.kymograph_files import cell_frames, cell_of_track, kymograph_table
+    from ..dynamics.kymograph_files import kymograph_table
     from ..dynamics.kymographs import KymographSettings, marker_difference
-    from ..dynamics.kymographs import kymograph as make_kymograph
-    from ..errors import DataError, InputError
     from ..figures.kymographs import kymograph_figure
 
     settings = KymographSettings(axis=cast(Any, axis), center=cast(Any, center), relative=relative)
+    check_folder(out)
+    shown = {}
+    with about_file(cells):
+        made, interval_s = _made(
+            cells,
+            _Asked(track, image, markers, skip_min, segmentation, stains),
+            settings,
+        )
+        for first, second in _pairs(list(made.markers), difference):
+            found = marker_difference(made, first, second)
+            shown[f"{first} \u2212 {second}"] = found.values
+            print(f"{first} - {second}: {found.share:.0%} of the fluctuation (r = {found.r:.2f})")
+    new_folder(out, "kymograph", "periods", "waves")
+    write_csv(kymograph_table(made), out / "kymograph.csv")
+    figure = kymograph_figure(
+        dict(zip(made.markers, made.values, strict=True)),
+        shown,
+        time_min=made.time_min,
+        position=made.position,
+        unit=made.unit,
+    )
+    save_both(figure, out, "kymograph")
+    moving = relative or settings.center == "outline"
+    _report_periods(made, interval_s, out, moving=moving)
+    print(f"tables and figures: {out}")
+
+
+def _made(cells: Path, asked: _Asked, settings: KymographSettings) -> tuple[Kymograph, float]:
+    """The kymograph of the cell that is asked for, and seconds from frame to frame."""
+    from ..cell_table import read_cells
+    from ..dynamics.kymograph_files import cell_frames, cell_of_track
+    from ..dynamics.kymographs import kymograph as make_kymograph
+    from ..errors import DataError, InputError
+
     table = read_cells(cells)
-    name, number = _chosen_track(table, image, track)
+    name, number = _chosen_track(table, asked.image, asked.track)
     label_of = cell_of_track(table, name, number)
-    pixels = pixels_of(table, name, segmentation, stains)
-    chosen = chosen_markers(pixels.stains, markers)
+    pixels = pixels_of(table, name, asked.segmentation, asked.stains)
+    chosen = chosen_markers(pixels.stains, asked.markers)
     if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
         raise DataError(
             f"image {name} has no pixel size or no frame interval",
             "give them to unstained cells measure",
         )
     _check_times(table, name, number, pixels.frame_interval_s)
-    skipped = skip_min * 60 / pixels.frame_interval_s
+    skipped = asked.skip_min * 60 / pixels.frame_interval_s
     begin, end = min(label_of), max(label_of)
     label_of = {t: label for t, label in label_of.items() if begin + skipped <= t <= end - skipped}
     if not label_of:
         raise InputError(
-            f"--skip-min {skip_min:g} leaves nothing of {end - begin + 1} frames",
+            f"--skip-min {asked.skip_min:g} leaves nothing of {end - begin + 1} frames",
             "give fewer minutes or a longer track",
         )
     with Bar("frames") as bar:
@@ -115,24 +158,7 @@ def kymograph(
             settings=settings,
         )
     print(f"track {number} of {name}: {len(label_of)} frames, {len(made.position)} positions")
-    shown = {}
-    for first, second in _pairs(chosen, difference):
-        found = marker_difference(made, first, second)
-        shown[f"{first} \u2212 {second}"] = found.values
-        print(f"{first} - {second}: {found.share:.0%} of the fluctuation (r = {found.r:.2f})")
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(kymograph_table(made), out / "kymograph.csv")
-    figure = kymograph_figure(
-        dict(zip(made.markers, made.values, strict=True)),
-        shown,
-        time_min=made.time_min,
-        position=made.position,
-        unit=made.unit,
-    )
-    save_both(figure, out, "kymograph")
-    moving = relative or settings.center == "outline"
-    _report_periods(made, pixels.frame_interval_s, out, moving=moving)
-    print(f"tables and figures: {out}")
+    return made, pixels.frame_interval_s
 
 
 def _chosen_track(table: AnnData, image: str | None, track: int | None) -> tuple[str, int]:
@@ -238,6 +264,8 @@ def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
     unknown = [name for name in names if name not in stains]
     if unknown:
         raise InputError(f"no stain {', '.join(unknown)}", f"there are {', '.join(stains)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{', '.join(twice)} is named twice", "name each marker once")
     return names
 
 
@@ -245,22 +273,21 @@ def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
     from ..errors import InputError
 
     names = markers[:2] if difference is None else split_names(difference)
-    if difference is not None and len(names) != 2:
+    if difference is not None and len(set(names)) != 2:
         raise InputError(f"--difference {difference}", "give two markers, as CD105,STRO-1")
     return [(names[0], names[1])] if len(names) == 2 else []
 
 
 def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, moving: bool) -> None:
     """Periods and their figure; `moving`: positions move with the outline."""
+    import numpy as np
     import pandas as pd
 
     from ..dynamics.periods import WavePeriod, main_periods
     from ..errors import DataError
     from ..figures.kymographs import wave_figure
 
-    for name in ("periods.csv", "waves.png", "waves.svg", "waves.pdf"):
-        (out / name).unlink(missing_ok=True)  # of an earlier run; there may be none now
-    spectra, rows = {}, []
+    spectra, rows, shortest = {}, [], 0.0
     for marker, values in zip(made.markers, made.values, strict=True):
         try:
             found = main_periods(values, frame_interval_s=frame_interval_s, step_um=made.step_um)
@@ -268,6 +295,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
             print(f"note: {marker}: no periods: {error}")
             continue
         spectra[marker] = found.spectrum
+        shortest = max(shortest, found.shortest_min)
         rows += [{"marker": marker, **peak._asdict()} for peak in found.peaks]
         for peak in found.peaks:
             if peak.significant:
@@ -278,6 +306,12 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
                 )
         if not any(peak.significant for peak in found.peaks):
             print(f"{marker}: no period to be believed")
+    missing = int((~np.isfinite(made.values).any(axis=(0, 2))).sum())
+    if missing and spectra:
+        print(
+            f"note: {missing} of {len(made.time_min)} frames are missing: periods below "
+            f"{shortest:.3g} min are not looked for"
+        )
     if moving and any(row["significant"] for row in rows):
         print(
             "note: an arm that stretches moves the profile, which looks like a wave: try "
@@ -289,7 +323,7 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
         figure = wave_figure(
             {marker: one.power for marker, one in spectra.items()},
             table,
-            frequency_per_min=next(iter(spectra.values())).frequency_per_min,
+            frequency_per_min={m: one.frequency_per_min for m, one in spectra.items()},
             wavenumber_per_um={m: one.wavenumber_per_um for m, one in spectra.items()},
         )
         save_both(figure, out, "waves")

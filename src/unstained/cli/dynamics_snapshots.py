@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ._dynamics import Cells, Out, save_both, split_names
+from ._tables import about_file, check_folder, new_folder
 from .dynamics_kymograph import chosen_markers, pixels_of
 
 __all__ = ["snapshots"]
@@ -36,18 +37,21 @@ def snapshots(
     from ..figures.dynamics_snapshots import snapshot_figure
     from ..images.read import read_image
 
+    check_folder(out)
     table = read_cells(cells)
     known = sorted(table.obs["image"].astype(str).unique())
     if image is None and len(known) > 1:
         raise InputError(f"{len(known)} movies", f"choose --image: {', '.join(known)}")
     name = known[0] if image is None else image
     if name not in known:
-        raise InputError(f"no image {name!r}", f"there are {', '.join(known)}")
-    pixels = pixels_of(table, name, None, None)
+        raise InputError(f"no image {name!r}", f"there are {', '.join(known)}", file=cells)
+    with about_file(cells):
+        pixels = pixels_of(table, name, None, None)
     if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
         raise DataError(
             f"image {name} has no pixel size or no frame interval",
             "give them to unstained cells measure",
+            file=cells,
         )
     sources = table.uns["unstained"]["sources"]
     phase = read_image(str(sources.loc[sources["image"] == name, "path"].iloc[0]))
@@ -60,7 +64,7 @@ def snapshots(
         time_min=np.array(at) * 60 * step_h,
         pixel_size_um=pixels.pixel_size_um,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    new_folder(out, "snapshots")
     save_both(figure, out, "snapshots")
     print(f"{name} at {', '.join(f'{t * step_h:.3g}' for t in at)} h: {out}")
 

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from ..images.atomic import write_csv
-from ._dynamics import Border, Cells, Least, Out, named, relative_traces, save_both, split_names
+from ._dynamics import (
+    Border,
+    Cells,
+    Least,
+    Out,
+    named,
+    relative_traces,
+    save_both,
+    say_absent,
+    say_slopes,
+    say_traces,
+    split_names,
+)
+from ._tables import about_file, check_folder, new_folder
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -20,6 +33,16 @@ if TYPE_CHECKING:
     from ..dynamics.trends import Detrend
 
 __all__ = ["correlation", "traces"]
+
+# what `correlation` may write; there may be none of some
+_RESULTS = (
+    "autocorrelation",
+    "correlation",
+    "correlation_times",
+    "correlations",
+    "periods",
+    "spectra",
+)
 
 _Markers = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Any variables; all markers if not given.")
@@ -53,11 +76,12 @@ def traces(
     from ..dynamics.traces import trace_table
     from ..figures.dynamics import trace_figure
 
-    found = _detrended(
-        _read(cells, markers, layer, least_frames, border), _method(detrend), window_min
-    )
+    method = _method(detrend)
+    check_folder(out)
+    with about_file(cells):
+        found = _detrended(_read(cells, markers, layer, least_frames, border), method, window_min)
     table = trace_table(found)
-    out.mkdir(parents=True, exist_ok=True)
+    new_folder(out, "traces")
     write_csv(table, out / "traces.csv")
     frames = table.groupby(["lineage", "image", "track"], sort=False).size()
     by_lineage = frames.groupby(level="lineage", sort=False).max().sort_values(ascending=False)
@@ -66,7 +90,7 @@ def traces(
     what = f"{'total' if layer is None else layer} expression"
     label = what if detrend == "none" else f"{what}, less {detrend}"
     save_both(trace_figure(drawn, label=label), out, "traces")
-    _say_traces(found)
+    say_traces(found)
     if found.low is None and layer is None:
         print("note: the table has no band of the prediction (layers low and high)")
     print(f"{len(longest)} of the lineages drawn: {out}")
@@ -103,41 +127,47 @@ def correlation(
     method = _method(detrend)
     if method == "none":
         raise InputError("fluctuations without --detrend", "choose mean or line, at least")
-    levels = _read(cells, markers, layer, least_frames, border)
-    relative = levels if absolute else relative_traces(levels)
-    # the fit of a correlation time takes means and lines itself, and knows what that does
-    changes = relative if method in ("mean", "line") else _detrended(relative, method, window_min)
-    trend: Any = "line" if method == "line" else "mean"
-    times, spectra = {}, {}
-    for marker, values in zip(levels.markers, changes.values, strict=True):
-        fitted = _time_of(marker, values, levels, trend)
-        times[marker] = fitted
-        if math.isfinite(fitted.tau_min):
-            spectra[marker] = mean_spectrum(values, levels.frame_interval_s, fitted, trend=trend)
-    compared = None
-    if len(times) > 1:
-        share = [1 - fitted.noise_share for fitted in times.values()]
-        # without a correlation time, noise and fluctuation could not be told apart
-        known = all(math.isfinite(f.tau_min) and f.noise_share < 1 for f in times.values())
-        compared = compare_correlations(
-            levels.values,
-            _detrended(relative, "line", None).values if method == "line" else changes.values,
-            groups=levels.lineage,
-            frame=_frame_index(levels, frame),
-            reliability=share if known else None,
-            settings=CorrelationSettings(seed=seed),
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    _say_traces(levels)
+    check_folder(out)
+    with about_file(cells):
+        levels = _read(cells, markers, layer, least_frames, border)
+        relative = levels if absolute else relative_traces(levels)
+        # the fit of a correlation time takes means and lines itself, and knows what that does
+        own = method in ("mean", "line")
+        changes = relative if own else _detrended(relative, method, window_min)
+        trend: Any = "line" if method == "line" else "mean"
+        times, spectra = {}, {}
+        for marker, values in zip(levels.markers, changes.values, strict=True):
+            fitted = _time_of(marker, values, levels, trend)
+            times[marker] = fitted
+            if math.isfinite(fitted.tau_min):
+                step_s = levels.frame_interval_s
+                spectra[marker] = mean_spectrum(values, step_s, fitted, trend=trend)
+        compared = None
+        if len(times) > 1:
+            share = [1 - fitted.noise_share for fitted in times.values()]
+            # without a correlation time, noise and fluctuation could not be told apart
+            known = all(math.isfinite(f.tau_min) and f.noise_share < 1 for f in times.values())
+            compared = compare_correlations(
+                levels.values,
+                _detrended(relative, "line", None).values if method == "line" else changes.values,
+                groups=levels.lineage,
+                frame=_frame_index(levels, frame),
+                reliability=share if known else None,
+                settings=CorrelationSettings(seed=seed),
+            )
+    new_folder(out, *_RESULTS)
+    say_traces(levels)
     _report_times(times, out)
     _report_spectra(spectra, out)
     if compared is not None:
         _report_correlations(compared, levels.markers, out)
+    else:
+        print("note: no correlations: they need two markers")
     _write_json(times, spectra, compared, levels, out / "correlation.json")
     if len(set(levels.lineage.tolist())) < 2:
         print("note: one lineage has no intervals: they come from comparing lineages")
     if method == "mean":
-        _say_slopes(relative)
+        say_slopes(relative)
     if method == "running":
         print("note: a running mean takes slow fluctuations away: correlation times are too short")
     print(f"tables and figures: {out}")
@@ -152,9 +182,10 @@ def _read(
     names = None if markers is None else split_names(markers)
     table = read_cells(cells)
     found = marker_traces(table, names, layer=layer, least_frames=least_frames, border=border)
+    say_absent(cells, table, "parent", *([] if border else ["border"]))
     tracks = table.obs.loc[table.obs["track"] > 0, ["image", "track"]].drop_duplicates()
     if len(tracks) > len(found.track):
-        where = "" if border else " away from the image's edge"
+        where = "" if border or "border" not in table.obs else " away from the image's edge"
         print(
             f"note: {len(tracks) - len(found.track)} of {len(tracks)} followed cells left out: "
             f"fewer than {least_frames} frames{where}"
@@ -215,33 +246,6 @@ def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
     return frame - first
 
 
-def _say_traces(found: MarkerTraces) -> None:
-    from ..images.findings import count_of
-
-    n_lineages = len(set(found.lineage.tolist()))
-    print(
-        f"{count_of(len(found.track), 'cell')} of {count_of(n_lineages, 'lineage')}, "
-        f"{count_of(len(found.time_min), 'frame')} every {found.frame_interval_s / 60:g} min, "
-        f"{count_of(len(found.markers), 'marker')}"
-    )
-
-
-def _say_slopes(relative: MarkerTraces) -> None:
-    """Which markers rise or fall in all cells alike, as in cells that grow."""
-    from ..dynamics.trends import common_slope
-
-    said = []
-    for marker, values in zip(relative.markers, relative.values, strict=True):
-        slope = common_slope(values, relative.frame_interval_s, groups=relative.lineage)
-        if slope.low > 0 or slope.high < 0:
-            said.append(f"{marker} {100 * slope.estimate:+.0f}%")
-    if said:
-        print(
-            f"note: levels rise or fall in all cells alike: {', '.join(said)} an hour (growth, "
-            "bleaching); that is part of these correlation times unless --detrend line takes it out"
-        )
-
-
 def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:
     import pandas as pd
 
@@ -269,12 +273,13 @@ def _report_times(times: dict[str, CorrelationTime], out: Path) -> None:
             name: getattr(fitted, name) for name in ("lag_min", "acf", "low", "high", "acf_raw")
         }
         curves.append(pd.DataFrame({"marker": marker, **columns}))
-        if fitted.note:
+        if math.isnan(fitted.tau_min):
             print(f"  {marker}: no correlation time, {fitted.note}")
         else:
             print(
                 f"  {marker}: correlation time {fitted.tau_min:.1f} min"
                 f"{_range(low, high, '.1f')}, noise {fitted.noise_share:.0%} of the variance"
+                + (f"; {fitted.note}" if fitted.note else "")
             )
     table, curve = pd.DataFrame(rows), pd.concat(curves)
     write_csv(table, out / "correlation_times.csv")
@@ -288,6 +293,7 @@ def _report_spectra(spectra: dict[str, Spectrum], out: Path) -> None:
     from ..figures.dynamics import spectrum_figure
 
     if not spectra:
+        print("note: no spectra and periods: no marker has a correlation time")
         return
     names = ("frequency_per_h", "density", "expected", "lorentzian", "p")
     density = pd.concat(
@@ -347,11 +353,8 @@ def _report_correlations(
         for name in ("overall", "fluctuation")
         if name in known
     }
-    if not drawn:
-        for suffix in (".png", ".svg"):  # of an earlier table
-            (out / f"correlations{suffix}").unlink(missing_ok=True)
-        return
-    save_both(correlation_graphs(drawn, markers), out, "correlations")
+    if drawn:
+        save_both(correlation_graphs(drawn, markers), out, "correlations")
 
 
 def _range(low: float, high: float, digits: str) -> str:

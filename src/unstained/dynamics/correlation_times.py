@@ -12,6 +12,7 @@ two variances follow by least squares; the tau with the smallest rest is taken.
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ class CorrelationTime:
     tau_min : float
         Minutes; NaN where `note` says why.
     interval : (float, float)
-        Low and high; NaN for fewer than two groups of cells.
+        Low and high; NaN where `note` says why, as for fewer than two groups of cells.
     noise_share : float
         Share of the variance at lag 0 that is gone one frame later, less what the exponential
         loses in that time: noise of the measurement, 0 to 1.
@@ -89,7 +90,7 @@ class CorrelationTime:
     cells, groups : int
         Cells with at least two values; groups of them that are independent.
     note : str
-        Why there is no `tau_min`; else empty.
+        Why there is no `tau_min`, or no interval of it; else empty.
     """
 
     tau_min: float
@@ -187,14 +188,16 @@ def correlation_time(
     .. [1] Efron, Tibshirani (1993), An Introduction to the Bootstrap, ch. 11.
     """
     chosen = settings or CorrelationTimeSettings()
-    values = checked_traces(traces)
-    if not (frame_interval_s > 0 and math.isfinite(frame_interval_s)):
-        raise InputError(f"frame_interval_s {frame_interval_s}", "give seconds between frames")
+    values, power = _scaled(checked_traces(traces))
+    is_number = isinstance(frame_interval_s, numbers.Real)
+    if not (is_number and frame_interval_s > 0 and math.isfinite(frame_interval_s)):
+        raise InputError(f"frame_interval_s {frame_interval_s!r}", "give seconds between frames")
     interval_min = frame_interval_s / 60
     raw = autocovariance(values, trend=chosen.trend)
     _check_enough(raw, values)
     acf = raw
     if error_sd is not None:
+        error_sd = np.ldexp(np.asarray(error_sd, np.float64), -power)
         error = _error_sums(raw.seen, error_sd, error_tau_min / interval_min, chosen.trend)
         acf = raw._replace(sums=raw.sums - error)
     group = _groups(groups, acf.pairs[:, 1] > 0)
@@ -208,17 +211,21 @@ def correlation_time(
     band = _jackknife_half(curve, chosen.level)
     note = _note(fit, model, chosen.level)
     tau = math.nan if note else math.exp(fit.log_tau[0]) * interval_min
+    interval = (
+        float(tau * (root[0] / fast) ** 2),
+        math.inf if slow <= 0 and not note else float(tau * (root[0] / slow) ** 2),
+    )
+    n_groups = len(np.unique(group[group >= 0]))
+    if not note and math.isnan(interval[0]):
+        note = _no_interval(n_groups)
     process, noise = max(fit.process[0], 0.0), max(fit.noise[0], 0.0)
     n_lags = curve.shape[1]
     return CorrelationTime(
         tau_min=tau,
-        interval=(
-            float(tau * (root[0] / fast) ** 2),
-            math.inf if slow <= 0 and not note else float(tau * (root[0] / slow) ** 2),
-        ),
+        interval=interval,
         noise_share=float(noise / total) if (total := process + noise) > 0 else math.nan,
         error_share=float(1 - acf.covariance[0] / raw.covariance[0]),
-        sd=math.sqrt(process),
+        sd=math.ldexp(math.sqrt(process), power),
         lag_min=acf.lag[:n_lags] * interval_min,
         acf=curve[0],
         low=curve[0] - band,
@@ -226,9 +233,24 @@ def correlation_time(
         acf_raw=acf.correlation[:n_lags],
         head_lags=head,
         cells=int((acf.pairs[:, 1] > 0).sum()),
-        groups=len(np.unique(group[group >= 0])),
+        groups=n_groups,
         note=note,
     )
+
+
+def _scaled(values: Array) -> tuple[Array, int]:
+    """Values over a power of 2 near the largest, which loses no digit, and that power.
+
+    Squares of 1e200 or 1e-170 are no numbers.
+    """
+    power = int(np.frexp(np.nanmax(np.abs(values)))[1])
+    return np.ldexp(values, -power), power
+
+
+def _no_interval(n_groups: int) -> str:
+    if n_groups < 2:
+        return "no interval: it comes from comparing cells or lineages, and there is one"
+    return "no interval: without one of the cells or lineages there is no fluctuation"
 
 
 def _check_enough(acf: Acf, values: Array) -> None:

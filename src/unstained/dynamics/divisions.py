@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..cell_table import names_of, need_columns, values_of
+from ..cell_table import interval_of, names_of, need_columns, values_of
 from ..errors import DataError, InputError
 from ..statistics.intervals import Interval, bootstrap_interval
 
@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-__all__ = ["DivisionSettings", "Inheritance", "division_levels", "inheritance"]
+__all__ = ["DivisionSettings", "Inheritance", "division_levels", "inheritance", "why_left_out"]
 
 Array = np.ndarray[Any, Any]
 
 _DIVISION = ("image", "mother", "daughter_1", "daughter_2")
+_LEAST = 3  # divisions
+
+# why a division is left out, and what to do
+_REASONS = {
+    "edge": ("a cell touches the image's edge", "keep such frames (border=True, --border)"),
+    "unseen": (
+        "a cell has a level in too few frames of the window",
+        "take another window (window_min, --window-min) or follow the cells for longer",
+    ),
+    "not positive": ("a level is not positive", "look at the background of the stain"),
+}
 
 
 @dataclass(frozen=True)
@@ -131,28 +142,31 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
     DataFrame
         A row for each division and marker: image, frame (the daughters' first), mother,
         daughter_1, daughter_2, family (image and founder), marker, mother_level, level_1,
-        level_2, asymmetry. A level is NaN where the cell was seen whole in too few frames of the
-        window; asymmetry is NaN where the sum is not positive.
+        level_2, asymmetry, left_out. A level is NaN where the cell was seen whole in too few frames
+        of the window; asymmetry is NaN where the sum is not positive. `left_out` is empty, or why
+        the division does not count: ``edge`` (it would if cells at the image's edge were kept),
+        ``unseen`` or ``not positive``.
 
     Raises
     ------
     DataError
-        A column is missing, no marker, or no track with two daughters.
+        A column is missing, no marker, no track with two daughters, or frames that are unequally
+        spaced.
     """
     import pandas as pd
 
     chosen = settings or DivisionSettings()
-    need_columns(cells, ("track", "parent", "time_s"), "follow them: unstained cells track DIR")
+    need_columns(cells, ("track", "parent"), "follow them: unstained cells track DIR")
+    need_columns(cells, ("time_s",), "give --frame-interval to unstained cells measure")
     markers = names_of(cells, "marker")
     if not markers:
         raise DataError("the cells have no marker", "measure stains: unstained cells measure")
     columns = ["image", "frame", "track", "parent", "time_s"]
     table = cells.obs[columns].reset_index(drop=True).astype({"image": str})
     table[markers] = values_of(cells, markers)
-    if (
-        "border" in cells.obs and not chosen.border
-    ):  # a part of these cells is outside: no level, but still a daughter
-        table.loc[cells.obs["border"].to_numpy(bool), markers] = np.nan
+    # a part of these cells is outside: no level, but still a daughter
+    edge = "border" in cells.obs and not chosen.border
+    table["cut"] = cells.obs["border"].to_numpy(bool) if edge else False
     table = table[table["track"] > 0].sort_values(["image", "track", "frame"])
     found = _divisions(table)
     if found.empty:
@@ -160,7 +174,7 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
             "no track has two daughters",
             "give a movie in which cells divide, followed with divisions",
         )
-    interval = _interval_s(table)
+    interval = interval_of(table)
     tracks = {
         (image, track): rows
         for (image, track), rows in table.groupby(["image", "track"], sort=False)
@@ -173,7 +187,7 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
             for i, track in enumerate(who)
         ]
         for m, marker in enumerate(markers):
-            mother, first, second = (float(level[m]) for level in levels)
+            mother, first, second = (float(level[0, m]) for level in levels)
             total = first + second
             rows.append(
                 division
@@ -183,6 +197,7 @@ def division_levels(cells: AnnData, settings: DivisionSettings | None = None) ->
                     "level_1": first,
                     "level_2": second,
                     "asymmetry": abs(first - second) / total if total > 0 else np.nan,
+                    "left_out": _reason(np.array([level[:, m] for level in levels])),
                 }
             )
     return pd.DataFrame(rows)
@@ -261,17 +276,21 @@ def _founder(image: str, track: int, parents: Mapping[Any, int]) -> int:
     return track
 
 
-def _interval_s(table: pd.DataFrame) -> float:
-    """Seconds from frame to frame, the usual one."""
-    times = table.drop_duplicates(["image", "frame"]).sort_values(["image", "frame"])
-    steps = times.groupby("image")["time_s"].diff() / times.groupby("image")["frame"].diff()
-    interval = float(np.nanmedian(steps)) if steps.notna().any() else float("nan")
-    if not interval > 0:
-        raise DataError(
-            "the time of the frames is not known",
-            "give --frame-interval to unstained cells measure",
-        )
-    return interval
+def why_left_out(levels: pd.DataFrame) -> str:
+    """Divisions of one marker that do not count: ``2 where a level is not positive``."""
+    counts = levels["left_out"].value_counts()
+    return ", ".join(
+        f"{counts[name]} where {_REASONS[name][0]}" for name in _REASONS if name in counts
+    )
+
+
+def _reason(levels: Array) -> str:
+    """Of the levels of mother and daughters, without and with frames at the edge, (3, 2)."""
+    if (levels[:, 0] > 0).all():
+        return ""
+    if (levels[:, 1] > 0).all():
+        return "edge"
+    return "unseen" if np.isnan(levels[:, 1]).any() else "not positive"
 
 
 def _level(
@@ -282,26 +301,33 @@ def _level(
     *,
     before: bool,
 ) -> Array:
-    """Mean of each marker over the window at the track's end (`before`) or beginning, (M,)."""
+    """Mean of each marker over the window at the track's end (`before`) or beginning.
+
+    (2, M): of the frames in which the cell is whole, and of all.
+    """
     time = track["time_s"].to_numpy(np.float64)
     away = (time[-1] - time if before else time - time[0]) / 60
     end = settings.skip_min + max(settings.window_min, interval_s / 60)
     # a window of n intervals holds n frames
     inside = (away > settings.skip_min - 1e-6) & (away < end - 1e-6)
-    values = track[markers].to_numpy(np.float64)[inside]
+    every = track[markers].to_numpy(np.float64)[inside]
+    whole = np.where(track["cut"].to_numpy()[inside, None], np.nan, every)
+    values = np.stack([whole, every])  # (2, T, M)
     wanted = max(1.0, settings.least_share * (end - settings.skip_min) * 60 / interval_s)
-    known = np.isfinite(values).sum(axis=0)
-    total = np.where(np.isfinite(values), values, 0).sum(axis=0)
+    known = np.isfinite(values).sum(axis=1)
+    total = np.where(np.isfinite(values), values, 0).sum(axis=1)
     return np.asarray(np.where(known >= wanted - 1e-9, total / np.maximum(known, 1), np.nan))
 
 
 def _inherited(marker: str, rows: pd.DataFrame, settings: DivisionSettings) -> Inheritance:
     every = rows[["mother_level", "level_1", "level_2"]].to_numpy(np.float64)
     usable = (every > 0).all(axis=1)  # NaN is not
-    if usable.sum() < 3:
+    if usable.sum() < _LEAST:
+        why = why_left_out(rows) if "left_out" in rows else ""
         raise DataError(
-            f"{marker}: {usable.sum()} divisions with positive levels of mother and daughters",
-            "give more divisions, or a shorter window",
+            f"{marker}: {usable.sum()} divisions with positive levels of mother and daughters of "
+            f"{len(rows)}, {_LEAST} are needed" + (f"; left out: {why}" if why else ""),
+            _remedy(rows) if why else "give a movie with more divisions",
         )
     levels, kept = every[usable], rows[usable]
     if np.ptp(levels[:, 1:]) <= 1e-9 * np.abs(levels).max():
@@ -338,6 +364,12 @@ def _inherited(marker: str, rows: pd.DataFrame, settings: DivisionSettings) -> I
         mean_over_mother=interval(lambda of: _sum_over_mother(of) / 2),
         mother_sum_r=interval(lambda of: _pearson(np.log(of[:, 0]), np.log(of[:, 1:].sum(axis=1)))),
     )
+
+
+def _remedy(rows: pd.DataFrame) -> str:
+    """What helps against the reason that most divisions have."""
+    counts = rows.loc[rows["left_out"] != "", "left_out"].value_counts()
+    return f"{_REASONS[str(counts.idxmax())][1]}, or give a movie with more divisions"
 
 
 def _mean_asymmetry(pairs: Array) -> float:

@@ -27,7 +27,7 @@ def cell_of_track(cells: AnnData, image: str, track: int) -> dict[int, int]:
     Raises
     ------
     DataError
-        There is no such track in the image.
+        There is no such track in the image, or it has two cells in one frame.
     """
     obs = cells.obs
     rows = obs[(obs["image"].astype(str) == image) & (obs["track"] == track)]
@@ -41,6 +41,11 @@ def cell_of_track(cells: AnnData, image: str, track: int) -> dict[int, int]:
             else "follow the cells: unstained cells track DIR",
         )
     rows = rows.sort_values("frame")
+    if (twice := rows["frame"].duplicated()).any():
+        raise DataError(
+            f"track {track} of {image} has two cells in frame {rows['frame'][twice].iloc[0]}",
+            "follow the cells anew",
+        )
     return {int(t): int(label) for t, label in zip(rows["frame"], rows["label"], strict=True)}
 
 

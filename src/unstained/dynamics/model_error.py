@@ -71,14 +71,18 @@ class ErrorBounds(NamedTuple):
         in a cell), share (of the fluctuation's variance, 0 to 1), possible, tau_min, low, high
         (of what is left; NaN where it cannot be fitted).
     share : (float, float)
-        Least and most over the possible assumptions.
+        Least and most over what is possible; NaN where no assumption is.
     tau_min : (float, float)
         The same of the correlation time; NaN where there is none.
+    always_told : bool
+        Every possible error leaves a correlation time. False: one leaves nothing, or what has no
+        time that can be told.
     """
 
     table: pd.DataFrame
     share: tuple[float, float]
     tau_min: tuple[float, float]
+    always_told: bool
 
 
 def error_in_time(
@@ -188,6 +192,10 @@ def error_bounds(
     assumption is possible where the share is below 1 and, for an error that is new in each frame,
     where it is not above the noise that the traces have at lag 0.
 
+    The share falls as the error lasts longer, to 0 for one that is constant in a cell. Where one
+    assumption has a share of 1 or more and another is possible, some error between them has just
+    below 1: all of the fluctuation may be error, and no correlation time is sure to be left.
+
     Parameters
     ----------
     traces : (C, T) array
@@ -219,13 +227,14 @@ def error_bounds(
     plain = correlation_time(values, frame_interval_s, groups=groups, settings=chosen)
     raw = autocovariance(values, trend=chosen.trend)
     lasting = _lasting(plain.tau_min, error_tau_min, values.shape[1] * frame_interval_s / 60)
-    rows = []
+    rows, too_large = [], False
     for tau in lasting:
         gamma = _correlation(tau, values.shape[1], frame_interval_s / 60)
         sums = expected_sums(raw.seen, gamma, trend=chosen.trend, max_lag=0)
         # a mean removed from what is constant leaves rounding, of either sign
         left = max(0.0, float(sums.sum()))
         share = error_sd**2 * left / float(raw.sums[:, 0].sum())
+        too_large |= share >= 1
         possible = share < 1 and (tau > 0 or share <= plain.noise_share + 0.05)
         fit = plain
         if possible and share > 0 and math.isfinite(tau):
@@ -252,7 +261,13 @@ def error_bounds(
         )
     table = pd.DataFrame(rows)
     able = table[table["possible"]]
-    return ErrorBounds(table, _range(able["share"]), _range(able["tau_min"]))
+    low, high = _range(able["share"])
+    return ErrorBounds(
+        table,
+        (low, 1.0 if too_large and not able.empty else high),
+        _range(able["tau_min"]),
+        not too_large and bool(able["tau_min"].notna().all()),
+    )
 
 
 def correlation_bounds(

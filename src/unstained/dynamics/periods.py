@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from .kymographs import inner_fluctuation
+from .missing_frames import filled_frames, mean_step, seen_often, thinned
 
 __all__ = ["PeriodSettings", "Periods", "WavePeriod", "WaveSpectrum", "main_periods"]
 
@@ -131,12 +132,16 @@ class Periods(NamedTuple):
     peaks : tuple of WavePeriod
         Highest against noise first; none of less than the least amplitude, so there may be none.
     filled : float
-        Share of the kymograph without a value, set to the mean.
+        Share of the kymograph without a value: in whole frames filled in, elsewhere set to the
+        mean.
+    shortest_min : float
+        Shorter periods are not looked for: twice the mean step of the frames that are there.
     """
 
     spectrum: WaveSpectrum
     peaks: tuple[WavePeriod, ...]
     filled: float
+    shortest_min: float
 
 
 def main_periods(
@@ -150,7 +155,9 @@ def main_periods(
 
     The cell's profile and level are removed (`inner_fluctuation`), then each position's
     linear drift and each frame's mean; what was not seen is set to 0, the mean; a Hann window is
-    laid over both axes. Power is compared with that of noise in which no period of time belongs
+    laid over both axes. Where only every n-th frame is there, the movie is taken as one of these
+    frames; other missing frames are first filled in from the waves of those that are there
+    (`filled_frames`). Power is compared with that of noise in which no period of time belongs
     to a period of space: the product of one spectrum in time and one in space, red as they may be,
     by median polish of the logarithm of the power [1]_, which a few peaks do not move [2]_. The
     chance of a peak is that of as high a ratio anywhere in such noise, random in phase, that had
@@ -189,12 +196,16 @@ def main_periods(
         raise InputError(f"steps of {frame_interval_s} s and {step_um} um", "give positive numbers")
     if np.ndim(values) != 2:
         raise InputError(f"a kymograph of shape {np.shape(values)}", "give (frames, positions)")
-    rest = _seen_often(inner_fluctuation(values), chosen.least_seen)
+    values, every = thinned(np.asarray(values, np.float64))
+    rest = seen_often(inner_fluctuation(values), chosen.least_seen)
     seen = np.isfinite(rest)
-    plane = _prepared(rest, seen)
+    rest = filled_frames(rest)
+    plane = _prepared(rest)
     if not plane.std() > 1e-9:
         raise DataError("the stain does not change inside the cell", "leave the marker out")
-    axes = _Axes(rest.shape, frame_interval_s / 60, step_um, chosen)
+    step_min = every * frame_interval_s / 60
+    shortest_min = 2 * mean_step(seen) * step_min
+    axes = _Axes(rest.shape, step_min, step_um, chosen, shortest_min)
     power = _power(plane, axes)
     background = _background(power, axes)
     ratio = power / background
@@ -209,20 +220,25 @@ def main_periods(
     )
     # a wave of amplitude A has |transform| = A / 2 times the sum of what it is multiplied by
     window = np.outer(_hann(seen.shape[0]), _hann(seen.shape[1]))
-    amplitude = 2 * np.sqrt(power) / window[seen].sum()
+    amplitude = 2 * np.sqrt(power) / window[np.isfinite(rest)].sum()
     wanted = axes.wanted & (amplitude >= chosen.least_amplitude)
     peaks = tuple(
         _period(spectrum, power, amplitude, at, highest, chosen.level)
         for at in _peaks(ratio, wanted, chosen.peaks)
     )
-    return Periods(spectrum, peaks, float(1 - seen.mean()))
+    return Periods(spectrum, peaks, float(1 - seen.mean()), shortest_min)
 
 
 class _Axes:
     """Frequencies of the padded transform, and which of them are looked at."""
 
     def __init__(
-        self, shape: tuple[int, int], step_min: float, step_um: float, settings: PeriodSettings
+        self,
+        shape: tuple[int, int],
+        step_min: float,
+        step_um: float,
+        settings: PeriodSettings,
+        shortest_min: float,
     ) -> None:
         t, p = (_PAD * n for n in shape)
         self.frequency = np.fft.rfftfreq(t, step_min)
@@ -242,7 +258,11 @@ class _Axes:
             & (f < 0.99 * self.frequency[-1])
             & (k > 0.99 * self.resolution[1])
         )
-        self.wanted = fitted & (f > 0.99 * settings.least_cycles * self.resolution[0])
+        self.wanted = (
+            fitted
+            & (f > 0.99 * settings.least_cycles * self.resolution[0])
+            & (f < 0.99 / shortest_min)
+        )
         if not self.wanted.any():
             raise DataError(
                 f"no wave from {shortest:g} um on fits into {shape[1] * step_um:g} um",
@@ -255,28 +275,9 @@ class _Axes:
         self.independent = (rows, np.array([*below[::-1], *above]))
 
 
-def _seen_often(rest: Array, least: float) -> Array:
-    """The run of positions from the first to the last that is often in the cell."""
-    often = np.isfinite(rest).mean(axis=0) >= least
-    if not often.any():
-        raise DataError(
-            f"no position is in the cell in {least:.0%} of the frames",
-            "use positions relative to the cell's length, or a shorter part of the movie",
-        )
-    at = np.flatnonzero(often)
-    kept = rest[:, at[0] : at[-1] + 1]
-    if min(kept.shape) < 8:
-        raise DataError(
-            f"{kept.shape[0]} frames of {kept.shape[1]} positions",
-            "give at least 8 of each",
-        )
-    if not np.isfinite(kept).mean() > 0.5:
-        raise DataError("more than half of the kymograph has no value", "follow the cell anew")
-    return kept
-
-
-def _prepared(rest: Array, seen: Array) -> Array:
+def _prepared(rest: Array) -> Array:
     """Without drift and mean, gaps at 0, under a window; (T, P)."""
+    seen = np.isfinite(rest)
     filled = np.where(seen, rest, 0.0)
     n = np.maximum(seen.sum(axis=0), 1)
     time = np.arange(len(rest), dtype=np.float64)[:, None]
@@ -347,7 +348,8 @@ def _noise_ratios(background: Array, seen: Array, axes: _Axes, settings: PeriodS
         # twice as large as needed, for the ends of a transform's period are neighbors
         white = np.fft.rfft2(rng.standard_normal((_PAD * seen.shape[0], _PAD * seen.shape[1])).T)
         made = np.fft.irfft2(white * gain.T, s=(gain.shape[1], _PAD * seen.shape[0])).T
-        power = _power(_prepared(made[: seen.shape[0], : seen.shape[1]], seen), axes)
+        rest_of_noise = np.where(seen, made[: seen.shape[0], : seen.shape[1]], np.nan)
+        power = _power(_prepared(filled_frames(rest_of_noise)), axes)
         highest[i] = (power / _background(power, axes))[axes.wanted].max()
     return highest
 

@@ -77,13 +77,15 @@ def marker_traces(
     Raises
     ------
     InputError
-        No such marker or layer.
+        No such marker or layer, or one that is named twice.
     DataError
         As `traces_of`; or no cell was followed for so long.
     """
     names = list(names_of(cells, "marker") if markers is None else markers)
     if not names:
         raise DataError("the cells have no marker", "measure them with stains, or name variables")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{', '.join(twice)} is named twice", "name each marker once")
     used = cells if border else off_border(cells)
     first = traces_of(used, names[0])
     of_layer = {
@@ -94,9 +96,12 @@ def marker_traces(
     values = np.stack([traces_of(used, name, layer).values for name in names])  # (M, C, T)
     enough = np.isfinite(values).sum(axis=2).max(axis=0) >= least_frames
     if not enough.any():
+        cut = not border and "border" in cells.obs and bool(cells.obs["border"].any())
         raise DataError(
-            f"no cell was followed for {least_frames} frames",
-            "ask for fewer frames, or keep those in which a cell touches the image's edge",
+            f"no cell was followed for {least_frames} frames"
+            + (" away from the image's edge" if cut else ""),
+            "ask for fewer frames (--least-frames)"
+            + (", or keep those in which a cell touches the edge (--border)" if cut else ""),
         )
     lineage = lineages(first.image, first.track, first.parent)
     return MarkerTraces(

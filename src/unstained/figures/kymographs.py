@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from ..errors import InputError
@@ -91,7 +92,7 @@ def wave_figure(
     spectra: Mapping[str, Array],
     peaks: pd.DataFrame,
     *,
-    frequency_per_min: Array,
+    frequency_per_min: Mapping[str, Array],
     wavenumber_per_um: Mapping[str, Array],
 ) -> Figure:
     """Power over frequency and wavenumber, a panel a marker, with the main periods marked.
@@ -105,7 +106,8 @@ def wave_figure(
         Power, in any unit.
     peaks : DataFrame
         marker, period_min, period_um, velocity_um_per_min, significant; a marker may have none.
-    frequency_per_min : (F,) array
+    frequency_per_min : mapping of str to (F,) array
+        Of each marker, from 0 up.
     wavenumber_per_um : mapping of str to (K,) array
         Of each marker, ascending through 0.
     """
@@ -121,7 +123,8 @@ def wave_figure(
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, (marker, power) in zip(axes, spectra.items(), strict=False):
             of = peaks[peaks["marker"] == marker]
-            shown = _spectrum(ax, power, frequency_per_min, wavenumber_per_um[marker], of)
+            axes_of = frequency_per_min[marker], wavenumber_per_um[marker]
+            shown = _spectrum(ax, power, *axes_of, of)
             _mark(ax, of)
             ax.set_title(marker, fontweight="bold")
             ax.set_xlabel("frequency (1/h)")
@@ -260,10 +263,10 @@ def _spectrum(
 
 
 def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
-    """Main periods as points with what they are."""
+    """Main periods as points with what they are, in the corner that is farthest from them."""
     x_low, x_high = ax.get_xlim()
     y_low, y_high = ax.get_ylim()
-    lines = []
+    lines, places = [], []
     for i, row in enumerate(peaks.to_dict("records"), 1):
         f = 60 / row["period_min"]
         k = np.sign(row["velocity_um_per_min"]) * 1000 / row["period_um"]
@@ -271,22 +274,44 @@ def _mark(ax: Axes, peaks: pd.DataFrame) -> None:
         lines.append(f"{i}: {row['period_min']:.0f} min, {row['period_um']:.0f} µm{sure}")
         if not (x_low < f < x_high and y_low < k < y_high):
             continue
+        places.append(((f - x_low) / (x_high - x_low), (k - y_low) / (y_high - y_low)))
         face = PALETTE[4] if row["significant"] else "none"
         ax.plot(f, k, "o", ms=4.5, mfc=face, mec=PALETTE[4], mew=1)
-        ax.annotate(
+        number = ax.annotate(
             str(i), (f, k), xytext=(4, 2), textcoords="offset points", color="white", fontsize=7
         )
+        number.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+    right, top = _free_corner(places, len(lines))
     ax.text(
-        0.98,
-        0.97,
+        0.98 if right else 0.02,
+        0.97 if top else 0.03,
         "\n".join(lines),
         transform=ax.transAxes,
-        ha="right",
-        va="top",
+        ha="right" if right else "left",
+        va="top" if top else "bottom",
         fontsize=6.5,
         color="white",
         bbox={"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 1.5},
     )
+
+
+def _free_corner(places: Sequence[tuple[float, float]], lines: int) -> tuple[bool, bool]:
+    """Right and top of the corner in which text of some lines lies farthest from the points.
+
+    Places are shares of the axes. The text is about half as wide and each line 0.08 as high.
+    """
+
+    def away(corner: tuple[bool, bool]) -> float:
+        size = (0.5, 0.08 * max(lines, 1))
+        return min(
+            (
+                max(abs(at - end) / side for at, end, side in zip(place, corner, size, strict=True))
+                for place in places
+            ),
+            default=0.0,
+        )
+
+    return max(((True, True), (True, False), (False, True), (False, False)), key=away)
 
 
 def _step(values: Array) -> float:

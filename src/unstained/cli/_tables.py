@@ -1,0 +1,71 @@
+"""What commands share that read a table of cells and write a folder of tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["about_file", "check_folder", "new_folder"]
+
+
+@contextmanager
+def about_file(file: Path | str) -> Iterator[None]:
+    """Says which table an error is about, where it does not name a file itself.
+
+    Of `DataError`, and of `InputError` as where a table has no such variable; what is wrong with
+    settings alone is to be checked outside.
+    """
+    from ..errors import DataError, InputError
+
+    try:
+        yield
+    except (DataError, InputError) as error:
+        if error.file is not None:
+            raise
+        raise type(error)(error.reason, error.remedy, file=file) from error
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that cannot be one, before the work is done.
+
+    Raises
+    ------
+    FileError
+        It, or a folder that it shall lie in, is a file.
+    """
+    from ..errors import FileError
+
+    for path in (out, *out.parents):
+        if path.exists() and not path.is_dir():
+            raise FileError("is a file, not a folder", "give another folder with --out", file=path)
+
+
+def new_folder(out: Path, *names: str) -> None:
+    """Make the folder of results, without tables and figures of these names of an earlier run.
+
+    Parameters
+    ----------
+    out : Path
+    *names : str
+        Without their ending: .csv, .json, .png, .svg and .pdf are removed.
+
+    Raises
+    ------
+    FileError
+        It cannot be made, or an earlier result cannot be removed.
+    """
+    from ..errors import FileError
+
+    check_folder(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            for suffix in ("csv", "json", "png", "svg", "pdf"):
+                (out / f"{name}.{suffix}").unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"cannot be written: {error.strerror or error}",
+            "choose a folder that you may write to",
+            file=out,
+        ) from error
