@@ -71,13 +71,14 @@ class MissingExtra(UnstainedError, ImportError):
 
 @contextmanager
 def contents_of(file: str | PathLike[str]) -> Iterator[None]:
-    """Name the file in a `DataError` that does not name one.
+    """Name the file in a `DataError` or `InputError` that names none.
 
-    What looks at a table does not know where it came from; who read it does.
+    What looks at a table does not know where it came from; who read it does. Settings that are
+    wrong whatever the file holds are to be checked outside.
     """
     try:
         yield
-    except DataError as error:
+    except (DataError, InputError) as error:
         if error.file is not None:
             raise
-        raise DataError(error.reason, error.remedy, file=file) from error
+        raise type(error)(error.reason, error.remedy, file=file) from error

@@ -13,9 +13,9 @@ from anndata import AnnData
 from typer.testing import CliRunner
 
 from unstained.cell_table import new_cells, write_cells
-from unstained.cli._tables import about_file, new_folder
+from unstained.cli._tables import new_folder
 from unstained.cli.dynamics import app
-from unstained.errors import DataError, FileError, InputError
+from unstained.errors import DataError, FileError, InputError, contents_of
 
 FRAMES, CELLS = 40, 12
 
@@ -69,9 +69,9 @@ def lacking(folder: Path, *columns: str) -> Path:
 
 def test_an_error_is_about_the_table_unless_it_names_a_file() -> None:
     for kind in (DataError, InputError):
-        with pytest.raises(kind, match=r"^a\.h5ad: no cell; look$"), about_file(Path("a.h5ad")):
+        with pytest.raises(kind, match=r"^a\.h5ad: no cell; look$"), contents_of(Path("a.h5ad")):
             raise kind("no cell", "look")
-    with pytest.raises(DataError, match=r"^b\.tif: dark$"), about_file(Path("a.h5ad")):
+    with pytest.raises(DataError, match=r"^b\.tif: dark$"), contents_of(Path("a.h5ad")):
         raise DataError("dark", file="b.tif")
 
 

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["about_file", "check_folder", "new_folder"]
-
-
-@contextmanager
-def about_file(file: Path | str) -> Iterator[None]:
-    """Says which table an error is about, where it does not name a file itself.
-
-    Of `DataError`, and of `InputError` as where a table has no such variable; what is wrong with
-    settings alone is to be checked outside.
-    """
-    from ..errors import DataError, InputError
-
-    try:
-        yield
-    except (DataError, InputError) as error:
-        if error.file is not None:
-            raise
-        raise type(error)(error.reason, error.remedy, file=file) from error
+__all__ = ["check_folder", "new_folder"]
 
 
 def check_folder(out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from ..errors import DataError, InputError, contents_of
 from ..images.atomic import write_csv
 from ._dynamics import (
     Border,
@@ -21,7 +22,7 @@ from ._dynamics import (
     say_absent,
     split_names,
 )
-from ._tables import about_file, check_folder, new_folder
+from ._tables import check_folder, new_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,13 +57,12 @@ def divisions(
         inheritance,
         why_left_out,
     )
-    from ..errors import DataError
     from ..figures.kymographs import division_figure
 
     settings = DivisionSettings(window_min=window_min, skip_min=skip_min, border=border, seed=seed)
     check_folder(out)
     table = read_cells(cells)
-    with about_file(cells):
+    with contents_of(cells):
         levels = division_levels(table, settings)
     if not border:
         say_absent(cells, table, "border")
@@ -73,7 +73,7 @@ def divisions(
         except DataError as error:  # a marker that was not measured must not hide the others
             notes.append(error)
     if not found:
-        with about_file(cells):
+        with contents_of(cells):
             raise notes[0]
     rows = []
     for one in found:
@@ -139,7 +139,7 @@ def validity(
     check_folder(out)
     live, training = (_whole_cells(path) for path in (cells, reference))
     if group is not None:
-        with about_file(reference):
+        with contents_of(reference):
             need_columns(training, [group], "name one of its columns")
     elif (training.obs["image"].value_counts() >= settings.least_cells).sum() > 1:
         group = "image"
@@ -150,14 +150,14 @@ def validity(
         )
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
     names = live.obs["image"].astype(str)
-    with about_file(reference):
+    with contents_of(reference):
         features = label_free_features(training)
     results = {}
     for name in names.unique():  # one bad movie must not hide among good ones
         movie = live[(names == name).to_numpy()]
-        with about_file(cells):
+        with contents_of(cells):
             of_movie = label_free_features(movie)
-        with about_file(f"{cells}, image {name}, against {reference}"):
+        with contents_of(f"{cells}, image {name}, against {reference}"):
             results[name] = check(
                 of_movie,
                 movie.obs["frame"].to_numpy(),
@@ -189,7 +189,7 @@ def _whole_cells(path: Path) -> AnnData:
 
     table = read_cells(path)
     say_absent(path, table, "border")
-    with about_file(path):
+    with contents_of(path):
         return off_border(table)
 
 
@@ -233,7 +233,6 @@ def error(
     from ..cell_table import traces_of
     from ..dynamics.model_error import error_bounds, error_of_traces
     from ..dynamics.traces import marker_traces
-    from ..errors import InputError
 
     if (relative_error is None) == (truth is None):
         raise InputError("--relative-error or --truth is needed", "give one of the two")
@@ -242,21 +241,21 @@ def error(
     true = None if truth is None else _whole_cells(truth)
     names = None if markers is None else split_names(markers)
     say_absent(cells, table, "parent")
-    with about_file(cells):
+    with contents_of(cells):
         traces = relative_traces(marker_traces(table, names, least_frames=least_frames))
     rows, shares = [], []
     for name, values in zip(traces.markers, traces.values, strict=True):
         sd, lasting = relative_error, None
         if true is not None:
-            with about_file(cast(Path, truth)):
+            with contents_of(cast(Path, truth)):
                 of_truth = traces_of(true, name)
-            with about_file(f"{cells} against {truth}, {name}"):
+            with contents_of(f"{cells} against {truth}, {name}"):
                 found = error_of_traces(traces_of(table, name), of_truth)
             _say_error(name, found)
             # what is constant in a cell is no part of its fluctuation
             sd = found.sd * math.sqrt(1 - found.constant_share)
             lasting = [found.tau_min if found.lasting_share > found.white_share else 0.0]
-        with about_file(cells), named(name):
+        with contents_of(cells), named(name):
             bounds = error_bounds(
                 values,
                 traces.frame_interval_s,

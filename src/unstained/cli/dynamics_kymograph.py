@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
+from ..errors import DataError, InputError, contents_of
 from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, save_both, split_names
 from ._progress import Bar
-from ._tables import about_file, check_folder, new_folder
+from ._tables import check_folder, new_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,7 +92,7 @@ def kymograph(
     settings = KymographSettings(axis=cast(Any, axis), center=cast(Any, center), relative=relative)
     check_folder(out)
     shown = {}
-    with about_file(cells):
+    with contents_of(cells):
         made, interval_s = _made(
             cells,
             _Asked(track, image, markers, skip_min, segmentation, stains),
@@ -121,7 +122,6 @@ def _made(cells: Path, asked: _Asked, settings: KymographSettings) -> tuple[Kymo
     from ..cell_table import read_cells
     from ..dynamics.kymograph_files import cell_frames, cell_of_track
     from ..dynamics.kymographs import kymograph as make_kymograph
-    from ..errors import DataError, InputError
 
     table = read_cells(cells)
     name, number = _chosen_track(table, asked.image, asked.track)
@@ -164,7 +164,6 @@ def _made(cells: Path, asked: _Asked, settings: KymographSettings) -> tuple[Kymo
 def _chosen_track(table: AnnData, image: str | None, track: int | None) -> tuple[str, int]:
     """The movie and the cell that are meant: the one seen in most frames."""
     from ..cell_table import need_columns
-    from ..errors import DataError
 
     need_columns(table, ("track",), "follow the cells: unstained cells track DIR")
     obs = table.obs[table.obs["track"] > 0].astype({"image": str})
@@ -189,8 +188,6 @@ def _check_times(table: AnnData, name: str, track: int, interval_s: float) -> No
     """Refuse frames that are not equally spaced: a kymograph has one step of time."""
     import numpy as np
 
-    from ..errors import DataError
-
     if "time_s" not in table.obs:
         return
     own = (table.obs["image"].astype(str) == name) & (table.obs["track"] == track)
@@ -211,7 +208,6 @@ def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path
 
     from ..cells.segmentation_folder import read_segmentation
     from ..cells.stain_sources import stains_of
-    from ..errors import DataError, InputError
     from ..images.read import read_image
 
     if (segmentation is None) != (stains is None):
@@ -258,8 +254,6 @@ def _background(
 
 def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
     """The markers that are asked for, all if none are."""
-    from ..errors import InputError
-
     names = list(stains) if markers is None else split_names(markers)
     unknown = [name for name in names if name not in stains]
     if unknown:
@@ -270,8 +264,6 @@ def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
 
 
 def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
-    from ..errors import InputError
-
     names = markers[:2] if difference is None else split_names(difference)
     if difference is not None and len(set(names)) != 2:
         raise InputError(f"--difference {difference}", "give two markers, as CD105,STRO-1")
@@ -284,7 +276,6 @@ def _report_periods(made: Kymograph, frame_interval_s: float, out: Path, *, movi
     import pandas as pd
 
     from ..dynamics.periods import WavePeriod, main_periods
-    from ..errors import DataError
     from ..figures.kymographs import wave_figure
 
     spectra, rows, shortest = {}, [], 0.0

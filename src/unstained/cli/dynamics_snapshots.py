@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ..errors import DataError, InputError, contents_of
 from ._dynamics import Cells, Out, save_both, split_names
-from ._tables import about_file, check_folder, new_folder
+from ._tables import check_folder, new_folder
 from .dynamics_kymograph import chosen_markers, pixels_of
 
 __all__ = ["snapshots"]
@@ -33,7 +34,6 @@ def snapshots(
     import numpy as np
 
     from ..cell_table import read_cells
-    from ..errors import DataError, InputError
     from ..figures.dynamics_snapshots import snapshot_figure
     from ..images.read import read_image
 
@@ -45,7 +45,7 @@ def snapshots(
     name = known[0] if image is None else image
     if name not in known:
         raise InputError(f"no image {name!r}", f"there are {', '.join(known)}", file=cells)
-    with about_file(cells):
+    with contents_of(cells):
         pixels = pixels_of(table, name, None, None)
     if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
         raise DataError(
@@ -71,8 +71,6 @@ def snapshots(
 
 def _frames(hours: str | None, step_h: float, last: int) -> list[int]:
     """The frames nearest to some hours, each once."""
-    from ..errors import InputError
-
     if hours is None:
         return sorted({round(last * i / 3) for i in range(4)})
     try:

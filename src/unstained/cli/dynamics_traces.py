@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from ..errors import InputError, contents_of
 from ..images.atomic import write_csv
 from ._dynamics import (
     Border,
@@ -23,7 +24,7 @@ from ._dynamics import (
     say_traces,
     split_names,
 )
-from ._tables import about_file, check_folder, new_folder
+from ._tables import check_folder, new_folder
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -78,7 +79,7 @@ def traces(
 
     method = _method(detrend)
     check_folder(out)
-    with about_file(cells):
+    with contents_of(cells):
         found = _detrended(_read(cells, markers, layer, least_frames, border), method, window_min)
     table = trace_table(found)
     new_folder(out, "traces")
@@ -122,13 +123,12 @@ def correlation(
     """
     from ..dynamics.correlations import CorrelationSettings, compare_correlations
     from ..dynamics.spectra import mean_spectrum
-    from ..errors import InputError
 
     method = _method(detrend)
     if method == "none":
         raise InputError("fluctuations without --detrend", "choose mean or line, at least")
     check_folder(out)
-    with about_file(cells):
+    with contents_of(cells):
         levels = _read(cells, markers, layer, least_frames, border)
         relative = levels if absolute else relative_traces(levels)
         # the fit of a correlation time takes means and lines itself, and knows what that does
@@ -195,7 +195,6 @@ def _read(
 
 def _method(name: str) -> Detrend:
     from ..dynamics.trends import Detrend
-    from ..errors import InputError
 
     for method in get_args(Detrend):
         if name == method:
@@ -235,8 +234,6 @@ def _time_of(marker: str, values: Any, levels: MarkerTraces, trend: Any) -> Corr
 
 def _frame_index(levels: MarkerTraces, frame: int | None) -> int | None:
     """Place of a frame among those of the traces, which begin with the first followed cell."""
-    from ..errors import InputError
-
     if frame is None:
         return None
     first = round(float(levels.time_min[0]) * 60 / levels.frame_interval_s)

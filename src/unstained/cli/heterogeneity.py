@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import FileError, InputError, contents_of
+from ..errors import InputError, contents_of
+from ._tables import check_folder
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -222,9 +223,8 @@ def _report(cells: Path, out: Path, write: Callable[[AnnData], list[str]]) -> No
     """Read the table, write tables and figures into the folder, print what they say."""
     from ..cell_table import read_cells
 
+    check_folder(out)
     table = read_cells(cells)
-    if out.exists() and not out.is_dir():
-        raise FileError("is a file, not a folder", "give another folder with --out", file=out)
     with contents_of(cells):
         lines = write(table)
     for line in lines:
