@@ -195,6 +195,10 @@ def _inside(pairs: Pairs, part: int) -> Pairs:
 def _weighed(pairs: Pairs, model: Path) -> Pairs:
     """Weighted for the test part, whose label-free images alone are read."""
     found = weigh(Panel.load(model), pairs, pairs.of_split("test").fields())
+    taught = found.pairs.of_split("train").table
+    share = taught.groupby("phase_of_cycle")["weight"].sum() / taught["weight"].sum()
+    print(f"{found.known} count as {found.alike:.0f}; {found.mean_after}; {found.mean_predicted}")
+    print(share.round(3).to_string())
     return found.pairs
 
 

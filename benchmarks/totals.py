@@ -22,7 +22,8 @@ from unstained.staining.totals import tile_total
 from unstained.statistics import Response, bootstrap_interval, unfold
 
 Array = np.ndarray[Any, Any]
-_PENALTY, _GAMMA, _LARGEST_Z = 0.3, 0.05, 4.0
+_PENALTY, _GAMMA = 0.3, 0.05  # among four, by r in folds of experiment_1
+_LARGEST_Z = 4.0  # standardized features beyond count as this
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
     across = _predicted(x, total, first, second)
     _say("experiment_1 to experiment_2", across, total[second])
     response = Response.fit(total[first, None], held_out[first, None])
-    weights = unfold(across[:, None], total[first, None], response)
+    weights = unfold(across[:, None], total[first, None], response).weights
     across = _predicted(x, total, first, second, weights)
     _say("  weighted for experiment_2", across, total[second])
     only = first[phase[first] == "g1"]
@@ -64,7 +65,9 @@ def _predicted(
     x: Array, total: Array, learn: Array, test: Array, weights: Array | None = None
 ) -> Array:
     """Totals of the cells `test`, learned from others."""
-    weight = np.ones(learn.size) if weights is None else np.maximum(weights, 1e-4)
+    weight = (
+        np.ones(learn.size) if weights is None else np.maximum(weights, 1e-4)
+    )  # 0 would be no row of the system
     mean, sd = x[learn].mean(axis=0), x[learn].std(axis=0) + 1e-6
     z = np.clip((x - mean) / sd, -_LARGEST_Z, _LARGEST_Z)
     level = np.average(total[learn], weights=weight)

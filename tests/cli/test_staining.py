@@ -151,7 +151,7 @@ def test_pairs_are_weighed_for_other_cells_and_trained_on(
     capsys.readouterr()
     assert _run("staining", "weigh", model, manifest, "--out", weighed) == 0
     said = capsys.readouterr().out
-    assert "120 pairs count as" in said
+    assert "60 training pairs count as" in said
     assert "for 40 new images" in said
     table = pd.read_csv(weighed)
     taught = table[table["split"] != "test"]
@@ -159,6 +159,9 @@ def test_pairs_are_weighed_for_other_cells_and_trained_on(
     # all new cells are small ones; half of the pairs are
     assert taught.loc[small, "weight"].sum() > 0.8 * taught["weight"].sum()
     assert _run(*train, weighed, "--out", special) == 0
+    assert "training pairs are weighted: 60 count as" in (special / "CARD.md").read_text()
+    assert _run("staining", "weigh", model, manifest, "--out", tmp_path / "weighed") == 1
+    assert "does not end in .csv" in capsys.readouterr().err
     assert _run("staining", "weigh", model, manifest, "--out", weighed) == 1  # not overwritten
     assert "is there already" in capsys.readouterr().err
 

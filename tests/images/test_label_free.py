@@ -52,3 +52,15 @@ def test_what_is_not_there_is_named(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="holds no images"):
         label_free_fields([folder / "empty"])
+
+
+def test_rows_of_several_markers_are_one_field_and_a_pixel_size_is_kept(folder: Path) -> None:
+    (folder / "new.csv").write_text("phase,marker,pixel_size_um\na.tif,A,0.65\na.tif,B,0.65\n")
+    (field,) = label_free_fields([folder / "new.csv"])
+    assert field.pixel_size_um == 0.65
+    (folder / "new.csv").write_text("phase,pixel_size_um\na.tif,fine\n")
+    with pytest.raises(DataError, match="row 1 has pixel_size_um 'fine'"):
+        label_free_fields([folder / "new.csv"])
+    (folder / "new.csv").write_text("phase,region\na.tif,0-4\n")
+    with pytest.raises(DataError, match="row 1: region '0-4' is not understood"):
+        label_free_fields([folder / "new.csv"])

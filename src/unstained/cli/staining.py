@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
+    from ..staining.weigh import Weighed
 
 _FEW = 0.05  # share of the pairs that weighted ones count as, below which it is said
+
+_FEWEST_NEW = 30  # a share of one half, counted in them, has an error of a tenth
 
 app = typer.Typer(
     help="Train, predict, score: stains that nobody applied.",
@@ -110,6 +113,9 @@ def weigh(
         ),
     ] = None,
     markers: Annotated[str, typer.Option(help="Only these, as A,B; all if not given.")] = "",
+    iterations: Annotated[
+        int, typer.Option(help="Of unfolding; more where predictions tell little.")
+    ] = 4,
     device: Device = "auto",
 ) -> None:
     """Weight pairs for other cells: another day, donor or treatment with another mix of cells.
@@ -125,25 +131,27 @@ def weigh(
 
     if out.exists():
         raise FileError("is there already", "name a new file", file=out)
+    if out.suffix.casefold() != ".csv":
+        raise InputError(f"--out {out} does not end in .csv", f"write --out {out}.csv")
     panel = Panel.load(model)
-    pairs = load_pairs(manifest)
+    pairs = split_as_trained(panel, load_pairs(manifest))
     if markers:
         pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
-    pairs = split_as_trained(panel, pairs)
     new = label_free_fields(like) if like else pairs.of_split("test").fields()
     with Bar("weigh") as bar:
-        found = run(panel, pairs, new, options=PredictOptions(device=device), progress=bar)
-    write_manifest(found.pairs, out)
-    print(f"{found.known} pairs count as {found.alike:.0f} for {found.new} new images")
-    for marker, mean in found.mean_before.items():
-        print(
-            f"{marker}, mean amount: {mean:.4g} in the pairs, "
-            f"{found.mean_after[marker]:.4g} by weight ({found.mean_predicted[marker]:.4g} is "
-            "what the model predicts for the new images)"
+        found = run(
+            panel,
+            pairs,
+            new,
+            iterations=iterations,
+            options=PredictOptions(device=device),
+            progress=bar,
         )
-    if found.alike < _FEW * found.known:
-        print("few pairs are like the new images: prefer more pairs of such cells")
-    print(f"pairs: {out}; train on them with `unstained staining train {out} --out MODEL`")
+    write_manifest(found.pairs, out)
+    _print_weighed(found)
+    for note in pairs.notes:
+        print(f"note: {note}")
+    print(f'pairs: {out}; train on them with `unstained staining train "{out}" --out MODEL`')
 
 
 @app.command()
@@ -274,6 +282,25 @@ def card(
     from ..staining.panel import Panel
 
     print(write_card(Panel.load(model)))
+
+
+def _print_weighed(found: Weighed) -> None:
+    print(f"{found.known} training pairs count as {found.alike:.0f} for {found.new} new images")
+    for marker, mean in found.mean_before.items():
+        print(
+            f"{marker}, mean amount: {mean:.4g} in the pairs, "
+            f"{found.mean_after[marker]:.4g} by weight ({found.mean_predicted[marker]:.4g} is "
+            "what the model predicts for the new images)"
+        )
+    if found.unlike:
+        print(
+            f"{found.unlike} of {found.new} new images are like no pair and were left out: look "
+            "for debris, another focus, another lamp"
+        )
+    if found.new - found.unlike < _FEWEST_NEW:
+        print(f"fewer than {_FEWEST_NEW} new images tell little about their mix: give more")
+    if found.alike < _FEW * found.known:
+        print("few pairs are like the new images: prefer more pairs of such cells")
 
 
 def _expanded(paths: list[str]) -> list[str]:

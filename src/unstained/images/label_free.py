@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, InputError
 from .fields import Field, Region, file_of, join_paths
-from .sources import absolute_paths, is_image, read_table
+from .sources import TABLES, absolute_paths, is_image, read_table
 
 __all__ = ["label_free_fields"]
 
@@ -19,8 +19,9 @@ def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
     Parameters
     ----------
     specs : sequence of path
-        Each a CSV with the column `phase` (paths relative to it, as in a manifest) and perhaps
-        `region` and `cell`; an image (``A.tif;B.tif`` joins planes); or a folder of images, each a
+        Each a table with the column `phase` (paths relative to it, as in a manifest) and perhaps
+        `region`, `cell`, `level`, `pixel_size_um`, of which all rows count, whatever their split;
+        an image (``A.tif;B.tif`` joins planes); or a folder of images, each a
         field.
 
     Raises
@@ -33,8 +34,10 @@ def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
     found: list[Field] = []
     for given in specs:
         spec = os.fspath(given)
+        if not spec.strip():
+            raise InputError("an empty name in place of images", "name a folder, images or a CSV")
         path = Path(spec)
-        if path.is_file() and path.suffix.casefold() == ".csv":
+        if path.is_file() and path.suffix.casefold() in TABLES:
             found += _from_table(path.absolute())
         elif path.is_dir() and not is_image(path):
             images = sorted(p for p in path.iterdir() if is_image(p))
@@ -52,7 +55,7 @@ def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
     return found
 
 
-def _field(phase: str, name: str, region: str = "", cell: str = "") -> Field:
+def _field(phase: str, name: str, region: str = "", **row: object) -> Field:
     return Field(
         phase=phase,
         region=Region.parse(region) if region else None,
@@ -60,11 +63,12 @@ def _field(phase: str, name: str, region: str = "", cell: str = "") -> Field:
         group="",
         split="",
         id=name,
-        row={"cell": cell} if cell else {},
+        row=row,
     )
 
 
 def _from_table(path: Path) -> list[Field]:
+    """A row is a field; of a manifest's rows for several markers of one field, the first."""
     table = read_table(path)
     if "phase" not in table.columns or table.empty:
         raise DataError(
@@ -72,13 +76,24 @@ def _from_table(path: Path) -> list[Field]:
             "name label-free images in a column phase, one row for each",
             file=path,
         )
-    found = []
+    found: dict[tuple[str, ...], Field] = {}
     for row, values in enumerate(table.to_dict("records"), 1):
-        paths = absolute_paths(values["phase"], path.parent)
+        text = {c: str(values.get(c, "")).strip() for c in ("phase", "region", "cell", "level")}
+        paths = absolute_paths(text["phase"], path.parent)
         absent = [p for p in paths if not file_of(p).exists()]
         if absent or not paths:
             what = f"{absent[0]} is not there" if absent else "has no phase"
             raise DataError(f"row {row}: {what}", "paths are relative to the table", file=path)
-        region, cell = (str(values.get(c, "")).strip() for c in ("region", "cell"))
-        found.append(_field(join_paths(paths), cell or f"row {row}", region, cell))
-    return found
+        size = str(values.get("pixel_size_um", "")).strip()
+        try:
+            more = {"pixel_size_um": float(size)} if size else {}
+            name = text["cell"] or f"row {row}"
+            field = _field(join_paths(paths), name, text["region"], cell=text["cell"], **more)
+        except InputError as error:
+            raise DataError(f"row {row}: {error.reason}", error.remedy, file=path) from error
+        except ValueError as error:
+            raise DataError(
+                f"row {row} has pixel_size_um {size!r}", "micrometers per pixel", file=path
+            ) from error
+        found.setdefault(tuple(text.values()), field)
+    return list(found.values())

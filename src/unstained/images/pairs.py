@@ -119,7 +119,7 @@ class Pairs:
         Raises
         ------
         DataError
-            Rows of one field differ in group or split.
+            Rows of one field differ in group, split, labels or weight.
         """
         joined: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for row in self._records():

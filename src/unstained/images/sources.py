@@ -24,7 +24,7 @@ __all__ = [
     "read_table",
 ]
 
-_TABLES = (".csv", ".tsv", ".txt")
+TABLES = (".csv", ".tsv", ".txt")
 _SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
     *(".zarr", ".czi", ".nd2", ".lif"),
@@ -58,7 +58,7 @@ def load_pairs(spec: str | os.PathLike[str]) -> Pairs:
 
         return datasets.standard_pairs(spec)
     path = Path(spec)
-    if path.is_file() and path.suffix.casefold() in _TABLES:
+    if path.is_file() and path.suffix.casefold() in TABLES:
         return pairs_from_manifest(path)
     if path.is_file() or _is_zarr(path):
         return pairs_from_channels(path)
@@ -81,8 +81,8 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
     """Pairs from a table with the columns ``phase,stain,marker,group``.
 
     Optional columns: `split`, `well`, `donor`, `passage`, `region`, `cell`, `labels`,
-    `pixel_size_um`; others are kept. Paths are relative to the manifest. Comma, semicolon or
-    tab separate the columns; the first line names them.
+    `pixel_size_um`, `weight`; others are kept. Paths are relative to the manifest. Comma,
+    semicolon or tab separate the columns; the first line names them.
 
     Raises
     ------

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +60,25 @@ class PredictFields:
         predictor = Predictor(panel, options)
         other_sizes = {field.pixel_size_um for field in fields} - {None, panel.pixel_size_um}
 
+        def check(planes: int) -> None:
+            if planes != panel.planes:
+                raise DataError(
+                    f"{planes} label-free planes, the model takes {panel.planes}",
+                    "give the same planes as in training",
+                )
+
         def predict(planes: Array, pixel_size_um: float | None) -> dict[str, Array]:
+            check(len(planes))
             size = pixel_size_um or panel.pixel_size_um
             image = predictor(as_image(planes, "CYX", pixel_size_um=size))
             return dict(zip(panel.names, image.planes(), strict=True))
 
+        def stack(planes: Array) -> dict[str, Array]:
+            check(planes.shape[1])
+            return dict(panel.predict_stack(planes, tta=options.tta))
+
         # a stack is predicted on its own pixels
-        stack = None if other_sizes else partial(panel.predict_stack, tta=options.tta)
-        return cls(predict, stack, halo_of(panel))
+        return cls(predict, None if other_sizes else stack, halo_of(panel))
 
     def each(self, fields: Sequence[Field]) -> Iterator[tuple[Field, Array, dict[str, Array]]]:
         """Each field with its (P, Y, X) planes and {marker: (Y, X)}.
@@ -81,10 +92,14 @@ class PredictFields:
             yield from zip(batch, phases, self._of_batch(batch, phases), strict=True)
 
     def _of_batch(self, fields: Sequence[Field], phases: Sequence[Array]) -> list[dict[str, Array]]:
+        found: list[dict[str, Array]] = []
         if self.predict_batch is not None and len(fields) > 1:
-            stained = self.predict_batch(np.stack(phases))  # (N, P, Y, X)
-            found = [{m: np.asarray(v)[i] for m, v in stained.items()} for i in range(len(fields))]
-        else:
+            with suppress(DataError):  # told below, by the field that is at fault
+                stained = self.predict_batch(np.stack(phases))  # (N, P, Y, X)
+                found = [
+                    {m: np.asarray(v)[i] for m, v in stained.items()} for i in range(len(fields))
+                ]
+        if not found:
             found = [self._of_field(f, phase) for f, phase in zip(fields, phases, strict=True)]
         if not all(found):
             raise InputError(

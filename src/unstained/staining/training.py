@@ -110,7 +110,7 @@ def train(
         pairs, or the parent does not fit.
     """
     out = Path(out)
-    pairs = split_pairs(pairs, seed=settings.seed)
+    pairs = _weights_told(split_pairs(pairs, seed=settings.seed))
     said = {
         "settings": settings.as_dict(),
         "pairs": pairs.fingerprint(),
@@ -218,16 +218,16 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     """Read the data and build the networks, and tell whether the parent's was taken over whole."""
     settings = job.own_settings
     own = job.pairs.of_markers(job.markers)
-    fields = {split: own.of_split(split).fields() for split in ("train", "validation")}
+    fields = {split: _drawn(own.of_split(split)) for split in ("train", "validation")}
     for split, found in fields.items():
         if not found:
             raise DataError(
-                f"no {split} pairs for {', '.join(job.markers)}",
+                f"no {split} pairs for {', '.join(job.markers)}, or of weight 0 alone",
                 "give more groups, or name the split in the manifest",
                 file=job.pairs.name,
             )
     parent = None if job.init is None else Panel.load(job.init)
-    every_member = job.pairs.of_split("train").fields()
+    every_member = _drawn(job.pairs.of_split("train"))
     fitted = _normalization(settings, every_member) if parent is None else parent.normalization
     cache = job.folder / "cache" / str(devices.rank())
     scenes = load_scenes(fields["train"], job.markers, cache / "train", normalization=fitted)
@@ -252,6 +252,23 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     pixel_size = _pixel_size([*every_member, *job.pairs.of_split("validation").fields()])
     panel = Panel(specs, (Member(network, job.markers),), fitted, symmetries, pixel_size)
     return task, panel, whole
+
+
+def _drawn(pairs: Pairs) -> list[Field]:
+    """Fields but those of weight 0."""
+    return [field for field in pairs.fields() if field.weight > 0]
+
+
+def _weights_told(pairs: Pairs) -> Pairs:
+    """A note for the card, where not all training pairs count alike."""
+    weights = [field.weight for field in pairs.of_split("train").fields()]
+    if len(set(weights)) < 2:
+        return pairs
+    note = (
+        f"training pairs are weighted: {len(weights)} count as {effective_number(weights):.0f}, "
+        "for cells of another mix than these pairs have; scores here count all pairs alike"
+    )
+    return replace(pairs, notes=(*pairs.notes, note))
 
 
 def _normalization(settings: TrainSettings, fields: Sequence[Field]) -> Normalization:

@@ -29,7 +29,7 @@ from .intervals import (
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .regression import LinearFit, linear_fit
 from .tests import McNemar, PairedTest, corrected_t_test, holm, mcnemar, paired_test, stars
-from .unfolding import Response, effective_number, unfold
+from .unfolding import Response, Unfolded, effective_number, unfold
 
 __all__ = [
     "TOP_LABEL",
@@ -45,6 +45,7 @@ __all__ = [
     "PairedTest",
     "Response",
     "Temperature",
+    "Unfolded",
     "UnitComparison",
     "apply_temperature",
     "bootstrap_interval",
