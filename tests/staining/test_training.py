@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from unstained.errors import DataError, InputError, ModelError
-from unstained.images import Field, Pairs
+from unstained.images import Field, Pairs, split_pairs
 from unstained.learning.augment import ALL_MOTIONS, Augmentation
 from unstained.learning.losses import discriminator_loss
 from unstained.learning.networks import NetworkSpec, build_network
@@ -367,3 +367,13 @@ def test_weighted_pairs_are_shown_as_often_as_what_they_are_worth() -> None:
     # 80 x 1024^2 / (8 x 128^2) = 640 steps; half of that 320
     assert enough_steps(settings, shapes) == 640
     assert enough_steps(settings, shapes, 0.5) == 320
+
+
+def test_a_part_of_weight_0_alone_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    parted = split_pairs(pairs)
+    weights = np.where(parted.table["split"] == "validation", 0.0, 1.0)
+    never = replace(parted, table=parted.table.assign(weight=weights))
+    with pytest.raises(DataError, match="no validation pairs for .*, or of weight 0 alone"):
+        train(never, tmp_path / "model", tiny)

@@ -13,10 +13,14 @@ import torch
 
 from unstained.errors import DataError
 from unstained.images import Pairs, label_free_fields
+from unstained.learning.augment import Augmentation
 from unstained.learning.networks import Generator, NetworkSpec
-from unstained.staining import Panel, weigh
+from unstained.staining import Panel, TrainSettings, weigh
+from unstained.staining.calibrate import calibrated
 from unstained.staining.normalize import MarkerSpec, Normalization, Statistics
 from unstained.staining.panel import Member
+from unstained.staining.samples import load_scenes
+from unstained.staining.task import StainingTask
 
 SIDE, INNER = 8, slice(2, 6)  # px: a square of 4 x 4 in a cell's image
 
@@ -163,3 +167,42 @@ def test_pairs_that_lack_a_marker_are_not_weighed_by_it(cells: Pairs) -> None:
     panel = Panel(two, (Member(_Same(), ("A", "B")),), _panel().normalization)
     with pytest.raises(DataError, match="215 of 220 fields lack one of A, B"):
         weigh(panel, replace(cells, table=both), cells.of_split("test").fields())
+
+
+def _checks(tmp_path: Path, weights: tuple[float, float]) -> Pairs:
+    """Two validation fields: the stain is twice the phase image in one, thrice in the other."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for name, factor, weight in (("two", 2, weights[0]), ("three", 3, weights[1])):
+        phase = rng.uniform(1, 2, (32, 32)).astype(np.float32)
+        tifffile.imwrite(tmp_path / f"{name}.tif", phase)
+        tifffile.imwrite(tmp_path / f"{name}_a.tif", factor * phase)
+        files = [str(tmp_path / f"{name}{end}.tif") for end in ("", "_a")]
+        rows.append((*files, "A", name, "validation", weight))
+    columns = ["phase", "stain", "marker", "group", "split", "weight"]
+    return Pairs(pd.DataFrame(rows, columns=columns), tmp_path)
+
+
+@pytest.mark.parametrize(("weights", "factor"), [((1.0, 0.0), 2), ((0.0, 5.0), 3)])
+def test_units_are_those_of_the_validation_pairs_that_count(
+    tmp_path: Path, weights: tuple[float, float], factor: int
+) -> None:
+    panel = calibrated(_panel(), _checks(tmp_path, weights), "cpu")
+    assert panel.markers[0].scale == pytest.approx(factor, rel=1e-3)
+
+
+def test_the_validation_score_counts_pairs_by_weight(tmp_path: Path) -> None:
+    # pixels of slope 2 and 3 together correlate less than those of one field alone, which are r = 1
+    settings = TrainSettings(batch=2, patch=32)
+
+    def score(*weights: float) -> float:
+        fields = _checks(tmp_path, (weights[0], weights[1])).fields()
+        way = Normalization("dataset", Statistics((0.0,), (1.0,)))
+        scenes = load_scenes(fields, ("A",), tmp_path / "cache", normalization=way)
+        marker = (MarkerSpec("A", 0.0, 1.0, "FFFFFF"),)
+        task = StainingTask(_Same(), settings, marker, scenes, scenes, Augmentation())
+        return task.validate(task.network)["r_s"]
+
+    assert score(1.0, 0.0) == pytest.approx(1, abs=1e-5)
+    assert score(1.0, 1.0) < 0.99
+    assert score(1.0, 0.01) > score(1.0, 1.0)
