@@ -375,5 +375,5 @@ def test_a_part_of_weight_0_alone_is_refused(
     parted = split_pairs(pairs)
     weights = np.where(parted.table["split"] == "validation", 0.0, 1.0)
     never = replace(parted, table=parted.table.assign(weight=weights))
-    with pytest.raises(DataError, match="no validation pairs for .*, or of weight 0 alone"):
+    with pytest.raises(DataError, match=r"no validation pairs for .*, or of weight 0 alone"):
         train(never, tmp_path / "model", tiny)
