@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -44,7 +45,14 @@ def opened_release(file: Path, names: tuple[str, str]) -> Iterator[Path]:
                 for member, name in _members(archive, file, names):
                     with archive.open(member) as packed, (Path(folder) / name).open("wb") as out:
                         shutil.copyfileobj(packed, out)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            # of a compression or an encryption that zipfile does not know: the last two
             raise FileError(
                 f"cannot be read as a zip ({error})", "copy the release again", file=file
             ) from error
