@@ -284,8 +284,8 @@ def test_confident_pseudo_labels_weigh_the_same_in_each_class(monkeypatch):
     assert seen[-1] == pytest.approx([2 * 28 / 3] * 3)
 
 
-def test_without_validation_the_last_round_is_kept(monkeypatch):
-    data, _ = data_of(validation=0)
+def rounds_of(data, monkeypatch):
+    """The model that is kept, and all rounds."""
     made = []
     self_training = feature_model._self_training
 
@@ -294,7 +294,53 @@ def test_without_validation_the_last_round_is_kept(monkeypatch):
         return made
 
     monkeypatch.setattr(feature_model, "_self_training", spy)
-    assert FeatureModel.fit(data) is made[-1]
+    return FeatureModel.fit(data), made
+
+
+def test_the_round_is_kept_that_is_best_on_labelled_images_left_out(monkeypatch):
+    data, _ = data_of(counts=(12, 12, 12), validation=0)
+    kept, made = rounds_of(data, monkeypatch)
+    losses = [round_.loss for round_ in made]
+    assert len(losses) == 1 + 3
+    assert kept is made[int(np.argmin(losses))].model
+
+
+def test_with_too_few_images_to_leave_any_out_the_validation_part_tells(monkeypatch):
+    data, _ = data_of()  # 4 of a class
+    kept, made = rounds_of(data, monkeypatch)
+    p = [predicted(round_.model, data, data.validation) for round_ in made]
+    losses = [feature_model._balanced_loss(each, data.validation_y) for each in p]
+    assert kept is made[int(np.argmin(losses))].model
+
+
+def test_without_validation_the_last_round_is_kept(monkeypatch):
+    data, _ = data_of(validation=0)
+    kept, made = rounds_of(data, monkeypatch)
+    assert kept is made[-1].model
+
+
+def test_self_training_does_not_make_it_sure_of_classes_that_mean_nothing(monkeypatch):
+    # noise with labels by chance: what the rounds say of new images has to stay near 1 / 2
+    rng = np.random.default_rng(0)
+    images = list(100 + 10 * rng.normal(size=(300, 16, 16)))
+    settings = ClassifierSettings.of_method("features", threshold=0.5)
+    patches, at = Patches(ArrayCrops(images), 16, 0.0), np.arange(300)
+    data = TrainingData(
+        patches=patches,
+        labelled=at[:40],
+        labelled_y=at[:40] % 2,
+        validation=at[:0],
+        validation_y=at[:0],
+        unlabelled=at[40:200],
+        classes=2,
+        settings=settings,
+        normalizer=TrainingData.fit_normalizer(patches, at, settings),
+        groups=at[:40],
+    )
+    _, made = rounds_of(data, monkeypatch)
+    assert len(made) == 1 + 3
+    for round_ in made:
+        assert predicted(round_.model, data, at[200:]).max(axis=1).mean() < 0.65
 
 
 def test_one_labelled_image_of_a_class_is_learned_too():

@@ -7,12 +7,13 @@
    images lie from those of images that were learned: the logits are rescaled and shifted by it.
    Of a rare class, whose few images are learned by heart, this finds more.
 4. Balanced self-training: the unlabelled get pseudo-labels, the confident ones are learned beside
-   the labels, each class with equal weight; a few rounds. The round is kept that is best on the
-   validation part.
+   the labels, each class with equal weight; a few rounds. It goes on inside the cross-validation
+   too, so that every round is calibrated, and the round is kept that is best on images left out.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -100,12 +101,13 @@ class FeatureModel:
 
     @classmethod
     def fit_and_advise(cls, data: TrainingData) -> tuple[FeatureModel, Array]:
-        """Learn from labelled and unlabelled images, and choose the round on the validation part.
+        """Learn from labelled and unlabelled images, and choose the round of self-training.
 
         Uses `threshold`, `balance`, `balance_floor`, `balance_cap`, `views`, `select` and
         `seed` of the settings. The best round has the lowest cross-entropy, averaged over
-        the classes; recall would be a matter of one or two images of a rare class. Without
-        validation part the last round is kept, or that of `data.rounds`.
+        the classes, of labelled images that were left out; recall would be a matter of one or
+        two images of a rare class. Where a class has too few to leave any out, the validation
+        part tells in their place; without one the last round is kept. `data.rounds` goes first.
 
         Returns
         -------
@@ -121,10 +123,13 @@ class FeatureModel:
         seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
         start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
-        best = rounds[-1] if data.rounds is None else rounds[min(data.rounds, len(rounds) - 1)]
-        if data.validation.size and settings.select == "best":
-            losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in rounds]
-            best = rounds[int(np.argmin(losses))]
+        models, losses = [r.model for r in rounds], [r.loss for r in rounds]
+        if math.isnan(losses[0]) and data.validation.size and settings.select == "best":
+            losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in models]
+        if data.rounds is not None:
+            best = models[min(data.rounds, len(models) - 1)]
+        else:
+            best = models[-1 if math.isnan(losses[0]) else int(np.argmin(losses))]
         return best, best._of_rows(unknown) if unknown.x.size else np.empty((0, data.classes))
 
     def probabilities(
@@ -233,26 +238,11 @@ class _Calibration(NamedTuple):
     scale: float
     shift: Array
 
+    def __call__(self, logits: Array) -> Array:
+        return np.asarray(self.scale * logits + self.shift)
 
-def _left_out(x: Array, known: _Rows, y: Array, even: Array, data: TrainingData) -> _Calibration:
-    """The calibration of logits of images that the regression on the others did not see.
 
-    Parameters
-    ----------
-    x : (R, M) array
-        Mapped features of the labelled rows.
-    even : (R,) array
-        Their weights.
-    """
-    fold = _folds(y, data)
-    if fold is None:  # of some class there are too few images to leave any out
-        return _Calibration(1.0, np.zeros(data.classes))
-    logits = np.empty((len(x), data.classes))
-    for k in range(_FOLDS):
-        out = (fold == k)[known.image]
-        weights, offset = _regression(x[~out], y[known.image[~out]], even[~out])
-        logits[out] = x[out] @ weights + offset
-    return _calibration(known.mean(logits), y)
+_NO_CALIBRATION = _Calibration(1.0, np.zeros(1))
 
 
 def _folds(y: Array, data: TrainingData) -> Array | None:
@@ -302,36 +292,89 @@ def _balanced_loss(p: Array, y: Array) -> float:
     return float((np.bincount(y, weights=loss)[count > 0] / count[count > 0]).mean())
 
 
+class _Round(NamedTuple):
+    """A round of self-training; `loss`, of images left out, is NaN where none could be."""
+
+    model: FeatureModel
+    loss: float
+
+
 def _self_training(
     start: FeatureModel, known: _Rows, unknown: _Rows, data: TrainingData
-) -> list[FeatureModel]:
-    """The calibrated model of the labelled images, and that of each round."""
-    settings, k = data.settings, data.classes
+) -> list[_Round]:
+    """The model of the labelled images, and that of each round.
+
+    Beside the model of all labelled images each fold has one that learned without it, and
+    goes through the same rounds with pseudo-labels of its own: what they say of the images
+    left out calibrates the round.
+    """
     x, y = start._map(known.x), data.labelled_y
-    even = _even(y, known, k)
-    weights, offset = _regression(x, y[known.image], even)
-    scale, shift = _left_out(x, known, y, even, data)
-    models = [replace(start, weights=scale * weights, offset=scale * offset + shift)]
-    more = start._map(unknown.x) if unknown.x.size else x[:0]
-    for _ in range(_ROUNDS if unknown.x.size else 0):
-        p = models[-1]._of_rows(unknown)
+    even, more = _even(y, known, data.classes), start._map(unknown.x) if unknown.x.size else x[:0]
+    fold = _folds(y, data)
+    out = [] if fold is None else [(fold == k)[known.image] for k in range(_FOLDS)]
+    learners = [_Learner(x[~o], y[known.image[~o]], even[~o], data.settings) for o in out]
+    whole = _Learner(x, y[known.image], even, data.settings)
+    rounds: list[_Round] = []
+    while True:
+        calibration, loss = _NO_CALIBRATION, math.nan
+        if out:
+            logits = np.empty((len(x), data.classes))
+            for o, learner in zip(out, learners, strict=True):
+                logits[o] = learner.logits(x[o])
+            left_out = known.mean(logits)
+            calibration = _calibration(left_out, y)
+            loss = _balanced_loss(softmax(calibration(left_out), axis=1), y)
+        weights, offset = calibration.scale * whole.weights, calibration(whole.offset)
+        model = replace(start, weights=weights, offset=offset, rounds=len(rounds))
+        rounds.append(_Round(model, loss))
+        if len(rounds) > _ROUNDS or not whole.learn(more, unknown, calibration, data.classes):
+            return rounds
+        for learner in learners:
+            learner.learn(more, unknown, calibration, data.classes)
+
+
+class _Learner:
+    """The regression on some of the labelled rows, and its rounds of self-training.
+
+    Parameters
+    ----------
+    x : (R, M) array
+        Mapped features.
+    y, weight : (R,) arrays
+        Class and weight of each row.
+    """
+
+    def __init__(self, x: Array, y: Array, weight: Array, settings: ClassifierSettings) -> None:
+        self.labelled = (x, y, weight)
+        self.settings = settings
+        self.weights, self.offset = _regression(x, y, weight)
+
+    def logits(self, x: Array) -> Array:
+        return np.asarray(x @ self.weights + self.offset)
+
+    def learn(self, more: Array, unknown: _Rows, calibration: _Calibration, classes: int) -> bool:
+        """One round with the confident of the unlabelled; False if there are none."""
+        if not len(more):
+            return False
+        settings, (x, y, weight) = self.settings, self.labelled
+        p = unknown.mean(softmax(calibration(self.logits(more)), axis=1))
         label = p.argmax(axis=1)
         confident = p.max(axis=1) >= settings.threshold
         if not confident.any():
-            break
+            return False
         # a weight for each in place of a draw: the same in the mean, without its noise
         balance = balancing_weights(
-            np.bincount(label[confident], minlength=k),
+            np.bincount(label[confident], minlength=classes),
             temperature=settings.balance,
             floor=settings.balance_floor,
             cap=settings.balance_cap,
         )
-        weight = balance[label] * confident * (y.size / confident.sum())
+        # together they weigh as much as the labelled
+        of_image = balance[label] * confident * (weight.sum() / confident.sum())
         use = confident[unknown.image]
-        found = _regression(
+        self.weights, self.offset = _regression(
             np.concatenate([x, more[use]]),
-            np.concatenate([y[known.image], label[unknown.image[use]]]),
-            np.concatenate([even, (weight[unknown.image] * unknown.weight)[use]]),
+            np.concatenate([y, label[unknown.image[use]]]),
+            np.concatenate([weight, (of_image[unknown.image] * unknown.weight)[use]]),
         )
-        models.append(replace(start, weights=found[0], offset=found[1], rounds=len(models)))
-    return models
+        return True

@@ -337,7 +337,7 @@ _IPB: Mapping[str, Any] = {
     "student_init": "teacher",
     "redraw": True,
     "adviser": True,
-    "advice": 0.7,
+    "advice": 0.8,
     "refit": True,
 }
 

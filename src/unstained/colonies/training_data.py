@@ -48,7 +48,7 @@ class TrainingData:
     groups : (N,) array
         Sequence or well of each of the `labelled`.
     rounds : int, optional
-        Of self-training of the features model; not given: the best on the validation part.
+        Of self-training of the features model; not given: the best on images left out.
     """
 
     patches: Patches
