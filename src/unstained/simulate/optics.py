@@ -82,10 +82,10 @@ class Optics:
     magnification: float = 10.0
     medium_index: float = 1.337
     immersion_index: float = 1.0
-    ring_na: tuple[float, float] = (0.11, 0.15)
-    ring_margin_na: float = 0.009
+    ring_na: tuple[float, float] = (0.113, 0.15)
+    ring_margin_na: float = 0.010
     ring_phase_rad: float = math.pi / 2
-    ring_transmission: float = 0.25
+    ring_transmission: float = 0.29
     condenser_na: float = 0.2
     shear_um: float = 0.5
     shear_angle_rad: float = math.pi / 4
