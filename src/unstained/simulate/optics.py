@@ -67,7 +67,7 @@ class Optics:
     source_points, coarse_points : int
         By how many points the condenser is sampled for all detail, and for detail coarser than
         6 pixels, which is what a ring's halo is made of. The default differs from 400 points
-        by 6 % of the contrast (root mean square) in a field of cells; 8 points alone by 22 %.
+        by 7 % of the contrast (root mean square) in fields of cells; 8 points alone by 26 %.
 
     Raises
     ------
