@@ -12,7 +12,8 @@ among the real images, and not 0. The second has the energy distance of Szekely 
 J Stat Plan Inference 143:1249, ``2 E d(X, Y) - E d(X, X') - E d(Y, Y')``: 0 for two sets from one
 distribution; with a 95 % bootstrap interval over images.
 
-The simulator was tuned on the images of TUNED alone; the others are held out.
+The simulator was tuned on the images of TUNED; the others are held out, but were looked at: see
+docs/simulation.md.
 """
 
 from __future__ import annotations
