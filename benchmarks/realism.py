@@ -132,7 +132,7 @@ def real_fields() -> list[tuple[str, Array, Array]]:
 def simulated_fields(n: int) -> list[SimulatedField]:
     """Two fields like the sets of large cells, then one like those of small cells, and so on.
 
-    Density and size are those that were outlined, the share of round cells is tuned.
+    Density and, to a tenth, size are those that were outlined; the share of round cells is tuned.
     """
     kinds = [SMALL if i % 3 == 2 else LARGE for i in range(n)]
     return [
