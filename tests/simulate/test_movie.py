@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unstained.cli.main import main
 from unstained.errors import FileError, InputError
@@ -296,6 +297,18 @@ def test_the_commands_write_pairs_and_a_movie(
         main([*words, "--cells", "1", "--markers", "CD105", "--tau-min", "30"])
     assert left.value.code == 0
     assert "res_track.txt" in capsys.readouterr().out
+
+
+def test_the_command_makes_cells_that_spread_less(tmp_path: Path) -> None:
+    def cell_px(name: str, *spread: str) -> int:
+        words = ["simulate", "pairs", "--out", str(tmp_path / name), "--fields", "3"]
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--size", "128", "--markers", "BODY", *spread])
+        assert left.value.code == 0
+        return sum((tifffile.imread(f) > 0).sum() for f in (tmp_path / name).glob("*_labels.tif"))
+
+    # lengths are half as long, so areas a quarter; some cells begin in the field, some end there
+    assert cell_px("half", "--spread", "0.5") < 0.4 * cell_px("whole")
 
 
 def test_the_command_sets_the_wave_that_travels_along_cells(tmp_path: Path) -> None:

@@ -15,15 +15,17 @@ from unstained.images.sources import pairs_from_manifest
 from unstained.simulate import (
     DEFAULT_MARKERS,
     MARKERS,
+    Camera,
     Dish,
     Marker,
     Optics,
     SimulatedField,
+    image_of,
     simulate_field,
     write_pairs,
 )
 from unstained.simulate.cells import build_cell, crowd, outline_um, place_cells, polygon_area
-from unstained.simulate.field import _levels, _spread
+from unstained.simulate.field import _levels, _spread, label_free
 from unstained.simulate.stains import Stain, Wave, stain_of
 from unstained.simulate.structures import render
 
@@ -115,6 +117,40 @@ def test_a_round_cell_is_a_ball_of_its_volume() -> None:
     assert (made.labels > 0).sum() * 0.65**2 == pytest.approx(179, rel=0.05)
 
 
+def test_a_round_cells_delay_is_imaged_above_the_dish_and_a_spread_ones_on_it() -> None:
+    cell = build_cell(1, "spindle", 50.0, 50.0, np.random.default_rng(1))
+    spread, ball = (render([replace(cell, roundness=x)], (160, 160), 0.65) for x in (0.0, 1.0))
+    assert not spread.lifted_rad.any()
+    assert spread.path_rad.max() > 0.5
+    assert ball.lifted_rad.max() > 2
+    # what its tips and granules add lies in the ball, too
+    assert abs(ball.path_rad[ball.thickness_um > 1]).max() < 1e-4
+
+
+def test_a_round_cell_is_imaged_7_um_beyond_the_focus() -> None:
+    cell = build_cell(1, "spindle", 50.0, 50.0, np.random.default_rng(1))
+    ball = render([replace(cell, roundness=1.0)], (160, 160), 0.65)
+    dish = Dish(illumination=0, dust=0, debris_per_mm2=0, haze=0, floaters_per_mm2=0)
+    bright = Camera(photons_per_unit=1e6, gain=0.01, offset=0.0, read_noise=0.0)
+    taken = label_free(ball, Optics(), bright, dish, 1) / 1e4
+    off = {
+        z: abs(taken - image_of(ball.lifted_rad, Optics(), defocus_um=z)).mean()
+        for z in (-7.0, 0.0, 7.0)  # its middle is above the dish, the objective below
+    }
+    assert off[-7.0] < 0.2 * min(off[0.0], off[7.0])
+
+
+def test_flat_cells_delay_light_most_beside_the_nucleus() -> None:
+    cell = build_cell(1, "flat", 90.0, 90.0, np.random.default_rng(3))
+    made = render([cell], (277, 277), 0.65)
+    per_um = made.path_rad / np.maximum(made.thickness_um, 0.1)
+    near = (made.perinuclear_um > 0.5 * made.thickness_um) & (made.nuclei == 0)
+    far = (made.perinuclear_um < 0.02 * made.thickness_um) & (made.thickness_um > 0.5)
+    # index 0.044 against nearly 0.38 times that, of light of 0.55 um: 2 pi / 0.55 = 11.42
+    assert np.median(per_um[near]) == pytest.approx(0.044 * 11.42, rel=0.1)
+    assert np.median(per_um[far]) < 0.6 * np.median(per_um[near])
+
+
 def test_a_cell_moved_by_whole_pixels_is_the_same_image_moved() -> None:
     cell = build_cell(1, "star", 80.0, 80.0, np.random.default_rng(2))
     there = replace(cell, y_um=cell.y_um + 10 * 0.5, x_um=cell.x_um - 6 * 0.5)
@@ -134,10 +170,13 @@ def test_a_cell_keeps_its_texture_and_granules_when_it_turns() -> None:
 
 
 def test_cells_that_spread_less_are_smaller_and_thicker() -> None:
-    # lengths and volume times 0.7: the area is 0.49 of what it was, the mean thickness 1 / 0.7
+    # lengths times 0.7, the area 0.49; volume 0.7^0.7 = exp(0.7 ln 0.7) = exp(-0.2497) = 0.7791:
+    # the mean thickness is 0.7791 / 0.49 = 1.59 of what it was
     cells = crowd(40, (900.0, 900.0), 3, {"spindle": 0.5, "flat": 0.5})
     small = _spread(cells, 0.7)
-    assert [b.volume_um3 for b in small] == pytest.approx([0.7 * a.volume_um3 for a in cells])
+    assert [b.volume_um3 for b in small] == pytest.approx(
+        [0.7791 * a.volume_um3 for a in cells], rel=1e-4
+    )
     areas = [sum(polygon_area(outline_um(c)) for c in group) for group in (small, cells)]
     assert areas[0] / areas[1] == pytest.approx(0.49, rel=0.03)
 

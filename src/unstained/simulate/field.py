@@ -35,6 +35,8 @@ Array = np.ndarray[Any, Any]
 
 DENSITY_PER_MM2 = 150.0
 ROUND_SHARE = 0.04  # of cells in a growing culture
+_ROUND_HEIGHT_UM = 7.0  # of a round cell's middle above the dish: the radius of 1400 um3
+_VOLUME_POWER = 0.7  # of the spread; tuned on real phase contrast, see benchmarks/realism.py
 _HAZE_UM = 20.0  # standard deviation of the Gaussian that smooths it
 
 
@@ -135,8 +137,8 @@ def simulate_field(
     round_share : float
         Share of cells that are round, as before division: bright in phase contrast.
     spread : float
-        Factor, 0.3 to 1.5, of the length of arms, soma and nucleus, and of the volume: area goes
-        with its square, so cells that have not spread are small and thick.
+        Factor, 0.3 to 1.5, of the length of arms, soma and nucleus. Area goes with its square,
+        volume with its power 0.7: cells that have not spread are small and thick.
     optics : Optics, optional
         With modality, pixel size and defocus; default `Optics()`.
     camera : Camera, optional
@@ -206,10 +208,15 @@ def label_free(
 ) -> Array:
     """The label-free image of structures as (Y, X) uint16.
 
+    Round cells are imaged by themselves, 7 um out of focus; the intensities are multiplied.
     Lamp, dust and what floats depend on `seed` alone, the noise on `frame`, too: a movie has one
     lamp.
     """
     intensity = image_of(structures.path_rad, optics, workers=workers)
+    if structures.lifted_rad.any():
+        # farther from the objective, which is below the dish
+        place_um = optics.defocus_um - _ROUND_HEIGHT_UM
+        intensity *= image_of(structures.lifted_rad, optics, defocus_um=place_um, workers=workers)
     shape = intensity.shape
     intensity *= uneven_illumination(shape, dish.illumination, stream(seed, 0))
     grains = stream(seed, 1)
@@ -290,7 +297,7 @@ def _spread(cells: list[Cell], scale: float) -> list[Cell]:
             tip_um=cell.tip_um * scale,
             soma_um=(cell.soma_um[0] * scale, cell.soma_um[1] * scale),
             nucleus_um=(cell.nucleus_um[0] * scale, cell.nucleus_um[1] * scale),
-            volume_um3=cell.volume_um3 * scale,
+            volume_um3=cell.volume_um3 * scale**_VOLUME_POWER,
         )
         for cell in cells
     ]

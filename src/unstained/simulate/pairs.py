@@ -30,6 +30,7 @@ def write_pairs(
     seed: int = 0,
     density_per_mm2: float = DENSITY_PER_MM2,
     shares: Mapping[Phenotype, float] = SHARES,
+    spread: float = 1.0,
     optics: Optics | None = None,
     workers: int = 1,
     progress: Callable[[float], None] | None = None,
@@ -46,7 +47,7 @@ def write_pairs(
         Must not exist yet.
     fields : int
         At least 3.
-    size, markers, seed, density_per_mm2, shares, optics, workers
+    size, markers, seed, density_per_mm2, shares, spread, optics, workers
         As for `simulate_field`; field number i has the seed (seed, i).
     progress : callable, optional
         Called with the share done after each field.
@@ -78,6 +79,7 @@ def write_pairs(
                 seed=(seed, i),
                 density_per_mm2=density_per_mm2,
                 shares=shares,
+                spread=spread,
                 optics=optics,
                 workers=workers,
             )

@@ -24,13 +24,19 @@ Array = np.ndarray[Any, Any]
 # refractive index above the medium's; that the nucleus is the thinner one: Schuermann et al.
 # (2016), J Biophotonics 9:1068. What is marked * was tuned on real phase contrast, see
 # benchmarks/realism.py
-_CYTOPLASM = 0.030  # * beside the nucleus
-_LAMELLA = 0.7  # * far from the nucleus over that beside it
-_NUCLEUS = -0.005  # on top of the cytoplasm's
+_CYTOPLASM = 0.044  # * beside the nucleus, where organelles are
+_LAMELLA = 0.38  # * far from the nucleus over that beside it
+_ORGANELLES_UM = 11.0  # * how far they reach from the nucleus, where a Gaussian falls to 1/e
+_NUCLEUS = -0.004  # * on top of the cytoplasm's
 _RIM_UM = 1.6  # over which the lamella rises from the edge
 _TEXTURE = 0.14  # standard deviation of the thickness's relative roughness
-_FOLDS = 0.18  # * as much, of folds of the membrane, which no stain shows
-_FOLD_UM = 1.5  # * standard deviation of the Gaussian that smooths them
+_FOLDS = 0.12  # * as much beside the nucleus, of folds and organelles, which no stain shows
+_FOLDS_LAMELLA = 0.4  # * far from the nucleus over that beside it
+# standard deviations, along the cell and across, of the Gaussian that smooths them: strands
+_FOLD_UM = (2.0, 1.0)
+_GRANULE_RAD = 0.7  # * delay at a granule's middle
+_NUCLEOLUS_RAD = (0.26, 0.68)  # * at a nucleolus's
+_ROUND_EDGE_UM = 1.0  # standard deviation over which a round cell's edge, of blebs, fades
 _GRANULES_PER_UM3 = 0.025
 _FINE_UM, _COARSE_UM, _TIP_UM = 0.38, 0.75, 1.5  # sizes (standard deviation) of what is splatted
 _TILE = 512  # px of the texture tile
@@ -43,7 +49,8 @@ class Structures:
 
     Attributes
     ----------
-    path_rad : delay of the light.
+    path_rad : delay of the light by all but `lifted_rad`.
+    lifted_rad : delay by cells in as far as they are round, and their middle is above the dish.
     thickness_um : of all cells.
     membrane : area of both membranes per area of the dish: 2 where the cell is flat, 0 outside.
     nucleus_um : thickness of the nuclei.
@@ -61,6 +68,7 @@ class Structures:
     """
 
     path_rad: Array
+    lifted_rad: Array
     thickness_um: Array
     membrane: Array
     nucleus_um: Array
@@ -82,7 +90,7 @@ class _Canvas:
         self.thickness, self.nucleus, self.perinuclear, self.best = (
             np.zeros(shape, np.float32) for _ in range(4)
         )
-        self.path, self.along = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self.path, self.along, self.lifted = (np.zeros(shape, np.float32) for _ in range(3))
         self.visible, self.hidden = np.ones(shape, np.float32), np.ones(shape, np.float32)
         self.labels, self.nuclei, self.owner = (np.zeros(shape, np.int32) for _ in range(3))
         self.spots: dict[str, list[Array]] = {"granule": [], "fine": [], "coarse": [], "tip": []}
@@ -135,12 +143,19 @@ def render(
         _scatter_debris(canvas, debris_per_mm2, stream(seed, 1))
     granules = canvas.splat("granule", _FINE_UM)
     path = canvas.path * np.float32(2 * math.pi / wavelength_um)
-    path += 0.4 * granules
+    path += np.float32(_GRANULE_RAD) * granules
     path += canvas.splat("fine", _FINE_UM)
     path += canvas.splat("coarse", _COARSE_UM)
     path += canvas.splat("tip", _TIP_UM) * np.minimum(canvas.thickness, 1)
+    path = np.maximum(path, np.float32(-0.3))
+    # a pixel's delay is parted as its thickness is
+    lifted = path * (canvas.lifted / np.maximum(canvas.thickness, np.float32(1e-6)))
+    path -= lifted
+    if canvas.lifted.any():
+        lifted = cv2.GaussianBlur(lifted, (0, 0), _ROUND_EDGE_UM / pixel_size_um)
     return Structures(
-        path_rad=np.maximum(path, np.float32(-0.3)),
+        path_rad=path,
+        lifted_rad=lifted,
         thickness_um=canvas.thickness,
         membrane=_membrane(canvas),
         nucleus_um=canvas.nucleus,
@@ -185,12 +200,15 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     canvas.thickness[window] += thickness[own]
     canvas.nucleus[window] += nucleus[own]
     canvas.perinuclear[window] += perinuclear[own]
-    # nuclei are smooth; the rest is rough
-    rough = 1 + (visible[own] + folds[own] - 2) * (1 - np.float32(0.7) * (rho2[own] < 1))
-    # organelles gather around the nucleus
-    rough *= np.float32(_CYTOPLASM) * (np.float32(_LAMELLA) + np.float32(1 - _LAMELLA) * near[own])
-    path = thickness[own] * rough + nucleus[own] * np.float32(_NUCLEUS)
+    # organelles gather around the nucleus and thin out along a Gaussian
+    organelles = np.exp(-np.square(away[own] * np.float32(1 / _ORGANELLES_UM)))
+    rough = visible[own] - 1 + (folds[own] - 1) * _towards(_FOLDS_LAMELLA, organelles)
+    # nuclei and balls are smooth
+    rough *= np.float32(1 - cell.roundness) * (1 - np.float32(0.7) * (rho2[own] < 1))
+    index = np.float32(_CYTOPLASM) * _towards(_LAMELLA, organelles)
+    path = thickness[own] * index * (1 + rough) + nucleus[own] * np.float32(_NUCLEUS)
     canvas.path[window] += path
+    canvas.lifted[window] += np.float32(cell.roundness) * thickness[own]
     core = (rho2[own] < 1) & (inside[own] > 0)
     whole = inside[own] > 0.5  # a pixel that is covered by less than half is anybody's else first
     rank = inside[own] + whole * (1 + thickness[own]) + 100 * core
@@ -204,6 +222,11 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     canvas.labels[window][mine] = cell.label
     canvas.nuclei[window][mine] = np.where(core, cell.label, 0)[mine]
     _scatter(canvas, cell, inside, thickness, perinuclear, (top, left))
+
+
+def _towards(lamella: float, organelles: Array) -> Array:
+    """From 1, where all organelles are, to `lamella`, where none is."""
+    return np.float32(lamella) + np.float32(1 - lamella) * organelles
 
 
 def _nucleus_axes(cell: Cell) -> tuple[float, float]:
@@ -276,7 +299,7 @@ def _scatter(
     n_nucleoli = int(rng.integers(1, 5))
     radial, turn = np.sqrt(rng.uniform(0, 0.4, n_nucleoli)), rng.uniform(0, 2 * math.pi, n_nucleoli)
     y, x = _to_field(cell, along * radial * np.cos(turn), across * radial * np.sin(turn))
-    canvas.spots["coarse"].append(np.stack([y, x, rng.uniform(0.35, 0.9, n_nucleoli)]))
+    canvas.spots["coarse"].append(np.stack([y, x, rng.uniform(*_NUCLEOLUS_RAD, n_nucleoli)]))
 
     n_drops = int(rng.poisson(5))
     radial, turn = rng.uniform(1.15, 1.9, n_drops), rng.uniform(0, 2 * math.pi, n_drops)
@@ -353,10 +376,11 @@ def _tiles() -> tuple[Array, Array, Array]:
     """Periodic textures of mean 1: fine, coarse and log-normal, folds."""
     rng = stream(0, 3)
     tiles = []
-    for sigma_um in (0.7, 2.2, _FOLD_UM):
+    for sigma_um in ((0.7, 0.7), (2.2, 2.2), _FOLD_UM):
         noise = rng.standard_normal((_TILE, _TILE), np.float32)
         ky, kx = np.fft.fftfreq(_TILE, _TILE_UM), np.fft.rfftfreq(_TILE, _TILE_UM)
-        low = np.exp(-2 * (math.pi * sigma_um) ** 2 * np.add.outer(ky**2, kx**2))
+        along, across = sigma_um
+        low = np.exp(-2 * math.pi**2 * np.add.outer((across * ky) ** 2, (along * kx) ** 2))
         smooth = np.fft.irfft2(np.fft.rfft2(noise) * low, (_TILE, _TILE))
         tiles.append((smooth / smooth.std()).astype(np.float32))
     patches = np.exp(tiles[1])
