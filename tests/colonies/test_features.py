@@ -302,6 +302,8 @@ def test_the_round_is_kept_that_is_best_on_labelled_images_left_out(monkeypatch)
     kept, made = rounds_of(data, monkeypatch)
     losses = [round_.loss for round_ in made]
     assert len(losses) == 1 + 3
+    assert np.isfinite(losses).all()  # each was judged by its own folds
+    assert np.argmin(losses) < 3  # else the last would be kept by chance
     assert kept is made[int(np.argmin(losses))].model
 
 

@@ -116,20 +116,24 @@ class FeatureModel:
             `probabilities` of the unlabelled images, which were measured for it anyway.
         """
         settings = data.settings
-        known, unknown, asked = (
-            _rows(data.patches, some, data.normalizer, settings, settings.views)
-            for some in (data.labelled, data.unlabelled, data.validation)
-        )
+
+        def rows(indices: Array) -> _Rows:
+            return _rows(data.patches, indices, data.normalizer, settings, settings.views)
+
+        known, unknown = rows(data.labelled), rows(data.unlabelled)
         seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
         start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
         models, losses = [r.model for r in rounds], [r.loss for r in rounds]
-        if math.isnan(losses[0]) and data.validation.size and settings.select == "best":
-            losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in models]
+        best = models[-1]
         if data.rounds is not None:
             best = models[min(data.rounds, len(models) - 1)]
-        else:
-            best = models[-1 if math.isnan(losses[0]) else int(np.argmin(losses))]
+        elif not math.isnan(losses[0]):
+            best = models[int(np.argmin(losses))]
+        elif data.validation.size and settings.select == "best":
+            asked = rows(data.validation)
+            losses = [_balanced_loss(model._of_rows(asked), data.validation_y) for model in models]
+            best = models[int(np.argmin(losses))]
         return best, best._of_rows(unknown) if unknown.x.size else np.empty((0, data.classes))
 
     def probabilities(
