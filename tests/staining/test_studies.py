@@ -11,9 +11,10 @@ import pytest
 import tifffile
 
 from unstained.errors import InputError
-from unstained.images import Pairs
+from unstained.images import Pairs, load_pairs
 from unstained.images.fields import Region
 from unstained.images.impurities import add_dust
+from unstained.images.splits import split_pairs
 from unstained.staining import TrainSettings
 from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
@@ -114,6 +115,12 @@ def test_with_less_light_the_ceiling_falls(
     for _, part in full.groupby("marker"):
         assert part["c_max"].nunique() == 1
     assert any("snr_rms falls" in sentence for sentence in study.words)
+    # what a level was trained on is a manifest like any other
+    level = tmp_path / "n" / "data" / "light-0.5"
+    half, split = load_pairs(level), split_pairs(pairs, seed=brief.seed)
+    assert half.table["split"].tolist() == split.table["split"].tolist()
+    assert {Path(stain).parent for stain in half.table["stain"]} == {level}
+    assert half.table["phase"].tolist() == split.table["phase"].tolist()
 
 
 def test_the_users_own_series_takes_the_place_of_thinning(
@@ -165,8 +172,8 @@ def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_pa
     assert len(list((tmp_path / "i" / "models").iterdir())) == 3
     # the label-free images of the speckled set are the clean ones
     assert {p.name for p in (tmp_path / "i" / "data").iterdir()} == {"dust", "speckles"}
-    assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").iterdir())
-    assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").iterdir())
+    assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").glob("*.tif"))
+    assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").glob("*.tif"))
 
 
 def test_a_size_counts_the_images_of_the_rarest_marker(pairs: Pairs) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...images.fields import file_of, open_image, read_planes, split_paths
 from ...images.image import as_image
-from ...images.pairs import Pairs
+from ...images.pairs import Pairs, write_manifest
 from ...images.write import write_ome_tiff
 from ...learning.random import generator
 
@@ -23,6 +23,9 @@ Change = Callable[[Array, str, np.random.Generator], Array]
 
 def changed(pairs: Pairs, folder: Path, *, column: str, change: Change, seed: int) -> Pairs:
     """Apply `change` to every image of a column, "phase" or "stain", and write the copies.
+
+    Beside them stands ``manifest.csv``, so that what a study trained on can be looked at,
+    scored again, or trained on by itself.
 
     An image that several rows name is changed once, whole: regions keep their meaning. What an
     image becomes depends on the seed and its place in the table alone, and the planes of one
@@ -52,7 +55,9 @@ def changed(pairs: Pairs, folder: Path, *, column: str, change: Change, seed: in
                     ]
                     size = open_image(path).pixel_size_um
                     write_ome_tiff(as_image(np.stack(planes), "CYX", pixel_size_um=size), target)
-                copies[path] = str(target)
+                copies[path] = str(target.absolute())
             parts.append(copies[path])
         joined.append(";".join(parts))
-    return Pairs(pairs.table.assign(**{column: joined}), None, pairs.name, pairs.notes)
+    made = Pairs(pairs.table.assign(**{column: joined}), None, pairs.name, pairs.notes)
+    write_manifest(made, folder / "manifest.csv")
+    return made
