@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unstained.errors import FileError
-from unstained.images.atomic import atomic_dir, atomic_path
+from unstained.images.atomic import atomic_dir, atomic_path, make_folder
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -84,3 +84,17 @@ def test_an_error_of_another_kind_is_not_renamed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="input/output") as caught, atomic_path(tmp_path / "a.csv"):
         raise OSError(errno.EIO, "input/output")
     assert not isinstance(caught.value, FileError)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for write in (atomic_path, atomic_dir):
+        with (
+            pytest.raises(FileError, match="choose another folder"),
+            write(tmp_path / "file" / "a"),
+        ):
+            pass
+    for taken in (tmp_path / "file", tmp_path / "file" / "b"):
+        with pytest.raises(FileError, match="choose another folder"):
+            make_folder(taken)
+    assert make_folder(tmp_path / "new" / "deep").is_dir()

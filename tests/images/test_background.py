@@ -91,6 +91,10 @@ def test_files_are_cleaned_under_their_names(tmp_path: Path) -> None:
     np.save(tmp_path / "control.npy", UNEVEN.astype(np.uint16))
     (written,) = background_files([tmp_path / "a.npy"], tmp_path / "out")
     assert written.name == "a.ome.tif"
+    for name in ("s.A1.npy", "s.A2.npy"):  # not cut at the first dot, where they are alike
+        np.save(tmp_path / name, NOISY.astype(np.uint16))
+    wells = background_files([tmp_path / "s.A1.npy", tmp_path / "s.A2.npy"], tmp_path / "wells")
+    assert [path.name for path in wells] == ["s.A1.ome.tif", "s.A2.ome.tif"]
     assert read_image(written).plane()[CELLS > 0].mean() == pytest.approx(500, abs=3)
     (written,) = background_files(
         [tmp_path / "a.npy"], tmp_path / "out2", controls=[tmp_path / "control.npy"]

@@ -274,6 +274,43 @@ def test_a_leaking_split_is_an_error(make: Callable[[int], Set]) -> None:
     assert "a in test and train" in problem.found
 
 
+@pytest.mark.parametrize(
+    ("split", "severity", "words"),
+    [
+        (["train", "", "test"], "error", "1 of 3 rows have no split"),
+        (["test", "test", "test"], "warning", "no row is of the split train"),
+    ],
+)
+def test_a_split_that_training_would_refuse_is_told(
+    make: Callable[[int], Set], split: list[str], severity: str, words: str
+) -> None:
+    (problem,) = found(check_pairs(make(3).pairs.with_split(split)), "split")
+    assert (problem.severity, problem.found) == (severity, words)
+
+
+def test_an_image_of_other_planes_than_the_others_is_an_error(make: Callable[[int], Set]) -> None:
+    mixed = make(3)
+    mixed.write("p1.npy", np.stack([scene(1)[0]] * 3))
+    mixed.rows[1][0] = "p1.npy"
+    (problem,) = found(mixed.check(), "planes")
+    assert problem.where == "p1.npy"
+    assert "has 3 label-free planes, most images 1" in problem.found
+
+
+def test_a_region_and_labels_that_do_not_fit_are_told_and_the_rest_is_seen(
+    make: Callable[[int], Set],
+) -> None:
+    some = make(3)
+    some.write("labels.png", np.zeros((10, 10), np.uint16))
+    table = some.pairs.table.assign(region=["", f"0:{SIZE + 1},0:{SIZE}", ""])
+    table["labels"] = ["", "", str(some.folder / "labels.png")]
+    report = check_pairs(Pairs(table, some.folder))
+    (region,), (labels,) = found(report, "region"), found(report, "shape")
+    assert "reaches outside the image of 192 x 192 px" in region.found
+    assert "labels are 10 x 10 px, the image 192 x 192" in labels.found
+    assert len(report.table) == 3
+
+
 def test_the_report_is_json_without_nan(make: Callable[[int], Set]) -> None:
     spoiled = make(1)
     spoiled.write("s0.png", np.full((SIZE, SIZE), 7, np.uint16))

@@ -19,6 +19,7 @@ from unstained.images import (
     pairs_from_manifest,
     write_manifest,
 )
+from unstained.images.read import name_of_source
 
 HEAD = "phase,stain,marker,group\n"
 
@@ -125,6 +126,14 @@ def test_other_columns_and_the_pixel_size_are_kept(folder: Path) -> None:
         (
             "phase,stain,marker,group,pixel_size_um\nphase/a.png,DAPI/a.png,DAPI,1,0.65um\n",
             "row 1 has pixel_size_um '0.65um'",
+        ),
+        (
+            "phase,stain,marker,group,pixel_size_um\nphase/a.png,DAPI/a.png,DAPI,1,650\n",
+            "row 1 has pixel_size_um '650'; micrometers per pixel",
+        ),
+        (
+            HEAD + "phase/a.png,DAPI/a.png,DAPI,Smith, J\n",
+            "row 1 has 5 cells, and the header 4; put quotes around a cell that holds ','",
         ),
         (
             "phase,stain,marker,group,weight\nphase/a.png,DAPI/a.png,DAPI,1,-1\n",
@@ -302,6 +311,63 @@ def test_the_channels_of_one_file_become_phase_and_stains(multichannel: Path) ->
     assert field.read_phase()[0, 0, 0] == 7
     assert field.read_stain("CD90")[0, 0] == 71
     assert field.pixel_size_um == 0.5
+    assert pairs.notes == ("by their names, Phase 1 is the input, and markers are DAPI, CD90",)
+
+
+def channels(path: Path, *names: str) -> Path:
+    """An image of which channel i is i everywhere."""
+    from unstained.images import as_image
+    from unstained.images.write import write_ome_tiff
+
+    pixels = np.stack([np.full((64, 64), i, np.uint16) for i in range(len(names))])
+    return write_ome_tiff(as_image(pixels, "CYX", channels=list(names)), path)
+
+
+def test_channels_of_one_file_are_joined_as_planes_and_none_is_lost(tmp_path: Path) -> None:
+    file = channels(tmp_path / "f.ome.tif", "Brightfield", "Darkfield", "DNA")
+    of_channels = load_pairs(str(file))
+    table = manifest(
+        tmp_path, HEAD + f"{file.name}#Brightfield;{file.name}#Darkfield,{file.name}#DNA,DNA,1\n"
+    )
+    for pairs in (of_channels, load_pairs(str(table))):
+        (field,) = pairs.fields()
+        assert field.read_phase()[:, 0, 0].tolist() == [0, 1]
+    absent = manifest(tmp_path, HEAD + f"{file.name}#Brightfield;no.tif#A,{file.name}#DNA,DNA,1\n")
+    with pytest.raises(FileError, match=r"row 1: .*no\.tif#A"):
+        load_pairs(str(absent))
+
+
+def test_letters_that_join_paths_and_channels_may_stand_in_a_name(tmp_path: Path) -> None:
+    file = channels(tmp_path / "a;b #2.ome.tif", "Phase;old", "CD#44")
+    pairs = load_pairs(str(file))
+    assert pairs.markers == ("CD#44",)
+    (field,) = pairs.fields()
+    assert field.read_phase()[:, 0, 0].tolist() == [0]
+    assert field.read_stain("CD#44")[0, 0] == 1
+    assert name_of_source(str(file)) == "a_b__2"
+
+
+@pytest.mark.parametrize(
+    ("names", "inputs"),
+    [
+        (("Phase", "pH3", "DAPI"), "Phase"),
+        (("TL", "Transferrin", "pH2AX"), "TL"),
+        (("PH2", "DAPI"), "PH2"),
+        (("img_BF", "GFP"), "img_BF"),
+        (("TL Brightfield", "GFP"), "TL Brightfield"),
+        (("Transmitted light", "Prophase marker"), "Transmitted light"),
+    ],
+)
+def test_label_free_channels_are_told_by_whole_words(
+    tmp_path: Path, names: tuple[str, ...], inputs: str
+) -> None:
+    pairs = load_pairs(str(channels(tmp_path / "f.ome.tif", *names)))
+    assert pairs.markers == tuple(name for name in names if name != inputs)
+
+
+def test_two_channels_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 channels are called GFP"):
+        load_pairs(str(channels(tmp_path / "f.ome.tif", "Phase", "GFP", "GFP")))
 
 
 def test_channels_that_are_not_there_or_not_clear_are_refused(multichannel: Path) -> None:
@@ -311,7 +377,9 @@ def test_channels_that_are_not_there_or_not_clear_are_refused(multichannel: Path
         pairs_from_channels(multichannel, phase=["DAPI"], stains=["DAPI"])
 
 
-def test_a_spec_may_be_a_manifest_two_folders_or_a_tree(folder: Path) -> None:
+def test_a_spec_may_be_a_manifest_two_folders_or_a_tree(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = manifest(folder, HEAD + "phase/a.png,DAPI/a.png,DAPI,1\n")
     assert len(load_pairs(str(table))) == 1
     assert load_pairs(f"{folder / 'phase'}:{folder / 'DAPI'}").markers == ("DAPI",)
@@ -319,6 +387,8 @@ def test_a_spec_may_be_a_manifest_two_folders_or_a_tree(folder: Path) -> None:
     tree = load_pairs(str(folder))
     stains = {field.id: sorted(field.stains) for field in tree.fields()}
     assert stains == {"phase/a": ["DAPI"], "phase/b": ["CD90", "DAPI"]}
+    monkeypatch.chdir(folder.parent)
+    assert load_pairs(folder.name).fingerprint() == tree.fingerprint()
 
 
 def test_a_tree_with_a_phase_image_that_no_stain_goes_with_is_refused(folder: Path) -> None:

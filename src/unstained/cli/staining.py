@@ -235,12 +235,15 @@ def score(
 ) -> None:
     """Score a model on pairs, beside what one gets without a model; compare several models."""
     from ..images import load_pairs
+    from ..images.atomic import make_folder
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
 
     *models, manifest = paths
     if not models:
         raise InputError("give a model and a manifest", "unstained staining score MODEL MANIFEST")
+    if figures is not None:
+        make_folder(figures)  # one that cannot be is told before the work, not after
     pairs = load_pairs(manifest)
     tables: dict[str, ScoreTable] = {}
     names = _model_names(models)

@@ -16,7 +16,7 @@ from ..errors import FileError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic_dir", "atomic_path", "write_csv"]
+__all__ = ["atomic_dir", "atomic_path", "make_folder", "write_csv"]
 
 
 @contextmanager
@@ -114,6 +114,20 @@ def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterato
             shutil.rmtree(old, ignore_errors=True)
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, where it is not there.
+
+    Raises
+    ------
+    FileError
+        A file has its name or that of a folder above it, or writing is not permitted.
+    """
+    folder = Path(path)
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _part(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
@@ -133,6 +147,8 @@ def _disk_errors(target: Path) -> Iterator[None]:
             errno.EACCES: "choose a folder that you may write to",
             errno.EPERM: "choose a folder that you may write to",
             errno.EROFS: "choose a folder that you may write to",
+            errno.EEXIST: "a file has the name of a folder: choose another folder",
+            errno.ENOTDIR: "a file has the name of a folder: choose another folder",
         }.get(error.errno or 0)
         if remedy is None:
             raise

@@ -146,10 +146,10 @@ def background_files(
     DataError
         An image does not fit the controls, or has no background.
     """
-    from .read import read_image
+    from .read import name_of_source, read_image
     from .write import write_ome_tiff
 
-    names = [path.name.partition(".")[0] for path in images]
+    names = [name_of_source(str(path)) for path in images]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise FileError(

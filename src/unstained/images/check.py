@@ -59,6 +59,7 @@ def check_pairs(
         if progress is not None:
             progress(done, len(units))
     doctor.register_small()
+    doctor.compare_planes()
     doctor.compare_focus()
     doctor.find_duplicates()
     doctor.look_at_groups()
@@ -80,6 +81,7 @@ class _Doctor:
                 self.cells.setdefault(one.phase, []).append(one.region)
         self.edges: tuple[str, Array] | None = None  # of the phase last seen
         self.looked: dict[str, tuple[bool, float, float]] = {}  # phase: (good, clipped, sharp)
+        self.planes: dict[str, int] = {}  # of each phase
 
     def say(self, severity: str, kind: str, where: str, found: str, remedy: str) -> None:
         problem = Problem(severity, kind, where, found, remedy)
@@ -117,10 +119,11 @@ class _Doctor:
             return
         if len(stain) != 1:
             self.broken.add(stain_path)
-            remedy = "choose one with #CHANNEL, or project the stack first"
+            remedy = "choose a channel with #CHANNEL, and project a z stack to one plane first"
             found = f"a stain is one plane, this has {len(stain)}"
             self.say("error", "planes", self.short(stain_path), found, remedy)
             return
+        self.planes[phase_path] = len(phase)
         good, clipped, sharp = self._look_at_phase(phase_path, phase)
         measured |= {"phase_saturation": clipped, "phase_sharpness": sharp}
         quality = image_quality(stain[0])
@@ -302,7 +305,7 @@ class _Doctor:
 
     def find_duplicates(self) -> None:
         """Fields and stains that occur twice."""
-        good = [f for f in self.fields if f.phase not in self.broken]
+        good = [f for f in self.fields if f.phase not in self.broken and self._fits(f)]
         hashes, small = [], []
         for one in good:
             planes = self._part(one, split_paths(one.phase))
@@ -325,6 +328,20 @@ class _Doctor:
                 if not (first.phase == second.phase and first.region == second.region):
                     self._judge_twin(first, second, f"{marker} image", 1.0)
 
+    def _fits(self, one: Field) -> bool:
+        """Whether the field's region lies in its image; labels of another size are told too."""
+        shape = full_shape(split_paths(one.phase)[0])
+        if one.labels and full_shape(one.labels) not in (shape, one.shape):
+            y, x = full_shape(one.labels)
+            found = f"labels are {y} x {x} px, the image {shape[0]} x {shape[1]}"
+            self.say("error", "shape", self.short(one.labels), found, "give the image's own labels")
+        region = one.region
+        inside = region is None or (region.y1 <= shape[0] and region.x1 <= shape[1])
+        if not inside:
+            found = f"region {region} reaches outside the image of {shape[0]} x {shape[1]} px"
+            self.say("error", "region", self.short(one.phase), found, "correct the region")
+        return inside
+
     def _part(self, one: Field, paths: list[str]) -> Array:
         region = one.region or self._middle(full_shape(paths[0]))
         return np.concatenate([read_planes(path, region) for path in paths])
@@ -346,9 +363,26 @@ class _Doctor:
             "remove one" + (", or put both into one group" if apart else ""),
         )
 
+    def compare_planes(self) -> None:
+        """Label-free images of other planes than most: a network takes one number of them."""
+        counts = list(self.planes.values())
+        usual = max(counts, key=counts.count, default=0)
+        for path, count in self.planes.items():
+            if count != usual:
+                found = f"has {count_of(count, 'label-free plane')}, most images {usual}"
+                remedy = "choose a channel with #CHANNEL, or give all images the same planes"
+                self.say("error", "planes", self.short(path), found, remedy)
+
     def look_at_groups(self) -> None:
-        """Too few groups or fields, and splits that leak."""
+        """Too few groups or fields, and splits that are not whole or leak."""
         name = self.pairs.name
+        split = self.pairs.table["split"]
+        if (split != "").any() and (split == "").any():
+            found = f"{(split == '').sum()} of {len(split)} rows have no split"
+            self.say("error", "split", name, found, "give every row a split, or none")
+        elif (split != "").any() and not (split == "train").any():
+            found = "no row is of the split train"
+            self.say("warning", "split", name, found, "name training pairs, or only score on these")
         try:
             check_split(self.pairs)
         except DataError as error:

@@ -181,7 +181,7 @@ class Field:
         if len(planes) != 1:
             raise DataError(
                 f"a stain is one plane, this has {len(planes)}",
-                "choose one with #CHANNEL, or project the stack first",
+                "choose a channel with #CHANNEL, and project a z stack to one plane first",
                 file=path,
             )
         return np.asarray(planes[0])
@@ -227,9 +227,9 @@ class Field:
 
 def split_paths(joined: str) -> list[str]:
     """Paths that are joined by ``;``; a file whose own name has a ``;`` stays whole."""
-    if ";" in joined and file_of(joined).exists():
-        return [joined]
-    return [part.strip() for part in joined.split(";") if part.strip()]
+    from .read import split_joined
+
+    return split_joined(joined)
 
 
 def join_paths(paths: list[str]) -> str:

@@ -12,9 +12,21 @@ import numpy as np
 
 from ..errors import DataError, InputError
 
-__all__ = ["AXES", "Array", "Channel", "Image", "LazyArray", "LazyPlanes", "Planes", "as_image"]
+__all__ = [
+    "AXES",
+    "LARGEST_PIXEL_UM",
+    "Array",
+    "Channel",
+    "Image",
+    "LazyArray",
+    "LazyPlanes",
+    "Planes",
+    "as_image",
+]
 
 AXES = "TCZYX"
+LARGEST_PIXEL_UM = 100.0
+"""A pixel this large sees no cell: a size above it is a mistake of units."""
 
 Array = np.ndarray[Any, Any]
 

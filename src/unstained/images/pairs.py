@@ -14,13 +14,14 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from .fields import Field, Region, file_of, split_paths
+from .image import LARGEST_PIXEL_UM
 
 __all__ = ["COLUMNS", "SPLITS", "Pairs", "write_manifest"]
 
 REQUIRED = ("phase", "stain", "marker", "group")
 _TEXT = ("split", "region", "cell", "level", "labels", "well", "donor", "passage")
 _NUMBERS = {
-    "pixel_size_um": "micrometers per pixel, a positive number",
+    "pixel_size_um": "micrometers per pixel, above 0 and at most 100",
     "weight": "a positive number, or 0 for a pair that is never drawn",
 }
 COLUMNS = (*REQUIRED, *_TEXT, *_NUMBERS)
@@ -252,7 +253,8 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
             table[column] = np.nan
         number = pd.to_numeric(table[column].replace("", np.nan), errors="coerce")
         given = table[column].map(_text) != ""
-        right = np.isfinite(number) & ((number >= 0) if column == "weight" else (number > 0))
+        most, least = (np.inf, 0) if column == "weight" else (LARGEST_PIXEL_UM, 1e-9)
+        right = np.isfinite(number) & (number >= least) & (number <= most)
         _refuse(table, given & ~right, name, f"has {column}", remedy, column)
         table[column] = number.astype(float)
     twice = table.duplicated(["phase", "region", "cell", "level", "marker"])

@@ -12,18 +12,32 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
-from .image import Array, Channel, Image, LazyArray, LazyPlanes, Planes, choose_field
+from .image import (
+    LARGEST_PIXEL_UM,
+    Array,
+    Channel,
+    Image,
+    LazyArray,
+    LazyPlanes,
+    Planes,
+    choose_field,
+)
 
-__all__ = ["SUFFIXES", "fields_of", "name_of_source", "read_image", "read_labels", "split_selector"]
+__all__ = [
+    "SUFFIXES",
+    "fields_of",
+    "name_of_source",
+    "read_image",
+    "read_labels",
+    "split_joined",
+    "split_selector",
+]
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk")
 _RASTER = (".png", ".jpg", ".jpeg")
 _VENDOR = (".czi", ".nd2", ".lif")
 SUFFIXES = (*_TIFF, *_RASTER, ".npy", ".zarr", *_VENDOR)
 """Endings of the files that can be read."""
-
-LARGEST_PIXEL_UM = 100.0
-"""A pixel this large sees no cell: a size above it is a mistake of units."""
 
 _LOSSY_GREY = 2
 """Grey values by which the samples of an 8-bit grey pixel may differ after JPEG."""
@@ -47,14 +61,27 @@ def split_selector(spec: str | Path) -> Selector:
     cuts = range(len(pieces), 0, -1)
     cut = next((i for i in cuts if Path("#".join(pieces[:i])).exists()), 1)
     name, parts = "#".join(pieces[:cut]), pieces[cut:]
-    field = channel = None
+    field = None
+    channel: list[str] = []
     for part in parts:
         key, equals, value = part.partition("=")
         if equals and key == "field" and value.isdigit():
             field = int(value)
         else:
-            channel = part
-    return Selector(Path(name), field, channel or None)
+            channel.append(part)  # the name of a channel may have a # too
+    return Selector(Path(name), field, "#".join(channel) or None)
+
+
+def split_joined(joined: str) -> list[str]:
+    """Paths that are joined by ``;``, each perhaps with ``#CHANNEL``.
+
+    A file whose own name has a ``;`` stays whole.
+    """
+    if ";" in joined:
+        file = split_selector(joined).path
+        if file.exists() and ";" not in joined[len(str(file)) :]:
+            return [joined]
+    return [part.strip() for part in joined.split(";") if part.strip()]
 
 
 def name_of_source(source: str) -> str:
@@ -62,7 +89,7 @@ def name_of_source(source: str) -> str:
 
     Of paths joined by ``;`` the first counts.
     """
-    chosen = split_selector(source.split(";")[0].strip())
+    chosen = split_selector((split_joined(source) or [source])[0])
     parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
     if _is_field_of_plate(chosen.path):
         # plate.zarr/B/3/0: the folders within the plate belong to the name

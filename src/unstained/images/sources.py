@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError
-from .fields import file_of, join_paths
+from .fields import file_of, join_paths, split_paths
 from .pairs import REQUIRED, Pairs
 
 __all__ = [
@@ -29,8 +31,10 @@ _SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
     *(".zarr", ".czi", ".nd2", ".lif"),
 )
+# whole words but for endings: pH3 and Transferrin are stains; of phase rings the P is a capital
 _LABEL_FREE = re.compile(
-    r"phase|ph\d|bright.?field|\bbf\b|trans|dic\b|label.?free|dark.?field", re.IGNORECASE
+    r"(?<![A-Za-z0-9])(?:(?i:phase|bright.?field|dark.?field|label.?free|transmi|diascop)"
+    r"|(?:(?i:bf|df|dic|tl|trans|t-?pmt)|P[Hh][1-3L]?)(?![A-Za-z0-9]))"
 )
 
 
@@ -187,19 +191,28 @@ def pairs_from_channels(
         The image. It is one group, so that only a spatial split fits.
     phase : sequence of str, optional
         Names of the label-free channels; not given: those whose names say so (Phase, PH2,
-        Brightfield, BF, DIC, Trans ...).
+        Brightfield, BF, DIC, TL, Trans ...), and a note tells which.
     stains : sequence of str, optional
         Names of the stained channels, which become the markers; not given: all others.
 
     Raises
     ------
     DataError
-        A channel is not there, or the label-free one cannot be told by its name.
+        A channel is not there, two have one name, or the label-free one cannot be told by its
+        name.
     """
     from .read import read_image
 
     path = Path(path).absolute()
     names = [channel.name for channel in read_image(path).channels]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{names.count(twice[0])} channels are called {twice[0]}",
+            "give them names of their own, or write a manifest with PATH#0, PATH#1 ...",
+            file=path,
+        )
+    told = phase is not None
     if phase is None:
         phase = [n for n in names if _LABEL_FREE.search(n) and n not in (stains or ())]
     if stains is None:
@@ -213,9 +226,13 @@ def pairs_from_channels(
             "name the channels, or write a manifest with PATH#CHANNEL",
             file=path,
         )
-    inputs = join_paths([f"{path}#{name}" for name in phase])
-    rows = [(inputs, f"{path}#{name}", name, path.stem) for name in stains]
-    return Pairs(pd.DataFrame(rows, columns=list(REQUIRED)), path.parent, path.name)
+    # by number where a name has the letter that joins paths
+    source = {n: f"{path}#{i if ';' in n else n}" for i, n in enumerate(names)}
+    inputs = join_paths([source[name] for name in phase])
+    rows = [(inputs, source[name], name, path.stem) for name in stains]
+    guess = f"by their names, {', '.join(phase)} is the input, and markers are {', '.join(stains)}"
+    notes = () if told else (guess,)
+    return Pairs(pd.DataFrame(rows, columns=list(REQUIRED)), path.parent, path.name, notes)
 
 
 _UNGROUPED = (
@@ -236,6 +253,7 @@ def _is_zarr(path: Path) -> bool:
 
 def _pairs_from_tree(folder: Path) -> Pairs:
     """A folder with a manifest, or with ``phase`` and a folder for each marker."""
+    folder = folder.absolute()
     if (folder / "manifest.csv").is_file():
         return pairs_from_manifest(folder / "manifest.csv")
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -256,16 +274,14 @@ def _pairs_from_tree(folder: Path) -> Pairs:
             file=folder,
         )
     table = pd.concat([part.table for part in parts])
-    return Pairs(table, folder.absolute(), folder.name, parts[0].notes)
+    return Pairs(table, folder, folder.name, parts[0].notes)
 
 
 def _lenient(phase: Path, stain: Path) -> Pairs:
     """Pairs of one marker; phase images without this marker are looked at by the caller."""
-    absolute = phase.absolute()
-    keyed = {path.stem: path for path in _images(absolute)}
+    keyed = {path.stem: path for path in _images(phase)}
     rows = [
-        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem)
-        for path in _images(stain.absolute())
+        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem) for path in _images(stain)
     ]
     alone = [Path(row[1]).name for row in rows if not row[0]]
     if alone:
@@ -294,19 +310,35 @@ def read_table(path: Path) -> pd.DataFrame:
         text = path.read_text(encoding="utf-8-sig")
         head = text.lstrip().partition("\n")[0]
         separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
-        table = pd.read_csv(
-            StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
-        )
-    except (UnicodeDecodeError, ValueError, pd.errors.ParserWarning) as error:
+        _refuse_longer_rows(text, separator, path)
+        with warnings.catch_warnings():  # empty cells beyond the header: of no meaning
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+            )
+    except (UnicodeDecodeError, ValueError, csv.Error) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
     return table.rename(columns=lambda column: str(column).strip())
 
 
+def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
+    """What stands beyond the header's columns would be lost."""
+    rows = [row for row in csv.reader(StringIO(text), delimiter=separator) if row]
+    width = len(rows[0]) if rows else 0
+    for number, row in enumerate(rows[1:], 1):
+        if any(cell.strip() for cell in row[width:]):
+            raise DataError(
+                f"row {number} has {len(row)} cells, and the header {width}",
+                f"put quotes around a cell that holds {separator!r}, or name the column",
+                file=path,
+            )
+
+
 def absolute_paths(text: str, root: Path) -> list[str]:
     """Absolute paths of a manifest's cell; a file whose own name has a ``;`` stays whole."""
     whole = str(root / text)
-    parts = [text] if text and file_of(whole).exists() else text.split(";")
+    parts = [text] if split_paths(whole) == [whole] else text.split(";")
     found = []
     for part in (part.strip() for part in parts):
         path = str(root / part)

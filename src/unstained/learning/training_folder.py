@@ -60,7 +60,6 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
         return
     if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
         raise InputError(f"{out} is not empty", "choose a new folder for the model")
-    note.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(note) as temporary:
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 

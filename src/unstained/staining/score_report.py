@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..figures import Amounts, amount_scatter, save_figure, score_boxplots
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, make_folder
 from .compare import compare_models, score_frame
 from .score_table import ScoreTable
 
@@ -24,7 +24,7 @@ def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[P
     ``amounts_MODEL.png`` predicted against measured sums; ``comparison.csv`` where there are
     several models.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [folder / "scores.json"]
     with atomic_path(written[0]) as temporary:
         summaries = {name: table.summary() for name, table in tables.items()}

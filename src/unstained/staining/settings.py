@@ -11,6 +11,8 @@ from ..learning.settings import changed_settings, check_settings
 
 __all__ = ["PRESETS", "TrainSettings"]
 
+_LARGEST_PATCH = 4096
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -133,6 +135,11 @@ class TrainSettings:
             raise InputError(
                 f"discriminator_rate is {self.discriminator_rate}",
                 "the discriminator must learn slower than the generator: between 0 and 1",
+            )
+        if self.patch > _LARGEST_PATCH:
+            raise InputError(
+                f"patches of {self.patch} px",
+                f"give {_LARGEST_PATCH} at most; a step holds {self.batch} of them in memory",
             )
         if self.batch % self.processes:
             raise InputError(
