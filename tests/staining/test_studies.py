@@ -131,6 +131,10 @@ def test_the_users_own_series_takes_the_place_of_thinning(
     study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]
     assert not (tmp_path / "n" / "data").exists()
+    # old scores are not those of corrected levels
+    corrected = replace(own, table=own.table.assign(level=own.table["level"].replace("1", "0.5")))
+    with pytest.raises(InputError, match="other pairs"):
+        noise_study(corrected, tmp_path / "n", brief, report=silent, say=silent)
 
 
 def test_a_folder_of_another_study_is_refused_before_its_copies_are_used(
