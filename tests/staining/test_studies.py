@@ -93,10 +93,49 @@ def test_a_known_curve_is_found_and_extended() -> None:
 def test_sizes_that_mean_nothing_are_refused(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
-    for sizes, reason in (((0.0,), "size 0"), ((2.5,), "size 2.5"), ((0.5, 2.0), "mix")):
+    refused: tuple[tuple[tuple[float, ...], str], ...] = (
+        ((0.0,), "size 0"),
+        ((2.5,), "size 2.5"),
+        ((float("inf"),), "size inf"),
+        ((float("nan"), 2.0), "size nan"),
+        ((0.5, 2.0), "mix"),
+    )
+    for sizes, reason in refused:
         with pytest.raises(InputError, match=reason):
             size_study(pairs, tmp_path / "s", brief, sizes=sizes, report=silent, say=silent)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "reason"),
+    [
+        (0.0, None, "gain 0"),
+        (-2.0, 100.0, "gain -2"),
+        (float("nan"), 100.0, "gain nan"),
+        (2.0, float("nan"), "offset nan"),
+    ],
+)
+def test_a_scale_of_photons_that_is_none_is_refused_before_anything_is_made(
+    pairs: Pairs,
+    brief: TrainSettings,
+    tmp_path: Path,
+    gain: float,
+    offset: float | None,
+    reason: str,
+) -> None:
+    out = tmp_path / "n"
+    with pytest.raises(InputError, match=reason):
+        noise_study(pairs, out, brief, gain=gain, offset=offset, report=silent, say=silent)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("per_mpx", [-1.0, float("nan"), float("inf")])
+def test_a_density_that_is_none_is_refused_before_anything_is_made(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path, per_mpx: float
+) -> None:
+    with pytest.raises(InputError, match=f"{per_mpx:g} grains"):
+        impurity_study(pairs, tmp_path / "i", brief, per_mpx=per_mpx, report=silent, say=silent)
+    assert not (tmp_path / "i").exists()
 
 
 def test_with_less_light_the_ceiling_falls(

@@ -56,12 +56,12 @@ def impurity_study(
     Raises
     ------
     InputError
-        A negative density, or `out` holds another study.
+        The density is negative or not finite, or `out` holds another study.
     """
+    if not 0 <= per_mpx < np.inf:
+        raise InputError(f"{per_mpx:g} grains per megapixel", "give 0 or more")
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
-    if per_mpx < 0:
-        raise InputError(f"{per_mpx:g} grains per megapixel", "give 0 or more")
     begin_study(out, "impurities", pairs, settings, per_mpx=per_mpx)
 
     def dust(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:

@@ -63,15 +63,20 @@ def noise_study(
     Raises
     ------
     InputError
-        Fewer than two levels, or `out` holds another study.
+        Fewer than two levels, a gain or offset that is no such number, or `out` holds another
+        study.
     DataError
         The gain cannot be estimated.
     """
+    if levels < 2:
+        raise InputError(f"{levels} levels of light", "give 2 or more")
+    if gain is not None and not 0 < gain < np.inf:
+        raise InputError(f"gain {gain:g}", "give grey values per photo-electron, above 0")
+    if offset is not None and not np.isfinite(offset):
+        raise InputError(f"offset {offset:g}", "give the grey value at no light")
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
     series = _own_series(pairs)
-    if not series and levels < 2:
-        raise InputError(f"{levels} levels of light", "give 2 or more")
     begin_study(out, "noise", pairs, settings, gain=gain, offset=offset)
     if not series:
         shares = [2.0**-k for k in range(levels)]

@@ -133,7 +133,7 @@ def _sizes(given: Sequence[float], training: Pairs) -> tuple[float, ...]:
             return DEFAULT_SHARES
         return (*[float(n) for n in DEFAULT_SIZES if n < most], float(most))
     for size in given:
-        if not (0 < size <= 1 or (size > 1 and size == int(size))):
+        if not (0 < size <= 1 or (size > 1 and float(size).is_integer())):
             raise InputError(f"size {size:g}", "give numbers of images, or shares of 1 and below")
     if min(given) <= 1 < max(given):
         raise InputError("sizes mix shares with numbers of images", "give one kind")
