@@ -90,6 +90,39 @@ def test_a_known_curve_is_found_and_extended() -> None:
     assert size_module.fit_growth(n[:2], [0.1, 0.2]) is None
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({20: 0.5}, "1 size is too few for a curve of r_s (three at least)"),
+        ({20: 0.5, 80: 0.6}, "2 sizes are too few for a curve of r_s (three at least)"),
+        ({20: 0.5, 80: 0.6, 320: np.nan}, "2 sizes are too few for a curve of r_s"),
+        ({20: 0.7, 80: 0.6, 320: 0.5}, "r_s does not rise steadily"),
+        ({20: 0.5, 80: 0.6, 320: 0.65}, "Extended, the curve gives r_s"),
+    ],
+)
+def test_a_curve_needs_three_sizes(values: dict[float, float], said: str) -> None:
+    scores = pd.DataFrame(
+        [
+            {"pair": "p", "group": "g", "marker": "A", "size": size, "r_s": value, "r_lap": 0.1}
+            for size, value in values.items()
+        ]
+    )
+    table = size_module._table(scores, list(values))
+    words = size_module._words(table, scores, list(values), "training images")
+    assert words[1].startswith(said)
+
+
+def test_sizes_above_all_there_are_are_said_to_be_cut(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    most = int(pairs.of_split("train").table["marker"].value_counts().min())
+    said: list[str] = []
+    size_study(pairs, tmp_path / "s", brief, sizes=(40, 80), report=silent, say=said.append)
+    assert said[0] == (
+        f"{most} training images of each marker are all there are: 40, 80 became {most}"
+    )
+
+
 def test_sizes_that_mean_nothing_are_refused(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
