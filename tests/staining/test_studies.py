@@ -19,6 +19,7 @@ from unstained.staining import TrainSettings
 from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
+from unstained.staining.studies.impurities import _losses, _words
 from unstained.staining.studies.noise import _scales
 from unstained.staining.studies.runs import _step_seconds, groups_of
 
@@ -250,6 +251,57 @@ def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_pa
     assert {p.name for p in (tmp_path / "i" / "data").iterdir()} == {"dust", "speckles"}
     assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").glob("*.tif"))
     assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").glob("*.tif"))
+
+
+def dirty_scores(training: list[float], test: list[float]) -> pd.DataFrame:
+    """Scores of a study in which dust costs so much r_s in each image, and speckles nothing."""
+    zero = [0.0] * len(test)
+    both = [a + b for a, b in zip(training, test, strict=True)]
+    losses = {
+        ("clean", "clean"): zero,
+        ("dust", "clean"): training,
+        ("clean", "dust"): test,
+        ("dust", "dust"): both,
+        ("speckles", "clean"): zero,
+        ("clean", "speckles"): zero,
+        ("speckles", "speckles"): zero,
+    }
+    # the level of the images differs far more than dust does
+    return pd.DataFrame(
+        [
+            {
+                "run": run,
+                "test": on,
+                "pair": f"{on} {i}",
+                "group": "g",
+                "marker": "A",
+                "r_s": 0.1 * i + 0.3 - loss,
+            }
+            for (run, on), values in losses.items()
+            for i, loss in enumerate(values)
+        ]
+    )
+
+
+def test_images_are_to_be_cleaned_where_their_dirt_costs_more_than_chance() -> None:
+    # training: mean (0.10 - 0.10 + 0.14 - 0.14 + 0.05) / 5 = 0.01, of either sign;
+    # test: mean (0.01 + 0.02 + 0.03 + 0.02 + 0.02) / 5 = 0.02, always a loss
+    by_chance, sure = [0.10, -0.10, 0.14, -0.14, 0.05], [0.01, 0.02, 0.03, 0.02, 0.02]
+    dust, speckles, *_ = _words(_losses(dirty_scores(by_chance, sure)))
+    assert "cost r_s 0.010 (-" in dust
+    assert "0.020 (+0.0" in dust
+    assert dust.endswith("clean the test images first.")
+    assert speckles.endswith("costs more than chance.")
+    # the surer loss is named, not the larger by chance
+    larger = [5 * loss for loss in by_chance]
+    assert _words(_losses(dirty_scores(larger, sure)))[0].endswith("clean the test images first.")
+    assert _words(_losses(dirty_scores(sure, larger)))[0].endswith("the training images first.")
+
+
+def test_of_few_test_images_no_advice_is_drawn() -> None:
+    dust = _words(_losses(dirty_scores([0.1] * 4, [0.2] * 4)))[0]
+    assert "cost r_s 0.100 in the training set, 0.200 in the test set, 0.300 in both" in dust
+    assert dust.endswith("5 test images at least are needed to tell this from chance.")
 
 
 def test_a_size_counts_the_images_of_the_rarest_marker(pairs: Pairs) -> None:
