@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from unstained.errors import InputError
+from unstained.errors import DataError, InputError
 from unstained.images import Pairs, load_pairs
 from unstained.images.fields import Region
 from unstained.images.impurities import add_dust
@@ -20,7 +20,7 @@ from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
 from unstained.staining.studies.impurities import _losses, _words
-from unstained.staining.studies.noise import _scales
+from unstained.staining.studies.noise import _change, _scales
 from unstained.staining.studies.runs import _step_seconds, groups_of
 
 
@@ -201,13 +201,40 @@ def test_the_users_own_series_takes_the_place_of_thinning(
 ) -> None:
     levels = [pairs.table.assign(level=light) for light in ("2", "1")]
     own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
-    study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
+    said: list[str] = []
+    study = noise_study(
+        own, tmp_path / "n", brief, levels=9, gain=2.0, report=silent, say=said.append
+    )
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]
+    assert said[0] == "the column level says what light there is: levels, gain not used"
+    # the light of the levels is the same here, in the user's words, and no share of another
+    assert any("from level 2 to 1, snr_rms goes from" in sentence for sentence in study.words)
+    assert any("the model of level 1 scores" in sentence for sentence in study.words)
+    assert not any("full light" in sentence for sentence in study.words)
     assert not (tmp_path / "n" / "data").exists()
     # old scores are not those of corrected levels
     corrected = replace(own, table=own.table.assign(level=own.table["level"].replace("1", "0.5")))
     with pytest.raises(InputError, match="other pairs"):
         noise_study(corrected, tmp_path / "n", brief, report=silent, say=silent)
+
+
+@pytest.mark.parametrize("level", ["0", "-1", "inf", "bright", ""])
+def test_levels_of_light_are_positive_numbers(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path, level: str
+) -> None:
+    levels = [pairs.table.assign(level=light) for light in ("2", level)]
+    own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
+    row = len(pairs) + 1  # the first of the second level
+    with pytest.raises(DataError, match=f"row {row} has level '{level}'"):
+        noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_score_is_said_to_fall_only_where_it_falls() -> None:
+    assert _change("r_s", 0.8, 0.75) == "r_s falls from 0.800 to 0.750"
+    assert _change("r_s", 0.8, 0.85) == "r_s rises from 0.800 to 0.850"
+    assert _change("r_s", 0.8, 0.8) == "r_s goes from 0.800 to 0.800"
+    assert _change("snr", np.inf, 2.0, 1) == "snr goes from what cannot be measured to 2.0"
 
 
 def test_a_folder_of_another_study_is_refused_before_its_copies_are_used(
