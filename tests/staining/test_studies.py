@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from unstained.errors import DataError, InputError
+from unstained.errors import DataError, FileError, InputError
 from unstained.images import Pairs, load_pairs
 from unstained.images.fields import Region
 from unstained.images.impurities import add_dust
@@ -21,7 +21,7 @@ from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
 from unstained.staining.studies.impurities import _losses, _words
 from unstained.staining.studies.noise import _change, _scales
-from unstained.staining.studies.runs import _step_seconds, groups_of
+from unstained.staining.studies.runs import _step_seconds, begin_study, groups_of
 
 
 def silent(*_: object) -> None:
@@ -53,7 +53,7 @@ def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
     pd.testing.assert_frame_equal(again.table, study.table)
     assert not said  # nothing is left to train
     assert trained == [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("model.json"))]
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"other settings \(width 3, was 2\)"):
         size_study(
             pairs, tmp_path / "s", replace(brief, width=3), sizes=(1.0,), report=silent, say=silent
         )
@@ -241,10 +241,28 @@ def test_a_folder_of_another_study_is_refused_before_its_copies_are_used(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
     impurity_study(pairs, tmp_path / "i", brief, per_mpx=50, report=silent, say=silent)
-    with pytest.raises(InputError, match="other parameters"):
+    with pytest.raises(InputError, match=r"other parameters \(per_mpx 500, was 50\)"):
         impurity_study(pairs, tmp_path / "i", brief, per_mpx=500, report=silent, say=silent)
-    with pytest.raises(InputError, match="other study"):
+    with pytest.raises(InputError, match="another study: impurities"):
         size_study(pairs, tmp_path / "i", brief, sizes=(1.0,), report=silent, say=silent)
+
+
+def test_a_study_s_folder_that_is_none_or_tells_nothing_is_named(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for out in (taken, taken / "below"):
+        with pytest.raises(FileError, match="cannot be made a folder") as error:
+            begin_study(out, "size", pairs, brief)
+        assert error.value.file == str(out)
+    note = tmp_path / "s" / "study.json"
+    note.parent.mkdir()
+    for text in ('{"study": "si', "7"):
+        note.write_text(text)
+        with pytest.raises(FileError, match="does not tell") as error:
+            begin_study(note.parent, "size", pairs, brief)
+        assert error.value.file == str(note)
 
 
 def test_dust_lies_over_all_planes_of_a_field(pairs: Pairs, tmp_path: Path) -> None:

@@ -168,11 +168,14 @@ def _cost(loss: Interval) -> str:
 
 
 def _advice(training: Interval, test: Interval) -> str:
-    """Which images to clean first: of those whose loss is more than chance, the costlier."""
+    """Which images to clean first: of those whose loss is more than chance, the costlier.
+
+    A loss is so where its interval, rounded as it is told, lies above 0.
+    """
     if not np.isfinite([training.low, test.low]).all():
         return f"{MIN_GROUPS} test images at least are needed to tell this from chance"
     sure = {"training": training, "test": test}
-    sure = {where: loss for where, loss in sure.items() if loss.low > 0}
+    sure = {where: loss for where, loss in sure.items() if round(loss.low, 3) > 0}
     if not sure:
         return "neither the training nor the test set's dirt costs more than chance"
     return f"clean the {max(sure, key=lambda where: sure[where].estimate)} images first"

@@ -208,8 +208,8 @@ def _words(table: pd.DataFrame, *, own: bool) -> list[str]:
         above = part[part["r_s"] > part["c_max"]]
         if len(above):
             words.append(
-                f"{marker}: r_s lies above c_max at {len(above)} of {len(part)} levels: the stain's noise is "
-                "overestimated there, or not independent from pixel to pixel."
+                f"{marker}: r_s lies above c_max at {len(above)} of {len(part)} levels: the "
+                "stain's noise is overestimated there, or not independent from pixel to pixel."
             )
         clean = table[(table["marker"] == marker) & (table["test"] == "full")]
         end = clean[clean["light"] == least["light"]].iloc[0]
