@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -466,3 +467,18 @@ def test_a_weight_is_kept_by_the_manifest_and_tells_pairs_apart(folder: Path) ->
     assert again.fingerprint() == pairs.fingerprint()
     other = pairs_from_manifest(manifest(folder, text.replace("0.5", "0.7")))
     assert other.fingerprint() != pairs.fingerprint()
+
+
+def test_a_corrected_level_is_another_fingerprint_and_no_level_the_one_from_before(
+    folder: Path,
+) -> None:
+    text = HEAD.strip() + ",level\nphase/a.png,DAPI/a.png,DAPI,1,{}\n"
+    prints = [
+        pairs_from_manifest(manifest(folder, text.format(level))).fingerprint()
+        for level in ("200", "100", "")
+    ]
+    assert len(set(prints)) == 3
+    # one line: marker, group, split, region, cell, then each file with its bytes
+    phase, stain = ((folder / d / "a.png").stat().st_size for d in ("phase", "DAPI"))
+    line = f"DAPI\t1\t\t\t\tphase/a.png={phase}\tDAPI/a.png={stain}"
+    assert prints[2] == hashlib.sha256(line.encode()).hexdigest()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tifffile
 
-from unstained.errors import InputError
+from unstained.errors import DataError, FileError, InputError
 from unstained.images import Pairs, load_pairs
 from unstained.images.fields import Region
 from unstained.images.impurities import add_dust
@@ -19,8 +19,9 @@ from unstained.staining import TrainSettings
 from unstained.staining.studies import impurity_study, noise_study, size_study
 from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
-from unstained.staining.studies.noise import _scales
-from unstained.staining.studies.runs import _step_seconds, groups_of
+from unstained.staining.studies.impurities import _losses, _words
+from unstained.staining.studies.noise import _change, _scales
+from unstained.staining.studies.runs import _step_seconds, begin_study, groups_of
 
 
 def silent(*_: object) -> None:
@@ -52,7 +53,7 @@ def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
     pd.testing.assert_frame_equal(again.table, study.table)
     assert not said  # nothing is left to train
     assert trained == [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("model.json"))]
-    with pytest.raises(InputError, match="other settings"):
+    with pytest.raises(InputError, match=r"other settings \(width 3, was 2\)"):
         size_study(
             pairs, tmp_path / "s", replace(brief, width=3), sizes=(1.0,), report=silent, say=silent
         )
@@ -90,13 +91,85 @@ def test_a_known_curve_is_found_and_extended() -> None:
     assert size_module.fit_growth(n[:2], [0.1, 0.2]) is None
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({20: 0.5}, "1 size is too few for a curve of r_s (three at least)"),
+        ({20: 0.5, 80: 0.6}, "2 sizes are too few for a curve of r_s (three at least)"),
+        ({20: 0.5, 80: 0.6, 320: np.nan}, "2 sizes are too few for a curve of r_s"),
+        ({20: 0.7, 80: 0.6, 320: 0.5}, "r_s does not rise steadily"),
+        ({20: 0.5, 80: 0.6, 320: 0.65}, "Extended, the curve gives r_s"),
+    ],
+)
+def test_a_curve_needs_three_sizes(values: dict[float, float], said: str) -> None:
+    scores = pd.DataFrame(
+        [
+            {"pair": "p", "group": "g", "marker": "A", "size": size, "r_s": value, "r_lap": 0.1}
+            for size, value in values.items()
+        ]
+    )
+    table = size_module._table(scores, list(values))
+    words = size_module._words(table, scores, list(values), "training images")
+    assert words[1].startswith(said)
+
+
+def test_sizes_above_all_there_are_are_said_to_be_cut(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    most = int(pairs.of_split("train").table["marker"].value_counts().min())
+    said: list[str] = []
+    size_study(pairs, tmp_path / "s", brief, sizes=(40, 80), report=silent, say=said.append)
+    assert said[0] == (
+        f"{most} training images of each marker are all there are: 40, 80 became {most}"
+    )
+
+
 def test_sizes_that_mean_nothing_are_refused(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
-    for sizes, reason in (((0.0,), "size 0"), ((2.5,), "size 2.5"), ((0.5, 2.0), "mix")):
+    refused: tuple[tuple[tuple[float, ...], str], ...] = (
+        ((0.0,), "size 0"),
+        ((2.5,), "size 2.5"),
+        ((float("inf"),), "size inf"),
+        ((float("nan"), 2.0), "size nan"),
+        ((0.5, 2.0), "mix"),
+    )
+    for sizes, reason in refused:
         with pytest.raises(InputError, match=reason):
             size_study(pairs, tmp_path / "s", brief, sizes=sizes, report=silent, say=silent)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "reason"),
+    [
+        (0.0, None, "gain 0"),
+        (-2.0, 100.0, "gain -2"),
+        (float("nan"), 100.0, "gain nan"),
+        (2.0, float("nan"), "offset nan"),
+    ],
+)
+def test_a_scale_of_photons_that_is_none_is_refused_before_anything_is_made(
+    pairs: Pairs,
+    brief: TrainSettings,
+    tmp_path: Path,
+    gain: float,
+    offset: float | None,
+    reason: str,
+) -> None:
+    out = tmp_path / "n"
+    with pytest.raises(InputError, match=reason):
+        noise_study(pairs, out, brief, gain=gain, offset=offset, report=silent, say=silent)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("per_mpx", [-1.0, float("nan"), float("inf")])
+def test_a_density_that_is_none_is_refused_before_anything_is_made(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path, per_mpx: float
+) -> None:
+    with pytest.raises(InputError, match=f"{per_mpx:g} grains"):
+        impurity_study(pairs, tmp_path / "i", brief, per_mpx=per_mpx, report=silent, say=silent)
+    assert not (tmp_path / "i").exists()
 
 
 def test_with_less_light_the_ceiling_falls(
@@ -128,19 +201,68 @@ def test_the_users_own_series_takes_the_place_of_thinning(
 ) -> None:
     levels = [pairs.table.assign(level=light) for light in ("2", "1")]
     own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
-    study = noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
+    said: list[str] = []
+    study = noise_study(
+        own, tmp_path / "n", brief, levels=9, gain=2.0, report=silent, say=said.append
+    )
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]
+    assert said[0] == "the column level says what light there is: levels, gain not used"
+    # the light of the levels is the same here, in the user's words, and no share of another
+    assert any("from level 2 to 1, snr_rms goes from" in sentence for sentence in study.words)
+    assert any("the model of level 1 scores" in sentence for sentence in study.words)
+    assert not any("full light" in sentence for sentence in study.words)
     assert not (tmp_path / "n" / "data").exists()
+    # old scores are not those of corrected levels
+    corrected = replace(own, table=own.table.assign(level=own.table["level"].replace("1", "0.5")))
+    with pytest.raises(InputError, match="other pairs"):
+        noise_study(corrected, tmp_path / "n", brief, report=silent, say=silent)
+
+
+@pytest.mark.parametrize("level", ["0", "-1", "inf", "bright", ""])
+def test_levels_of_light_are_positive_numbers(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path, level: str
+) -> None:
+    levels = [pairs.table.assign(level=light) for light in ("2", level)]
+    own = Pairs(pd.concat(levels, ignore_index=True), pairs.root, "own")
+    row = len(pairs) + 1  # the first of the second level
+    with pytest.raises(DataError, match=f"row {row} has level '{level}'"):
+        noise_study(own, tmp_path / "n", brief, report=silent, say=silent)
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_score_is_said_to_fall_only_where_it_falls() -> None:
+    assert _change("r_s", 0.8, 0.75) == "r_s falls from 0.800 to 0.750"
+    assert _change("r_s", 0.8, 0.85) == "r_s rises from 0.800 to 0.850"
+    assert _change("r_s", 0.8, 0.8) == "r_s goes from 0.800 to 0.800"
+    assert _change("snr", np.inf, 2.0, 1) == "snr goes from what cannot be measured to 2.0"
 
 
 def test_a_folder_of_another_study_is_refused_before_its_copies_are_used(
     pairs: Pairs, brief: TrainSettings, tmp_path: Path
 ) -> None:
     impurity_study(pairs, tmp_path / "i", brief, per_mpx=50, report=silent, say=silent)
-    with pytest.raises(InputError, match="other parameters"):
+    with pytest.raises(InputError, match=r"other parameters \(per_mpx 500, was 50\)"):
         impurity_study(pairs, tmp_path / "i", brief, per_mpx=500, report=silent, say=silent)
-    with pytest.raises(InputError, match="other study"):
+    with pytest.raises(InputError, match="another study: impurities"):
         size_study(pairs, tmp_path / "i", brief, sizes=(1.0,), report=silent, say=silent)
+
+
+def test_a_study_s_folder_that_is_none_or_tells_nothing_is_named(
+    pairs: Pairs, brief: TrainSettings, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for out in (taken, taken / "below"):
+        with pytest.raises(FileError, match="cannot be made a folder") as error:
+            begin_study(out, "size", pairs, brief)
+        assert error.value.file == str(out)
+    note = tmp_path / "s" / "study.json"
+    note.parent.mkdir()
+    for text in ('{"study": "si', "7"):
+        note.write_text(text)
+        with pytest.raises(FileError, match="does not tell") as error:
+            begin_study(note.parent, "size", pairs, brief)
+        assert error.value.file == str(note)
 
 
 def test_dust_lies_over_all_planes_of_a_field(pairs: Pairs, tmp_path: Path) -> None:
@@ -174,6 +296,57 @@ def test_dirt_is_put_where_it_is_said(pairs: Pairs, brief: TrainSettings, tmp_pa
     assert {p.name for p in (tmp_path / "i" / "data").iterdir()} == {"dust", "speckles"}
     assert all("phase" in p.name for p in (tmp_path / "i" / "data" / "dust").glob("*.tif"))
     assert not any("phase" in p.name for p in (tmp_path / "i" / "data" / "speckles").glob("*.tif"))
+
+
+def dirty_scores(training: list[float], test: list[float]) -> pd.DataFrame:
+    """Scores of a study in which dust costs so much r_s in each image, and speckles nothing."""
+    zero = [0.0] * len(test)
+    both = [a + b for a, b in zip(training, test, strict=True)]
+    losses = {
+        ("clean", "clean"): zero,
+        ("dust", "clean"): training,
+        ("clean", "dust"): test,
+        ("dust", "dust"): both,
+        ("speckles", "clean"): zero,
+        ("clean", "speckles"): zero,
+        ("speckles", "speckles"): zero,
+    }
+    # the level of the images differs far more than dust does
+    return pd.DataFrame(
+        [
+            {
+                "run": run,
+                "test": on,
+                "pair": f"{on} {i}",
+                "group": "g",
+                "marker": "A",
+                "r_s": 0.1 * i + 0.3 - loss,
+            }
+            for (run, on), values in losses.items()
+            for i, loss in enumerate(values)
+        ]
+    )
+
+
+def test_images_are_to_be_cleaned_where_their_dirt_costs_more_than_chance() -> None:
+    # training: mean (0.10 - 0.10 + 0.14 - 0.14 + 0.05) / 5 = 0.01, of either sign;
+    # test: mean (0.01 + 0.02 + 0.03 + 0.02 + 0.02) / 5 = 0.02, always a loss
+    by_chance, sure = [0.10, -0.10, 0.14, -0.14, 0.05], [0.01, 0.02, 0.03, 0.02, 0.02]
+    dust, speckles, *_ = _words(_losses(dirty_scores(by_chance, sure)))
+    assert "cost r_s 0.010 (-" in dust
+    assert "0.020 (+0.0" in dust
+    assert dust.endswith("clean the test images first.")
+    assert speckles.endswith("costs more than chance.")
+    # the surer loss is named, not the larger by chance
+    larger = [5 * loss for loss in by_chance]
+    assert _words(_losses(dirty_scores(larger, sure)))[0].endswith("clean the test images first.")
+    assert _words(_losses(dirty_scores(sure, larger)))[0].endswith("the training images first.")
+
+
+def test_of_few_test_images_no_advice_is_drawn() -> None:
+    dust = _words(_losses(dirty_scores([0.1] * 4, [0.2] * 4)))[0]
+    assert "cost r_s 0.100 in the training set, 0.200 in the test set, 0.300 in both" in dust
+    assert dust.endswith("5 test images at least are needed to tell this from chance.")
 
 
 def test_a_size_counts_the_images_of_the_rarest_marker(pairs: Pairs) -> None:

@@ -69,7 +69,9 @@ def size(
 def noise(
     manifest: Manifest,
     out: Out,
-    levels: Annotated[int, typer.Option(help="Each has half the light of the one before.")] = 9,
+    levels: Annotated[
+        int | None, typer.Option(help="Each has half the light of the one before; 9 by default.")
+    ] = None,
     gain: Annotated[
         float | None, typer.Option(help="Grey values per photo-electron; else estimated.")
     ] = None,

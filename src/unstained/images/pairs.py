@@ -133,13 +133,16 @@ class Pairs:
         """SHA-256 over the table and the names and sizes of the files.
 
         The same on every machine and for every order of rows; another where a file is replaced
-        by one of another size, or a row changes group, split or region. Contents are not read.
+        by one of another size, or a row changes group, split, region, weight or level. Contents
+        are not read.
         """
         sizes: dict[str, str] = {}
         lines = []
         for row in self._records():
             words = [row[c] for c in ("marker", "group", "split", "region", "cell")]
+            # what was added later counts only where given: fingerprints from before stay the same
             words += [] if np.isnan(row["weight"]) else [repr(row["weight"])]
+            words += [f"level={row['level']}"] if row["level"] else []
             for path in [*split_paths(row["phase"]), row["stain"]]:
                 if path not in sizes:
                     sizes[path] = f"{self.relative(path)}={_bytes(file_of(path))}"

@@ -14,7 +14,8 @@ from ...figures import impurity_bars
 from ...images.impurities import add_dust, add_speckles
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
-from ...statistics import mean_interval
+from ...statistics import Interval, mean_interval
+from ..score_table import MIN_GROUPS
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
@@ -56,12 +57,12 @@ def impurity_study(
     Raises
     ------
     InputError
-        A negative density, or `out` holds another study.
+        The density is negative or not finite, or `out` holds another study.
     """
+    if not 0 <= per_mpx < np.inf:
+        raise InputError(f"{per_mpx:g} grains per megapixel", "give 0 or more")
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
-    if per_mpx < 0:
-        raise InputError(f"{per_mpx:g} grains per megapixel", "give 0 or more")
     begin_study(out, "impurities", pairs, settings, per_mpx=per_mpx)
 
     def dust(image: np.ndarray[Any, Any], marker: str, rng: np.random.Generator) -> Any:
@@ -94,7 +95,7 @@ def impurity_study(
     ]
     scores = run_all(runs, out, settings, report=report, say=say)
     table = _table(scores)
-    return write_study(out, "impurities", table, _words(table), impurity_bars(table))
+    return write_study(out, "impurities", table, _words(_losses(scores)), impurity_bars(table))
 
 
 def _table(scores: pd.DataFrame) -> pd.DataFrame:
@@ -120,22 +121,61 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _words(table: pd.DataFrame) -> list[str]:
+def _losses(scores: pd.DataFrame) -> dict[tuple[str, str], Interval]:
+    """What dirt of a kind in "training", "test" or "both" costs in r_s, mean over markers.
+
+    Paired: of each test image the clean r_s less the dirty one. No bounds for fewer than five
+    images, as a bootstrap over so few is too narrow.
+    """
+
+    def rows(run: str, test: str) -> pd.DataFrame:
+        # copies have names of their own, but stand in the order of the clean images
+        return scores[(scores["run"] == run) & (scores["test"] == test)].reset_index(drop=True)
+
+    clean = rows("clean", "clean")
+    losses = {}
+    for kind in _KINDS:
+        dirty = {"training": (kind, "clean"), "test": ("clean", kind), "both": (kind, kind)}
+        for where, (run, test) in dirty.items():
+            loss = clean.assign(loss=clean["r_s"] - rows(run, test)["r_s"])
+            images = loss.groupby("pair", sort=False).agg({"loss": "mean", "group": "first"})
+            span = mean_interval(images["loss"].to_numpy(), groups=groups_of(images))
+            few = span.n < MIN_GROUPS
+            losses[kind, where] = span._replace(low=np.nan, high=np.nan) if few else span
+    return losses
+
+
+def _words(losses: dict[tuple[str, str], Interval]) -> list[str]:
     words = []
     for kind, column in _KINDS.items():
-        means = table[table["impurity"] == kind].groupby("dirty")["r_s"].mean()
-        loss = {where: means["none"] - means[where] for where in ("training", "test", "both")}
+        in_set = {where: losses[kind, where] for where in ("training", "test", "both")}
         image = "label-free images" if column == "phase" else "stains"
-        worse = "training" if loss["training"] > loss["test"] else "test"
         words.append(
-            f"{kind.capitalize()} on {image} cost r_s {loss['training']:.3f} in the training set, "
-            f"{loss['test']:.3f} in the test set, {loss['both']:.3f} in both: clean the {worse} "
-            "images first."
+            f"{kind.capitalize()} on {image} cost r_s {_cost(in_set['training'])} in the training "
+            f"set, {_cost(in_set['test'])} in the test set, {_cost(in_set['both'])} in both: "
+            f"{_advice(in_set['training'], in_set['test'])}."
         )
     words.append(
         "Speckles of the test stain are in no label-free image: no model can predict them, and "
         "what they cost there is the stain's fault."
     )
-    if table["n"].max() < 2:
-        words.append("One test pair: no interval.")
     return words
+
+
+def _cost(loss: Interval) -> str:
+    interval = f" ({loss.low:+.3f} to {loss.high:+.3f})" if np.isfinite(loss.low) else ""
+    return f"{loss.estimate:.3f}{interval}"
+
+
+def _advice(training: Interval, test: Interval) -> str:
+    """Which images to clean first: of those whose loss is more than chance, the costlier.
+
+    A loss is so where its interval, rounded as it is told, lies above 0.
+    """
+    if not np.isfinite([training.low, test.low]).all():
+        return f"{MIN_GROUPS} test images at least are needed to tell this from chance"
+    sure = {"training": training, "test": test}
+    sure = {where: loss for where, loss in sure.items() if round(loss.low, 3) > 0}
+    if not sure:
+        return "neither the training nor the test set's dirt costs more than chance"
+    return f"clean the {max(sure, key=lambda where: sure[where].estimate)} images first"

@@ -33,7 +33,7 @@ def noise_study(
     out: str | Path,
     settings: TrainSettings,
     *,
-    levels: int = LEVELS,
+    levels: int | None = None,
     gain: float | None = None,
     offset: float | None = None,
     report: Report,
@@ -52,29 +52,41 @@ def noise_study(
         Split by group first, where it is not.
     out : path
     settings : TrainSettings
-    levels : int
-        From full light down to 2^-(levels - 1) of it.
+    levels : int, optional
+        From full light down to 2^-(levels - 1) of it; 9 where not given.
     gain, offset : float, optional
         Grey values per photo-electron, and at no light. Estimated from the stains of each marker
-        where not given.
+        where not given. None of the three has a use in a series of the user's own: `say` tells.
     report, say
         Progress of a training; sentences for the user.
 
     Raises
     ------
     InputError
-        Fewer than two levels, or `out` holds another study.
+        Fewer than two levels, a gain or offset that is no such number, or `out` holds another
+        study.
     DataError
-        The gain cannot be estimated.
+        The gain cannot be estimated, or the column `level` does not hold two positive numbers.
     """
+    if levels is not None and levels < 2:
+        raise InputError(f"{levels} levels of light", "give 2 or more")
+    if gain is not None and not 0 < gain < np.inf:
+        raise InputError(f"gain {gain:g}", "give grey values per photo-electron, above 0")
+    if offset is not None and not np.isfinite(offset):
+        raise InputError(f"offset {offset:g}", "give the grey value at no light")
     pairs = split_pairs(pairs, seed=settings.seed)
     out = Path(out)
     series = _own_series(pairs)
-    if not series and levels < 2:
-        raise InputError(f"{levels} levels of light", "give 2 or more")
+    own = bool(series)
+    if own:
+        given = {"levels": levels, "gain": gain, "offset": offset}
+        unused = [name for name, value in given.items() if value is not None]
+        if unused:
+            say(f"the column level says what light there is: {', '.join(unused)} not used")
+        gain = offset = None
     begin_study(out, "noise", pairs, settings, gain=gain, offset=offset)
-    if not series:
-        shares = [2.0**-k for k in range(levels)]
+    if not own:
+        shares = [2.0**-k for k in range(LEVELS if levels is None else levels)]
         scales = _scales(pairs, gain, offset, say)
         series = {
             share: pairs if share == 1 else _thinned(pairs, out, share, scales, settings.seed)
@@ -93,7 +105,7 @@ def noise_study(
     scores = run_all(runs, out, settings, report=report, say=say)
     light_of = dict(zip([run.name for run in runs], series, strict=True))
     table = _table(scores.assign(light=scores["run"].map(light_of)))
-    return write_study(out, "noise", table, _words(table), noise_curve(table))
+    return write_study(out, "noise", table, _words(table, own=own), noise_curve(table))
 
 
 def _own_series(pairs: Pairs) -> dict[float, Pairs]:
@@ -101,12 +113,13 @@ def _own_series(pairs: Pairs) -> dict[float, Pairs]:
     if (pairs.table["level"] == "").all():
         return {}
     level = pd.to_numeric(pairs.table["level"], errors="coerce")
-    if level.isna().any() or level.nunique() < 2:
-        raise DataError(
-            "the column level must hold two numbers or more, one in each row",
-            "write the light of each stain, or leave the column out",
-            file=pairs.name,
-        )
+    remedy = "write the light of each stain, a positive number, or leave the column out"
+    for row, number in enumerate(level, 1):
+        if not 0 < number < np.inf:
+            text = pairs.table["level"].iloc[row - 1]
+            raise DataError(f"row {row} has level {text!r}", remedy, file=pairs.name)
+    if level.nunique() < 2:
+        raise DataError("the column level holds one number only", remedy, file=pairs.name)
     found = {}
     for value in sorted(level.unique(), reverse=True):
         # one field at two levels must be the same pair to the score
@@ -161,32 +174,48 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["marker", "test", "light"], ascending=[True, False, False])
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.1f}" if np.isfinite(value) else "what cannot be measured"
+def _change(name: str, before: float, after: float, digits: int = 3) -> str:
+    """`name` falls, rises, or goes from one value to another (equal, or not to be measured)."""
+    verb = "goes"
+    if np.isfinite([before, after]).all() and before != after:
+        verb = "falls" if after < before else "rises"
+    ends = [
+        f"{value:.{digits}f}" if np.isfinite(value) else "what cannot be measured"
+        for value in (before, after)
+    ]
+    return f"{name} {verb} from {ends[0]} to {ends[1]}"
 
 
-def _words(table: pd.DataFrame) -> list[str]:
+def _words(table: pd.DataFrame, *, own: bool) -> list[str]:
+    """Sentences for each marker; the light of a series of the user's own is no share."""
     words = []
     same = table[table["test"] == "same"]
     for marker, part in same.groupby("marker", sort=False):
         full, least = part.iloc[0], part.iloc[-1]
+        if own:
+            most, little = f"level {full['light']:g}", f"{least['light']:g}"
+            learner = f"the model of level {little}"
+        else:
+            most, little = "full light", f"{least['light']:.3g} of it"
+            learner = "the model of least light"
         words.append(
-            f"{marker}: from full light to {least['light']:.3g} of it, snr_rms falls from "
-            f"{_ratio(full['snr_rms'])} to {_ratio(least['snr_rms'])}, r_s from "
-            f"{full['r_s']:.3f} to {least['r_s']:.3f}, r_lap from {full['r_lap']:.3f} to "
-            f"{least['r_lap']:.3f} (c_max {full['c_max']:.3f} to {least['c_max']:.3f})."
+            f"{marker}: from {most} to {little}, "
+            f"{_change('snr_rms', full['snr_rms'], least['snr_rms'], 1)}, "
+            f"{_change('r_s', full['r_s'], least['r_s'])}, "
+            f"{_change('r_lap', full['r_lap'], least['r_lap'])} "
+            f"(c_max {full['c_max']:.3f} to {least['c_max']:.3f})."
         )
         above = part[part["r_s"] > part["c_max"]]
         if len(above):
             words.append(
-                f"{marker}: r_s lies above c_max at {len(above)} levels: the stain's noise is "
-                "overestimated there, or not independent from pixel to pixel."
+                f"{marker}: r_s lies above c_max at {len(above)} of {len(part)} levels: the "
+                "stain's noise is overestimated there, or not independent from pixel to pixel."
             )
         clean = table[(table["marker"] == marker) & (table["test"] == "full")]
         end = clean[clean["light"] == least["light"]].iloc[0]
         words.append(
-            f"{marker}: the model of least light scores r_s {end['r_s']:.3f} on stains of full "
-            f"light, {end['r_s'] - least['r_s']:+.3f} against those it was trained on"
+            f"{marker}: {learner} scores r_s {end['r_s']:.3f} on stains of {most}, "
+            f"{end['r_s'] - least['r_s']:+.3f} against those it was trained on"
             + (": it denoises." if end["r_s"] > least["r_s"] else ".")
         )
     return words

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from ...errors import InputError
+from ...errors import FileError, InputError
 from ...images.atomic import atomic_path
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
@@ -129,6 +129,8 @@ def begin_study(
     ------
     InputError
         `out` holds another study, or something else.
+    FileError
+        `out` cannot be made a folder, or its note of the study is broken.
     """
     said: dict[str, Any] = {
         "study": kind,
@@ -138,19 +140,55 @@ def begin_study(
     }
     note = out / "study.json"
     if note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = _read_note(note)
+        if before.get("study") != kind:
+            raise InputError(
+                f"{out} holds another study: {before.get('study')}", "choose another --out"
+            )
         changed = [name for name in said if before.get(name) != said[name]]
         if changed:
+            which = [
+                difference
+                for part in ("settings", "parameters")
+                for difference in _differences(before.get(part, {}), said[part])
+            ]
             raise InputError(
-                f"{out} holds a study of other {' and '.join(changed)}",
+                f"{out} holds a study of other {' and '.join(changed)}"
+                + (f" ({'; '.join(which)})" if which else ""),
                 "go on with the same ones, or choose another --out",
             )
         return
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty", "choose a new folder for the study")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"cannot be made a folder: {error.strerror or error}", "choose another --out", file=out
+        ) from error
     with atomic_path(note) as temporary:
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_note(note: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(note.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise FileError(
+            f"does not tell what its folder is a study of ({error})",
+            "remove the folder, or choose another --out",
+            file=note,
+        ) from error
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """``"width 4, was 3"`` for each entry that differs."""
+    keys = {**before, **now}
+    return [
+        f"{key} {now.get(key)}, was {before.get(key)}"
+        for key in keys
+        if now.get(key) != before.get(key)
+    ]
 
 
 def groups_of(rows: pd.DataFrame) -> pd.Series[str] | None:

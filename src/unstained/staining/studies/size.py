@@ -26,6 +26,7 @@ DEFAULT_SIZES = (20, 80, 320, 1280)
 DEFAULT_SHARES = (0.125, 0.25, 0.5, 1.0)
 _FEW_FIELDS = 8  # fewer training images are cut into parts instead
 _NEXT = 100  # pairs whose worth is told
+_CURVE = 3  # sizes; a curve has as many numbers
 _SCORES = ("r_s", "r_lap")
 
 
@@ -83,6 +84,13 @@ def size_study(
         raise InputError(f"{repeats} repeats", "give 1 or more")
     out = Path(out)
     begin_study(out, "size", pairs, settings)
+    most = max(chosen)
+    cut = [f"{size:g}" for size in sorted(sizes) if size > most]
+    if cut:
+        say(
+            f"{most:g} training images of each marker are all there are: "
+            f"{', '.join(cut)} became {most:g}"
+        )
     test = {"test": pairs.of_split("test")}
     runs = {
         (size, repeat): Run(
@@ -113,7 +121,7 @@ def fit_growth(n: Sequence[float], score: Sequence[float]) -> Growth | None:
     that does not rise has no such form: None.
     """
     x, y = np.asarray(n, dtype=np.float64), np.asarray(score, dtype=np.float64)
-    if len(np.unique(x)) < 3:
+    if len(np.unique(x)) < _CURVE:
         return None
     best: tuple[float, Growth] | None = None
     for rate in np.geomspace(0.1, 2.0, 60):
@@ -133,7 +141,7 @@ def _sizes(given: Sequence[float], training: Pairs) -> tuple[float, ...]:
             return DEFAULT_SHARES
         return (*[float(n) for n in DEFAULT_SIZES if n < most], float(most))
     for size in given:
-        if not (0 < size <= 1 or (size > 1 and size == int(size))):
+        if not (0 < size <= 1 or (size > 1 and float(size).is_integer())):
             raise InputError(f"size {size:g}", "give numbers of images, or shares of 1 and below")
     if min(given) <= 1 < max(given):
         raise InputError("sizes mix shares with numbers of images", "give one kind")
@@ -246,6 +254,14 @@ def _words(
         steps = ", ".join(f"{means[score, size]:.3f} at {size:g}" for size in sizes)
         words.append(f"{score}, mean over markers, by {unit}: {steps}.")
         growth = _growth(table, score)
+        measured = int(means[score].notna().sum())
+        if measured < _CURVE:
+            count = "1 size is" if measured == 1 else f"{measured} sizes are"
+            words.append(
+                f"{count} too few for a curve of {score} (three at least): what more images would "
+                "bring is open."
+            )
+            continue
         if growth is None:
             words.append(f"{score} does not rise steadily: what more images would bring is open.")
             continue
