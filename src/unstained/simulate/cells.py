@@ -124,6 +124,22 @@ class Cell:
         """Radius of a ball of the cell's volume."""
         return math.cbrt(3 * self.volume_um3 / (4 * math.pi))
 
+    @property
+    def shown_nucleus_um(self) -> tuple[float, float]:
+        """Half axes of the nucleus at the cell's roundness; in a ball it is a ball, too."""
+        along, across = self.nucleus_um
+        ball = 0.62 * self.ball_um
+        share = self.roundness
+        return along + share * (ball - along), across + share * (ball - across)
+
+    @property
+    def elongation(self) -> float:
+        """Long over short axis: the arms' reach along the axis over that across; 1 for a ball."""
+        along = float(np.abs(self.arm_um * np.cos(self.arm_angle_rad)).max())
+        across = float(np.abs(self.arm_um * np.sin(self.arm_angle_rad)).max())
+        reach = max(along, self.soma_um[0]) / max(across, self.soma_um[1])
+        return 1 + (max(reach, 1 / reach) - 1) * (1 - self.roundness)
+
 
 def build_cell(
     label: int, phenotype: Phenotype, y_um: float, x_um: float, rng: np.random.Generator

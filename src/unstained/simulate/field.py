@@ -324,11 +324,8 @@ def _levels(marker: Marker, n_cells: int, rng: np.random.Generator) -> Array:
 
 
 def _elongation(cells: Sequence[Cell], n_labels: int) -> Array:
-    """Long over short axis of each label: the arms' reach along the axis over that across."""
+    """Long over short axis of each label."""
     ratio = np.ones(n_labels)
     for cell in cells:
-        along = float(np.abs(cell.arm_um * np.cos(cell.arm_angle_rad)).max())
-        across = float(np.abs(cell.arm_um * np.sin(cell.arm_angle_rad)).max())
-        reach = max(along, cell.soma_um[0]) / max(across, cell.soma_um[1])
-        ratio[cell.label] = 1 + (max(reach, 1 / reach) - 1) * (1 - cell.roundness)
+        ratio[cell.label] = cell.elongation
     return ratio

@@ -39,6 +39,7 @@ SHAPE_COLUMNS = (
     "volume_um3",
     "nucleus_area_um2",
     "roundness",
+    "elongation",
 )
 
 
@@ -311,7 +312,10 @@ class Movie:
         return np.array(rows, int).reshape(-1, 4)
 
     def shape(self, t: int) -> list[dict[str, float]]:
-        """Shape of every cell of frame `t`, from its outline: lengths in um, angles in radians."""
+        """Shape of every cell of frame `t`, from its outline: lengths in um, angles in radians.
+
+        `elongation` is the ratio that a marker's light follows with the power `Marker.elongation`.
+        """
         rows = []
         for cell in self.cells(t):
             outline = outline_um(cell)
@@ -324,8 +328,9 @@ class Movie:
                 polygon_area(outline),
                 float(np.hypot(*step.T).sum()),
                 cell.volume_um3,
-                math.pi * cell.nucleus_um[0] * cell.nucleus_um[1],
+                math.pi * math.prod(cell.shown_nucleus_um),
                 cell.roundness,
+                cell.elongation,
             )
             rows.append(dict(zip(SHAPE_COLUMNS, values, strict=True)))
         return rows
