@@ -420,6 +420,26 @@ def test_what_no_movie_has_is_refused(values: dict[str, object], reason: str) ->
         MovieSettings(**{**SMALL, **values})
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"frames": 240, "interval_s": 1800.0, "cycle_h": 16.0},  # 7 generations
+        {"frames": 60, "size": 64, "cells": 1, "cycle_h": 0.05},  # 30: 2^30 cells
+    ],
+)
+def test_cells_that_divide_until_they_do_not_fit_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(
+        InputError, match=r"in frame \d+ the \d+ cells or more do not fit"
+    ) as caught:
+        Movie(MovieSettings(**values))
+    assert caught.value.remedy == "give fewer frames or cells, a larger field or a longer cycle"
+
+
+def test_three_days_of_the_default_movie_fit() -> None:
+    # 2160 frames of 2 min: 15 cells become 89
+    assert len(Movie(MovieSettings(frames=2160)).tracks) > 150
+
+
 def test_a_frame_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="no frame 4; there are 0 to 3"):
         Movie(MovieSettings(**SMALL)).frame(4)

@@ -418,6 +418,7 @@ def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
         ({"size": 63}, "63 px"),
         ({"density_per_mm2": -1.0}, "-1.0 cells per mm2"),
         ({"density_per_mm2": 3000.0}, "cells do not fit on 162 x 162 um"),
+        ({"density_per_mm2": 1e13}, "cells do not fit on 162 x 162 um: the smallest would cover"),
         ({"shares": {"round": 1.0}}, "no phenotype round; there are spindle, star, flat"),
         ({"shares": {"star": -1.0}}, "shares"),
         ({"seed": -1}, "seed -1"),
