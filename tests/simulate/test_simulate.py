@@ -417,7 +417,7 @@ def test_two_fields_are_too_few_for_three_parts(tmp_path: Path) -> None:
         (["Phase"], "two images of a field would be named 'phase'; rename the marker 'Phase'"),
         (["labels"], "two images of a field would be named 'labels'"),
         (["CD1", "cd1"], "two images of a field would be named 'cd1'; rename the marker 'cd1'"),
-        (["a/b"], "a marker 'a/b' names a file; rename it"),
+        (["a/b"], "a marker 'a/b' is no part of a file's name; rename it"),
     ],
 )
 def test_marker_names_that_are_no_files_of_their_own_are_refused(

@@ -105,7 +105,8 @@ def _check_names(markers: Iterable[str]) -> None:
     for name in markers:
         if not name.strip() or _NOT_IN_FILE_NAMES.search(name):
             raise InputError(
-                f"a marker {name!r} names a file", r'rename it, without / \ : * ? " < > |'
+                f"the name of a marker {name!r} is no part of a file's name",
+                r'rename it, without / \ : * ? " < > |',
             )
         if name.lower() in taken:
             raise InputError(
