@@ -448,6 +448,9 @@ def test_the_treated_share_holds_and_spreads_over_the_wells() -> None:
         ({"size": 200}, "200 px"),
         ({"colonies": 0}, "0 colonies"),
         ({"frame_interval_h": 0.0}, "0.0 hours"),
+        # 6 frames of 1e300 h with less than 0.1 changes an hour
+        ({"frame_interval_h": 1e300}, r"6 frames, 1e\+300 h apart: up to .*e\+299 changes"),
+        ({"effect": 1e300}, "changes of each colony"),
         ({"treated": 1.5}, "1.5"),
         ({"effect": -1.0}, "-1.0"),
         ({"effect": float("nan")}, "nan"),
@@ -508,5 +511,6 @@ def test_the_command_writes_what_it_reports(tmp_path: Path) -> None:
     truth = json.loads((tmp_path / "out" / "truth.json").read_text())
     assert truth["rates_per_h"]["control"]["spread"] == {"debris": 0.5}
     rates.write_text("{")
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert isinstance(result.exception, FileError)
+    for no_rates in (rates, tmp_path, tmp_path / "absent.json"):
+        result = CliRunner().invoke(app, [str(word) for word in (*words[:-1], no_rates)])
+        assert isinstance(result.exception, FileError)

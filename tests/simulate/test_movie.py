@@ -14,7 +14,7 @@ import tifffile
 from unstained.cli.main import main
 from unstained.errors import FileError, InputError
 from unstained.images import read_image
-from unstained.simulate import MARKERS, Marker, Movie, MovieSettings, write_movie
+from unstained.simulate import MARKERS, Marker, Movie, MovieSettings, Optics, write_movie
 from unstained.simulate.lineage import ornstein_uhlenbeck, persistent_walk
 
 SMALL = {"frames": 4, "size": 128, "cells": 3, "markers": ("CD105", "CD29")}
@@ -239,6 +239,59 @@ def test_a_stains_brightness_follows_the_level() -> None:
     assert np.corrcoef(light, level)[0, 1] > 0.999
 
 
+@pytest.fixture(scope="module")
+def resting() -> Movie:
+    """One frame of 40 cells without a wave."""
+    return Movie(
+        MovieSettings(
+            frames=1, size=1024, cells=40, seed=5, markers=("CD105", "CD44"), wave_amplitude=0.0
+        )
+    )
+
+
+@pytest.mark.parametrize("marker", ["CD105", "CD44"])
+def test_a_total_is_level_times_structure_times_a_power_of_the_elongation(
+    resting: Movie, marker: str
+) -> None:
+    structures, stain = resting.structures(0), resting.frame(0).stains[marker]
+    owner = structures.owner
+    cut = set(np.concatenate([owner[[0, -1]].ravel(), owner[:, [0, -1]].ravel()]).tolist())
+    whole = [track for track in resting.tracks if track.label not in cut]
+    of = [track.label for track in whole]
+    assert len(of) > 20
+    # offset 100, background 20
+    total, membrane = (
+        np.bincount(owner.ravel(), weights=image.ravel())[of]
+        for image in (stain - 120.0, structures.membrane)
+    )
+    level = np.array([track.level[0, list(resting.markers).index(marker)] for track in whole])
+    elongation = {row["label"]: row["elongation"] for row in resting.shape(0)}
+    shown = np.array([elongation[label] for label in of]) ** {"CD105": 0.25, "CD44": 0.0}[marker]
+    assert np.corrcoef(np.log(total / membrane / shown), np.log(level))[0, 1] > 0.98
+    # without it CD105 follows its level less: elongations of 1 to 6 are factors of 1 to 1.6
+    assert (np.corrcoef(np.log(total / membrane), np.log(level))[0, 1] < 0.95) == (
+        marker == "CD105"
+    )
+
+
+def test_a_nucleus_has_its_area_on_the_grid_in_dividing_cells_too() -> None:
+    movie = Movie(
+        MovieSettings(frames=34, interval_s=600, size=512, cells=5, cycle_h=4, death_per_h=0.0,
+                      markers=("CD44",), seed=5)
+    )  # fmt: skip
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for t in (2, 7, 13, 17, 20, 32):
+        nuclei, rows = movie.structures(t).nuclei, movie.shape(t)
+        for row in rows:
+            apart = [math.hypot(row["y_um"] - o["y_um"], row["x_um"] - o["x_um"]) for o in rows]
+            if sorted(apart)[1] > 80 and 20 < min(row["y_um"], row["x_um"]) < 312:
+                px = np.count_nonzero(nuclei == row["label"])
+                found[row["roundness"] > 0.9].append(px * 0.65**2 / row["nucleus_area_um2"])
+    assert len(found[True]) >= 4
+    for ratio in found.values():
+        assert ratio == pytest.approx(np.ones(len(ratio)), abs=0.15)
+
+
 def test_the_lazy_image_has_the_frames_as_channels() -> None:
     movie = Movie(MovieSettings(**SMALL))
     image = movie.image()
@@ -352,6 +405,7 @@ def test_the_commands_refuse_in_one_line(
         ({"tau_min": -1.0}, "tau_min of CD105 is -1.0"),
         ({"tau_min": {"CD90": 20.0}}, "a tau_min for CD90; markers: CD105, CD29"),
         ({"interval_s": 0.0}, "interval_s is 0.0"),
+        ({"optics": Optics(pixel_size_um=0.001)}, "pixels of 0.001 um in the sample; give 0.05"),
         ({"death_per_h": -0.1}, "death_per_h is -0.1"),
         ({"mother_daughter": 1.5}, "mother_daughter is 1.5"),
         ({"fluctuation_correlation": 1.1}, "fluctuation_correlation is 1.1"),
@@ -365,6 +419,26 @@ def test_the_commands_refuse_in_one_line(
 def test_what_no_movie_has_is_refused(values: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         MovieSettings(**{**SMALL, **values})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"frames": 240, "interval_s": 1800.0, "cycle_h": 16.0},  # 7 generations
+        {"frames": 60, "size": 64, "cells": 1, "cycle_h": 0.05},  # 30: 2^30 cells
+    ],
+)
+def test_cells_that_divide_until_they_do_not_fit_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(
+        InputError, match=r"in frame \d+ the \d+ cells or more do not fit"
+    ) as caught:
+        Movie(MovieSettings(**values))
+    assert caught.value.remedy == "give fewer frames or cells, a larger field or a longer cycle"
+
+
+def test_three_days_of_the_default_movie_fit() -> None:
+    # 2160 frames of 2 min: 15 cells become 89
+    assert len(Movie(MovieSettings(frames=2160)).tracks) > 150
 
 
 def test_a_frame_that_is_not_there_is_refused() -> None:

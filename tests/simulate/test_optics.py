@@ -197,7 +197,12 @@ def test_the_object_is_not_modified() -> None:
         ({"ring_na": (0.14, 0.12)}, "a phase ring from NA 0.14 to 0.12"),
         ({"ring_transmission": 0.0}, "ring transmission 0.0"),
         ({"source_points": 0}, "0 source points"),
-        ({"defocus_um": math.inf}, "defocus of inf um"),
+        ({"source_points": 2.5}, "2.5 source points, 64 coarse; give whole numbers"),
+        ({"defocus_um": math.inf}, "defocus_um is inf"),
+        ({"ring_margin_na": math.inf}, "ring_margin_na is inf"),
+        ({"modality": "dic", "shear_um": math.nan}, "shear_um is nan"),
+        ({"modality": "dic", "shear_angle_rad": math.inf}, "shear_angle_rad is inf"),
+        ({"modality": "dic", "bias_rad": math.inf}, "bias_rad is inf"),
         ({"modality": "brightfield", "condenser_na": 0.4}, "condenser of NA 0.4"),
         ({"modality": "dic", "bias_rad": 0.0}, "black background"),
         ({"modality": "confocal"}, "no modality 'confocal'"),
@@ -206,6 +211,12 @@ def test_the_object_is_not_modified() -> None:
 def test_what_no_microscope_has_is_refused(values: dict[str, object], reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Optics(**values)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_refused(workers: int) -> None:
+    with pytest.raises(InputError, match=f"{workers} workers; give at least 1"):
+        image_of(np.zeros((64, 64)), Optics(), workers=workers)
 
 
 def test_objects_that_are_no_image_are_refused() -> None:

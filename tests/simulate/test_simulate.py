@@ -48,6 +48,12 @@ def test_the_same_seed_gives_the_same_field_and_another_another(field: Simulated
     assert not np.array_equal(field.phase, other.phase)
 
 
+def test_any_integer_is_a_seed() -> None:
+    one, same = (simulate_field(64, markers=("BODY",), seed=s) for s in (3, np.int64(3)))
+    assert np.array_equal(one.phase, same.phase)
+    assert np.array_equal(one.stains["BODY"], same.stains["BODY"])
+
+
 def test_workers_do_not_change_a_pixel() -> None:
     one = simulate_field(128, markers=MSC, seed=(4, 2))
     two = simulate_field(128, markers=MSC, seed=(4, 2), workers=2)
@@ -405,6 +411,29 @@ def test_two_fields_are_too_few_for_three_parts(tmp_path: Path) -> None:
         write_pairs(tmp_path / "pairs", fields=2)
 
 
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["Phase"], "two images of a field would be named 'phase'; rename the marker 'Phase'"),
+        (["labels"], "two images of a field would be named 'labels'"),
+        (["CD1", "cd1"], "two images of a field would be named 'cd1'; rename the marker 'cd1'"),
+        (["a/b"], "a marker 'a/b' is no part of a file's name; rename it"),
+    ],
+)
+def test_marker_names_that_are_no_files_of_their_own_are_refused(
+    names: list[str], reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        write_pairs(tmp_path / "pairs", size=64, markers={name: Marker() for name in names})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=r"x: its folder cannot be made: .*; choose"):
+        write_pairs(tmp_path / "file" / "x", size=64)
+
+
 def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"CD999; there are NUCLEUS, BODY, GRANULES"):
         simulate_field(64, markers=("BODY", "CD999"))
@@ -418,9 +447,14 @@ def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
         ({"size": 63}, "63 px"),
         ({"density_per_mm2": -1.0}, "-1.0 cells per mm2"),
         ({"density_per_mm2": 3000.0}, "cells do not fit on 162 x 162 um"),
+        ({"density_per_mm2": 1e13}, "cells do not fit on 162 x 162 um: the smallest would cover"),
         ({"shares": {"round": 1.0}}, "no phenotype round; there are spindle, star, flat"),
         ({"shares": {"star": -1.0}}, "shares"),
         ({"seed": -1}, "seed -1"),
+        ({"seed": 1.5}, "seed 1.5; give whole numbers"),
+        ({"optics": Optics(pixel_size_um=0.001)}, "pixels of 0.001 um in the sample; give 0.05"),
+        ({"optics": Optics(pixel_size_um=1000.0)}, "pixels of 1000 um in the sample"),
+        ({"workers": 0}, "0 workers; give at least 1"),
         ({"round_share": 1.5}, "round cells of 1.5"),
         ({"spread": 2.0}, "spread 2.0 times"),
         ({"markers": {"M": Marker(bleed=(("X", 0.1),))}}, "light of 'X' in the channel of M"),

@@ -87,8 +87,9 @@ def _read_rates(path: Path) -> tuple[tuple[float, ...], ...]:
 
     try:
         named = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileError("does not exist", "name a JSON file with rates", file=path) from None
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise FileError(reason, "name a JSON file with rates", file=path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FileError(f"is no JSON ({error})", "see --help for its form", file=path) from None
     return tuple(tuple(row) for row in parse_rates(named).tolist())

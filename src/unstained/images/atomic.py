@@ -41,7 +41,8 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
     Raises
     ------
     FileError
-        `target` exists and may not be replaced, the disk is full, or writing is not permitted.
+        `target` exists and may not be replaced, its folder cannot be made, the disk is full, or
+        writing is not permitted.
     """
     target = Path(target)
     with _disk_errors(target):
@@ -90,14 +91,15 @@ def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterato
     Raises
     ------
     FileError
-        `target` exists and may not be replaced, the disk is full, or writing is not permitted.
+        `target` exists and may not be replaced, its folder cannot be made, the disk is full, or
+        writing is not permitted.
     """
     target = Path(target)
     with _disk_errors(target):
         if target.exists() and (not replace or not target.is_dir()):
             raise FileError("exists already", "choose another name or remove it", file=target)
         part = _part(target)
-        part.mkdir()
+        _make_folder(part, target)
         old = part.with_name(part.name + ".old")
         try:
             yield part
@@ -129,8 +131,16 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _part(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(target.parent, target)
     return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
+
+
+def _make_folder(folder: Path, target: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+        reason = f"its folder cannot be made: {error.strerror} ({error.filename})"
+        raise FileError(reason, "choose another folder", file=target) from error
 
 
 @contextmanager

@@ -26,6 +26,7 @@ Phenotype = Literal["spindle", "star", "flat"]
 
 SHARES: Mapping[Phenotype, float] = {"spindle": 0.45, "star": 0.3, "flat": 0.25}
 _MOST_COVERED = 0.8  # of the area; at confluence cells still leave gaps of about a fifth
+_LEAST_UM2 = 250.0  # no cell covers less: of 20000 spindles the smallest has 414 um2
 _CANDIDATES = 16
 _ARM_UM = 20.0  # by which cells reach over the border of the area that their centers lie on
 _REACH_UM = 60.0  # how far beyond the field cells are placed, so that some reach into it
@@ -123,6 +124,22 @@ class Cell:
     def ball_um(self) -> float:
         """Radius of a ball of the cell's volume."""
         return math.cbrt(3 * self.volume_um3 / (4 * math.pi))
+
+    @property
+    def shown_nucleus_um(self) -> tuple[float, float]:
+        """Half axes of the nucleus at the cell's roundness; in a ball it is a ball, too."""
+        along, across = self.nucleus_um
+        ball = 0.62 * self.ball_um
+        share = self.roundness
+        return along + share * (ball - along), across + share * (ball - across)
+
+    @property
+    def elongation(self) -> float:
+        """Long over short axis: the arms' reach along the axis over that across; 1 for a ball."""
+        along = float(np.abs(self.arm_um * np.cos(self.arm_angle_rad)).max())
+        across = float(np.abs(self.arm_um * np.sin(self.arm_angle_rad)).max())
+        reach = max(along, self.soma_um[0]) / max(across, self.soma_um[1])
+        return 1 + (max(reach, 1 / reach) - 1) * (1 - self.roundness)
 
 
 def build_cell(
@@ -312,24 +329,41 @@ def crowd(
     """
     rng = stream(seed, 0)
     names = list(shares)
+    room = room_um2(size_um)
+    if n_cells * _LEAST_UM2 > _MOST_COVERED * room:  # so many are not even drawn
+        covering = f"the smallest would cover {n_cells * _LEAST_UM2 / room:.0%}"
+        raise _too_many(n_cells, size_um, covering)
     kinds = rng.choice(len(names), n_cells, p=[shares[name] for name in names])
     cells: list[Cell] = []
     anchors = np.empty((0, 3))  # y, x, radius of three discs along each cell
-    # centers lie on the area, arms reach over its border
-    covered, room = 0.0, (size_um[0] + 2 * _ARM_UM) * (size_um[1] + 2 * _ARM_UM)
+    covered = 0.0
     for i, kind in enumerate(kinds.tolist()):
         cell = build_cell(i + 1, names[kind], 0.0, 0.0, rng)
-        covered += polygon_area(_corner_cutting(5 * len(cell.arm_um)) @ _corners(cell))
+        covered += resting_area_um2(cell)
         if covered > _MOST_COVERED * room:
-            raise InputError(
-                f"{n_cells} cells do not fit on {size_um[0]:.0f} x {size_um[1]:.0f} um: "
-                f"{i + 1} of them cover {covered / room:.0%}, and {_MOST_COVERED:.0%} can be",
-                "lower the density or enlarge the field",
-            )
+            raise _too_many(n_cells, size_um, f"{i + 1} of them cover {covered / room:.0%}")
         places = origin_um + rng.uniform(0, 1, (_CANDIDATES, 2)) * size_um
         best, anchors = _least_crowded(cell, places, anchors)
         cells.append(moved(cell, *best))
     return cells
+
+
+def _too_many(n_cells: int, size_um: tuple[float, float], covering: str) -> InputError:
+    return InputError(
+        f"{n_cells} cells do not fit on {size_um[0]:.0f} x {size_um[1]:.0f} um: "
+        f"{covering}, and {_MOST_COVERED:.0%} can be",
+        "lower the density or enlarge the field",
+    )
+
+
+def room_um2(size_um: tuple[float, float]) -> float:
+    """What cells can cover whose centers lie on an area: their arms reach over its border."""
+    return (size_um[0] + 2 * _ARM_UM) * (size_um[1] + 2 * _ARM_UM)
+
+
+def resting_area_um2(cell: Cell) -> float:
+    """Area of the cell's outline when it is spread, without ruffles."""
+    return polygon_area(_corner_cutting(5 * len(cell.arm_um)) @ _corners(cell))
 
 
 def _least_crowded(cell: Cell, places: Floats, anchors: Floats) -> tuple[Floats, Floats]:

@@ -63,6 +63,7 @@ DEBRIS_SHRINKS = 0.65  # of a side
 HEIGHT_SD, PACKING_SD = 0.15, 0.1  # of the logarithms of delay and of the cells' spacing
 FOCUS_SD_UM = 4.0  # the depth of field is wavelength / NA^2 = 6 um
 MOST_VARIATION = 6.0
+MOST_CHANGES = 10_000  # of a colony's state, which are drawn one by one
 PACKING_RANGE = (0.35, 3.0)  # cells of 4 um are none, and colonies hold several
 HALO_PX = 40  # around a colony, until its light is that of the empty field
 # 4 condenser points differ from 100 by 6 % of the contrast (root mean square)
@@ -148,7 +149,14 @@ class ColonySettings:
             raise InputError(f"a variation of {self.variation}", f"give 0 to {MOST_VARIATION:g}")
         if self.seed < 0:
             raise InputError(f"a seed of {self.seed}", "give a whole number from 0 on")
-        self.rates(treated=True)
+        leaving = max(float(self.rates(treated=x).sum(1).max()) for x in (False, True))
+        changes = leaving * self.frames * self.frame_interval_h
+        if not changes <= MOST_CHANGES:
+            raise InputError(
+                f"{self.frames} frames, {self.frame_interval_h:g} h apart: up to {changes:.2g} "
+                "changes of each colony",
+                f"give shorter times or lower rates: {MOST_CHANGES} changes at most",
+            )
 
     def n_colonies(self) -> int:
         """In each well."""

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from .colony_wells import (
     plan_well,
     render_frame,
 )
+from .optics import check_workers
 from .streams import stream
 
 __all__ = ["write_colonies"]
@@ -106,7 +108,7 @@ def write_colonies(
                 progress(i / len(tasks))
         _write_table(folder / "colonies.csv", [_row(state) for state in states])
         _write_table(folder / "transitions.csv", list(_transitions(settings, wells)))
-        truth = json.dumps(_truth(settings), indent=1)
+        truth = json.dumps(_truth(settings), indent=1, default=index)
         (folder / "truth.json").write_text(truth + "\n", encoding="utf-8")
         if crops:
             _write_table(folder / "manifest.csv", _manifest(settings, states, labelled))
@@ -124,8 +126,7 @@ def _check(
         raise InputError("neither wells nor crops are to be written", "ask for one of them")
     if not 0 <= labelled <= 1:
         raise InputError(f"a labelled share of {labelled}", "give 0 to 1")
-    if workers < 1:
-        raise InputError(f"{workers} workers", "give at least 1")
+    check_workers(workers)
 
 
 def _in_order(

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell, Phenotype, place_cells
-from .optics import Optics, image_of
+from .optics import Optics, check_workers, image_of
 from .stains import (
     DEFAULT_MARKERS,
     MARKERS,
@@ -26,10 +26,10 @@ from .stains import (
     smooth_noise,
     stain_of,
 )
-from .streams import Seed, stream
+from .streams import Seed, seed_parts, stream
 from .structures import Structures, render
 
-__all__ = ["Dish", "SimulatedField", "expose_stains", "label_free", "simulate_field"]
+__all__ = ["Dish", "SimulatedField", "check_pixel", "expose_stains", "label_free", "simulate_field"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,6 +37,8 @@ DENSITY_PER_MM2 = 150.0
 ROUND_SHARE = 0.04  # of cells in a growing culture
 _ROUND_HEIGHT_UM = 7.0  # of a round cell's middle above the dish: the radius of 1400 um3
 _VOLUME_POWER = 0.7  # of the spread; tuned on real phase contrast, see benchmarks/realism.py
+# an oil immersion resolves 0.2 um, four pixels of the finest; a nucleus is as large as the coarsest
+_PIXEL_UM = (0.05, 10.0)
 _HAZE_UM = 20.0  # standard deviation of the Gaussian that smooths it
 
 
@@ -140,7 +142,7 @@ def simulate_field(
         Factor, 0.3 to 1.5, of the length of arms, soma and nucleus. Area goes with its square,
         volume with its power 0.7: cells that have not spread are small and thick.
     optics : Optics, optional
-        With modality, pixel size and defocus; default `Optics()`.
+        With modality, pixel size (0.05 to 10 um) and defocus; default `Optics()`.
     camera : Camera, optional
         Default `Camera()`. The stains are taken with it, too, each photon of a marker being a
         photo-electron.
@@ -153,16 +155,18 @@ def simulate_field(
     ------
     InputError
         The field is too small, a marker is not known, the density is negative or more cells than
-        fit, or what the parts refuse.
+        fit, no worker, or what the parts refuse.
     """
     if size < 64:
         raise InputError(f"a simulated field of {size} px", "give at least 64")
+    check_workers(workers)
     chosen = chosen_markers(markers)
     optics, camera, dish = optics or Optics(), camera or Camera(), dish or Dish()
     pixel = optics.pixel_size_um
+    check_pixel(pixel)
     cells = place_cells((size * pixel, size * pixel), density_per_mm2, seed, shares=shares)
     cells = _some_round(_spread(cells, spread), round_share, stream(seed, 5))
-    parts = _parts(seed)
+    parts = seed_parts(seed)
     structures = render(
         cells,
         (size, size),
@@ -171,7 +175,7 @@ def simulate_field(
         debris_per_mm2=dish.debris_per_mm2,
         seed=(*parts, 1),
     )
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         phase = pool.submit(
             label_free, structures, optics, camera, dish, (*parts, 2), workers=workers
         )
@@ -194,6 +198,21 @@ def simulate_field(
         cells=cells,
         pixel_size_um=pixel,
     )
+
+
+def check_pixel(pixel_size_um: float) -> None:
+    """Refuse pixels that are finer or coarser than those of any image of cells.
+
+    Raises
+    ------
+    InputError
+        Below 0.05 or above 10 um.
+    """
+    finest, coarsest = _PIXEL_UM
+    if not finest <= pixel_size_um <= coarsest:
+        raise InputError(
+            f"pixels of {pixel_size_um:g} um in the sample", f"give {finest:g} to {coarsest:g}"
+        )
 
 
 def label_free(
@@ -313,10 +332,6 @@ def _some_round(cells: list[Cell], share: float, rng: np.random.Generator) -> li
     ]
 
 
-def _parts(seed: Seed) -> tuple[int, ...]:
-    return (seed,) if isinstance(seed, int) else tuple(seed)
-
-
 def _levels(marker: Marker, n_cells: int, rng: np.random.Generator) -> Array:
     """Log-normal levels of mean 1; entry 0 is background."""
     z = rng.standard_normal(n_cells + 1)
@@ -324,11 +339,8 @@ def _levels(marker: Marker, n_cells: int, rng: np.random.Generator) -> Array:
 
 
 def _elongation(cells: Sequence[Cell], n_labels: int) -> Array:
-    """Long over short axis of each label: the arms' reach along the axis over that across."""
+    """Long over short axis of each label."""
     ratio = np.ones(n_labels)
     for cell in cells:
-        along = float(np.abs(cell.arm_um * np.cos(cell.arm_angle_rad)).max())
-        across = float(np.abs(cell.arm_um * np.sin(cell.arm_angle_rad)).max())
-        reach = max(along, cell.soma_um[0]) / max(across, cell.soma_um[1])
-        ratio[cell.label] = 1 + (max(reach, 1 / reach) - 1) * (1 - cell.roundness)
+        ratio[cell.label] = cell.elongation
     return ratio

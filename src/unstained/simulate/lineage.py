@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.signal import lfilter
 
-from .cells import Cell, build_cell, checked_shares, crowd
+from ..errors import InputError
+from .cells import Cell, build_cell, checked_shares, crowd, resting_area_um2, room_um2
 from .stains import Marker
 from .streams import stream
 
@@ -25,6 +26,8 @@ __all__ = ["Track", "cell_at", "grow_lineage", "ornstein_uhlenbeck", "persistent
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _BORDER_UM = 8.0  # how near to the field's border a cell's center comes
+# by all cells of a frame together, of what founders may cover 0.8 of: those that crawl overlap
+_MOST_COVERED = 1.5
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def grow_lineage(settings: MovieSettings, markers: Mapping[str, Marker]) -> list
     Raises
     ------
     InputError
-        More cells than fit.
+        More cells than fit, at the start or once they have divided: spread, they would cover
+        more than 1.5 times the area.
     """
     rng = stream(settings.seed, 10)
     side = settings.size * settings.optics.pixel_size_um
@@ -119,12 +123,24 @@ def grow_lineage(settings: MovieSettings, markers: Mapping[str, Marker]) -> list
         )
         for cell in founders
     ]
+    covered_um2, n_cells = np.zeros(settings.frames), np.zeros(settings.frames, int)
     tracks: list[Track] = []
     while len(tracks) < len(births):
         label = len(tracks) + 1
         own = stream(settings.seed, 12, label)
         track = _live(settings, markers, births[label - 1], label, own)
         tracks.append(track)
+        lived = slice(track.begin, track.end + 1)
+        n_cells[lived] += 1
+        covered_um2[lived] += resting_area_um2(track.build)
+        share = covered_um2[lived] / room_um2((side, side))
+        if share.max() > _MOST_COVERED:
+            t = track.begin + int(np.argmax(share > _MOST_COVERED))
+            raise InputError(
+                f"in frame {t} the {n_cells[t]} cells or more do not fit on {side:.0f} x "
+                f"{side:.0f} um: they cover more than {_MOST_COVERED:.0%} of it",
+                "give fewer frames or cells, a larger field or a longer cycle",
+            )
         if track.fate == "divides" and track.end + 1 < settings.frames:
             births += _divide(settings, track, own)
     return tracks

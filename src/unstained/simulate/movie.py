@@ -18,9 +18,9 @@ from ..errors import InputError
 from ..images.image import Channel, Image, LazyPlanes
 from .camera import Camera
 from .cells import SHARES, Cell, Phenotype, checked_shares, outline_um, polygon_area
-from .field import Dish, expose_stains, label_free
+from .field import Dish, check_pixel, expose_stains, label_free
 from .lineage import Track, cell_at, grow_lineage
-from .optics import Optics
+from .optics import Optics, check_workers
 from .stains import Marker, Wave, chosen_markers
 from .streams import stream
 from .structures import Structures, render
@@ -39,6 +39,7 @@ SHAPE_COLUMNS = (
     "volume_um3",
     "nucleus_area_um2",
     "roundness",
+    "elongation",
 )
 
 
@@ -125,6 +126,7 @@ class MovieSettings:
                 f"a movie of {self.frames} frames of {self.size} px with {self.cells} cells",
                 "give at least 1 frame, 64 px and 0 cells",
             )
+        check_pixel(self.optics.pixel_size_um)
         chosen = chosen_markers(self.markers)
         checked_shares(self.shares)
         if isinstance(self.tau_min, Mapping):
@@ -277,7 +279,13 @@ class Movie:
 
         Read frame after frame, each is rendered once; `progress` is then called with the share
         of frames that it ends.
+
+        Raises
+        ------
+        InputError
+            No worker.
         """
+        check_workers(workers)
         names = ("phase", *self.markers)
         return Image(
             _MoviePlanes(self, workers, progress),
@@ -311,7 +319,10 @@ class Movie:
         return np.array(rows, int).reshape(-1, 4)
 
     def shape(self, t: int) -> list[dict[str, float]]:
-        """Shape of every cell of frame `t`, from its outline: lengths in um, angles in radians."""
+        """Shape of every cell of frame `t`, from its outline: lengths in um, angles in radians.
+
+        `elongation` is the ratio that a marker's light follows with the power `Marker.elongation`.
+        """
         rows = []
         for cell in self.cells(t):
             outline = outline_um(cell)
@@ -324,8 +335,9 @@ class Movie:
                 polygon_area(outline),
                 float(np.hypot(*step.T).sum()),
                 cell.volume_um3,
-                math.pi * cell.nucleus_um[0] * cell.nucleus_um[1],
+                math.pi * math.prod(cell.shown_nucleus_um),
                 cell.roundness,
+                cell.elongation,
             )
             rows.append(dict(zip(SHAPE_COLUMNS, values, strict=True)))
         return rows

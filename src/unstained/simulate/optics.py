@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy import fft
 
 from ..errors import InputError
 
-__all__ = ["Modality", "Optics", "image_of"]
+__all__ = ["Modality", "Optics", "check_workers", "image_of"]
 
 Array = np.ndarray[Any, Any]
 Modality = Literal["phase", "brightfield", "dic"]
@@ -104,6 +105,9 @@ class Optics:
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} is {value}", "give a positive number")
+        for name in ("shear_um", "shear_angle_rad", "bias_rad", "ring_margin_na", "defocus_um"):
+            if not math.isfinite(getattr(self, name)):
+                raise InputError(f"{name} is {getattr(self, name)}", "give a finite number")
         if min(self.medium_index, self.immersion_index) < 1:
             raise InputError(
                 f"refractive index {min(self.medium_index, self.immersion_index)}",
@@ -115,13 +119,12 @@ class Optics:
                 "an NA stays below the index it works in: give immersion_index "
                 "(air 1.0, water 1.33, oil 1.515) or a smaller NA",
             )
-        if self.source_points < 1 or self.coarse_points < 0:
+        points = (self.source_points, self.coarse_points)
+        if not all(isinstance(n, Integral) for n in points) or points[0] < 1 or points[1] < 0:
             raise InputError(
                 f"{self.source_points} source points, {self.coarse_points} coarse",
-                "give at least 1, and 0 or more coarse ones",
+                "give whole numbers: at least 1, and 0 or more coarse ones",
             )
-        if not math.isfinite(self.defocus_um):
-            raise InputError(f"defocus of {self.defocus_um} um", "give a finite number")
         if self.modality == "phase":
             self._check_ring()
         else:
@@ -160,6 +163,18 @@ class Optics:
                 f"DIC with a bias of {self.bias_rad} rad has a black background",
                 "give a bias between 0 and 2 pi, for example pi / 2",
             )
+
+
+def check_workers(workers: int) -> None:
+    """Refuse fewer than one thread.
+
+    Raises
+    ------
+    InputError
+        `workers` is below 1.
+    """
+    if workers < 1:
+        raise InputError(f"{workers} workers", "give at least 1")
 
 
 def image_of(
@@ -202,12 +217,13 @@ def image_of(
     Raises
     ------
     InputError
-        Arrays that are not one (Y, X) shape, or not finite.
+        Arrays that are not one (Y, X) shape, or not finite; no worker.
 
     References
     ----------
     .. [1] Born, Wolf, Principles of Optics, 7th ed., sections 8.6.3 and 10.6.
     """
+    check_workers(workers)
     path = np.asarray(path_rad, np.float32)
     if path.ndim != 2 or min(path.shape) < 2:
         raise InputError(f"an object of shape {path.shape}", "give (Y, X) of at least 2 x 2")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from ..images.atomic import atomic_dir
 from .cells import SHARES, Phenotype
 from .field import DENSITY_PER_MM2, SimulatedField, simulate_field
 from .optics import Optics
-from .stains import DEFAULT_MARKERS, Marker
+from .stains import DEFAULT_MARKERS, Marker, chosen_markers
 
 __all__ = ["write_pairs"]
+
+_NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f]')
 
 
 def write_pairs(
@@ -60,12 +63,14 @@ def write_pairs(
     Raises
     ------
     InputError
-        Fewer than three fields, or what `simulate_field` refuses.
+        Fewer than three fields, a marker whose name is no part of a file's name or that of
+        another image, upper and lower case being the same, or what `simulate_field` refuses.
     FileError
         The folder exists or cannot be written.
     """
     if fields < 3:
         raise InputError(f"{fields} simulated fields", "train, validation and test need 3")
+    _check_names(chosen_markers(markers))
     held_out = max(1, fields // 6)
     out_dir = Path(out_dir)
     with atomic_dir(out_dir) as folder:
@@ -92,6 +97,23 @@ def write_pairs(
             table.writeheader()
             table.writerows(rows)
     return out_dir / "manifest.csv"
+
+
+def _check_names(markers: Iterable[str]) -> None:
+    """Each marker's name is part of a file's name, in lower case."""
+    taken = {"phase", "labels", "nuclei"}
+    for name in markers:
+        if not name.strip() or _NOT_IN_FILE_NAMES.search(name):
+            raise InputError(
+                f"the name of a marker {name!r} is no part of a file's name",
+                r'rename it, without / \ : * ? " < > |',
+            )
+        if name.lower() in taken:
+            raise InputError(
+                f"two images of a field would be named {name.lower()!r}",
+                f"rename the marker {name!r}",
+            )
+        taken.add(name.lower())
 
 
 def _write(folder: Path, name: str, field: SimulatedField) -> Iterator[dict[str, str]]:

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 
 import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Seed", "stream"]
+__all__ = ["Seed", "seed_parts", "stream"]
 
 Seed = int | Sequence[int]
+
+
+def seed_parts(seed: Seed) -> tuple[int, ...]:
+    """The whole numbers of a seed, of whatever integer type.
+
+    Raises
+    ------
+    InputError
+        One of them is negative or not whole.
+    """
+    try:
+        parts = tuple(map(index, seed if isinstance(seed, Iterable) else (seed,)))
+    except TypeError:
+        parts = (-1,)
+    if min(parts, default=0) < 0:
+        raise InputError(f"seed {seed}", "give whole numbers from 0 on")
+    return parts
 
 
 def stream(seed: Seed, *place: int) -> np.random.Generator:
@@ -22,14 +40,11 @@ def stream(seed: Seed, *place: int) -> np.random.Generator:
     Raises
     ------
     InputError
-        A negative seed.
+        A seed that is negative or not whole.
 
     References
     ----------
     .. [1] https://numpy.org/doc/stable/reference/random/parallel.html
     """
-    parts = [seed] if isinstance(seed, int) else list(seed)
-    if any(part < 0 for part in parts):
-        raise InputError(f"seed {seed}", "give whole numbers from 0 on")
-    sequence = np.random.SeedSequence(parts, spawn_key=place)
+    sequence = np.random.SeedSequence(seed_parts(seed), spawn_key=place)
     return np.random.Generator(np.random.Philox(sequence))

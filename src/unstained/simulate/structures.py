@@ -184,7 +184,7 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     x = (np.arange(left, right, dtype=np.float32) + 0.5)[None, :] * pixel - cell.x_um
     cos, sin = np.float32(math.cos(cell.angle_rad)), np.float32(math.sin(cell.angle_rad))
     u, v = cos * x + sin * y, cos * y - sin * x
-    along, across = (np.float32(axis) for axis in _nucleus_axes(cell))
+    along, across = (np.float32(axis) for axis in cell.shown_nucleus_um)
     rho2 = (u / along) ** 2 + (v / across) ** 2
     thickness = _thickness(cell, inside, depth, rho2, u, v, pixel)
     nucleus = np.sqrt(np.maximum(1 - rho2, 0)) * np.minimum(np.float32(2 * across), thickness) * 0.8
@@ -227,14 +227,6 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
 def _towards(lamella: float, organelles: Array) -> Array:
     """From 1, where all organelles are, to `lamella`, where none is."""
     return np.float32(lamella) + np.float32(1 - lamella) * organelles
-
-
-def _nucleus_axes(cell: Cell) -> tuple[float, float]:
-    """Half axes of the nucleus; in a ball it is a ball, too."""
-    along, across = cell.nucleus_um
-    ball = 0.62 * cell.ball_um
-    share = cell.roundness
-    return along + share * (ball - along), across + share * (ball - across)
 
 
 def _distance(outline: Array, shape: tuple[int, int], pixel: float) -> tuple[Array, Array]:
@@ -295,7 +287,7 @@ def _scatter(
     there &= luck < np.minimum(perinuclear[row, column] / 2 + 0.12 * (inside[row, column] > 0.9), 1)
     canvas.spots["granule"].append(np.stack([y, x, size])[:, there])
 
-    along, across = _nucleus_axes(cell)
+    along, across = cell.shown_nucleus_um
     n_nucleoli = int(rng.integers(1, 5))
     radial, turn = np.sqrt(rng.uniform(0, 0.4, n_nucleoli)), rng.uniform(0, 2 * math.pi, n_nucleoli)
     y, x = _to_field(cell, along * radial * np.cos(turn), across * radial * np.sin(turn))
