@@ -99,7 +99,7 @@ def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterato
         if target.exists() and (not replace or not target.is_dir()):
             raise FileError("exists already", "choose another name or remove it", file=target)
         part = _part(target)
-        _make_folder(part, target)
+        make_folder(part, target)
         old = part.with_name(part.name + ".old")
         try:
             yield part
@@ -116,31 +116,27 @@ def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterato
             shutil.rmtree(old, ignore_errors=True)
 
 
-def make_folder(path: str | os.PathLike[str]) -> Path:
+def make_folder(path: str | os.PathLike[str], target: str | os.PathLike[str] | None = None) -> Path:
     """Make a folder, and those above it, where it is not there.
 
     Raises
     ------
     FileError
-        A file has its name or that of a folder above it, or writing is not permitted.
+        A file has its name or that of a folder above it, or writing is not permitted. It names
+        `target`, which the folder is made for, where that is given.
     """
     folder = Path(path)
-    with _disk_errors(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"its folder cannot be made: {error.strerror} ({error.filename})"
+        raise FileError(reason, "choose another folder", file=target or folder) from error
     return folder
 
 
 def _part(target: Path) -> Path:
-    _make_folder(target.parent, target)
+    make_folder(target.parent, target)
     return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
-
-
-def _make_folder(folder: Path, target: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
-        reason = f"its folder cannot be made: {error.strerror} ({error.filename})"
-        raise FileError(reason, "choose another folder", file=target) from error
 
 
 @contextmanager
@@ -157,8 +153,6 @@ def _disk_errors(target: Path) -> Iterator[None]:
             errno.EACCES: "choose a folder that you may write to",
             errno.EPERM: "choose a folder that you may write to",
             errno.EROFS: "choose a folder that you may write to",
-            errno.EEXIST: "a file has the name of a folder: choose another folder",
-            errno.ENOTDIR: "a file has the name of a folder: choose another folder",
         }.get(error.errno or 0)
         if remedy is None:
             raise
