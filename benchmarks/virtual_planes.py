@@ -23,6 +23,7 @@ from unstained.images import Pairs, load_pairs
 from unstained.images.fields import Region, file_of, read_planes
 from unstained.learning.random import generator
 from unstained.staining.settings import TrainSettings
+from unstained.staining.totals import tile_total
 from unstained.staining.training import train
 
 
@@ -41,17 +42,12 @@ def main() -> None:
     half = generator(0, 0).permutation(len(cells)) % 2
     dna = np.empty(planes.shape[:1] + planes.shape[2:], np.float32)
     for k in (0, 1):
-        model = train(
-            _taught_by(cells, half == k), given.out / f"model-{k}", _settings(given.steps)
-        )
+        settings = TrainSettings.preset("fast", steps=given.steps)
+        model = train(_taught_by(cells, half == k), given.out / f"model-{k}", settings)
         dna[half != k] = model.predict_stack(planes[half != k])["DNA"]
-    total = [field.read_stain("DNA").sum() for field in cells.fields()]
+    total = [tile_total(field.read_stain("DNA")) for field in cells.fields()]
     print(f"r of total DNA: {np.corrcoef(total, dna.sum(axis=(1, 2)))[0, 1]:.3f}")
     _write(classified, cells, dna, given.out)
-
-
-def _settings(steps: int) -> TrainSettings:
-    return TrainSettings.preset("fast", steps=steps)
 
 
 def _taught_by(cells: Pairs, known: np.ndarray) -> Pairs:

@@ -6,6 +6,7 @@ import errno
 import subprocess
 import sys
 import types
+import warnings
 
 import pytest
 import typer
@@ -111,3 +112,13 @@ def test_a_bug_keeps_its_traceback(failing: list[BaseException]) -> None:
     failing.append(ZeroDivisionError("a bug"))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         cli.main(["fail", "now"])
+
+
+def test_a_warning_is_a_note_in_one_line_without_source_code(
+    failing: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)  # put back afterwards
+    failing.append(DataError("no", "mend it"))
+    leave(["fail", "now"])
+    said = warnings.formatwarning("one group only", UserWarning, "split.py", 7, "split()")
+    assert said == "unstained: note: one group only\n"

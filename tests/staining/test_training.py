@@ -299,6 +299,8 @@ def test_presets_and_settings_are_checked() -> None:
         TrainSettings.preset("fast", wdth=3)
     with pytest.raises(InputError, match="slower than the generator"):
         TrainSettings.preset("fast", discriminator_rate=1.5)
+    with pytest.raises(InputError, match="4096 at most"):  # 8 of them would fill any memory
+        TrainSettings.preset("fast", patch=1_000_000)
     for change in (
         {"dropout": 1.5},
         {"seed": -1},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(group: str, words: list[str]) -> NoReturn:
+    warnings.formatwarning = lambda message, *_, **__: f"unstained: note: {message}\n"
     try:
         from typer.main import get_command, get_group
 
