@@ -16,7 +16,7 @@ from unstained.colonies.evaluation import evaluate, prediction_table
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.fraction_report import with_conditions, write_fractions
 from unstained.colonies.training import held_out, train_model
-from unstained.errors import DataError, FileError, InputError
+from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.images import write_png
 
 GRAINS = {"fine": 1, "coarse": 4}
@@ -243,3 +243,80 @@ def test_wells_without_a_condition_are_named(examples: Examples, tmp_path: Path)
     wells.write_text("well,treatment\nw0,control\n", encoding="utf-8")
     with pytest.raises(DataError, match="does not name 7 wells, the first is w1"):
         with_conditions(examples.table, wells)
+
+
+# the part that is tested -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """A folder per class, forty textures in each."""
+    rng = np.random.default_rng(1)
+    for class_ in GRAINS:
+        (tmp_path / "data" / class_).mkdir(parents=True)
+        for i in range(40):
+            write_png(texture(class_, rng), tmp_path / "data" / class_ / f"m{i:02}.png")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("by", ["group", "image"])
+def test_images_that_are_added_later_do_not_move_the_test_part(
+    by: str, classes: Path, tmp_path: Path
+) -> None:
+    model = train_model(load_examples(classes), tmp_path / "model", "features", QUICK, by=by)
+    tested = held_out(model, load_examples(classes), "test").table["image"].tolist()
+    assert len(tested) == 8  # a tenth
+    for i in range(5):
+        write_png(texture("coarse", np.random.default_rng(i)), classes / "coarse" / f"a{i}.png")
+    (tmp_path / "moved").mkdir()
+    moved = classes.rename(tmp_path / "moved" / "data")
+    kept = held_out(model, load_examples(moved), "test")
+    assert kept.table["image"].tolist() == tested
+    assert kept.notes[-1].startswith("scored on the 8 images that training set aside")
+    (moved / tested[0]).unlink()
+    fewer = held_out(model, load_examples(moved), "test")
+    assert fewer.table["image"].tolist() == tested[1:]
+    assert fewer.notes[-1].startswith("scored on the 7 (of 8) images")
+
+
+def test_other_data_of_the_same_names_is_scored_whole(
+    examples: Examples, manifest: Path, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    shutil.copytree(manifest.parent, tmp_path / "next")
+    for i, file in enumerate(sorted((tmp_path / "next").glob("*.png"))):
+        write_png(texture("fine", np.random.default_rng(1000 + i)), file)
+    other = load_examples(tmp_path / "next" / "manifest.csv")
+    kept = held_out(model, other, "test")
+    assert len(kept) == len(other)
+    assert kept.notes[-1].startswith("has the name of the data of training, but not the images")
+
+
+def test_every_image_of_the_training_data_is_scored_with_a_warning(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    every = held_out(model, examples, "all")
+    assert len(every) == len(examples)
+    assert every.notes[-1].endswith("if they are the same, these scores flatter")
+
+
+@pytest.mark.parametrize(("by", "name"), [("image", "13"), ("group", "image 13")])
+def test_a_model_that_knows_rows_alone_is_not_scored_on_them(
+    by: str, name: str, classes: Path, tmp_path: Path
+) -> None:
+    examples = load_examples(classes)
+    model = train_model(examples, tmp_path / "model", "features", QUICK, by=by)
+    model.about |= {"test_groups": [name], "taught_groups": [name]}
+    del model.about["sample"]
+    with pytest.raises(ModelError, match="by their rows alone, .* train it again"):
+        held_out(model, examples, "test")
+    assert held_out(model, examples, "all").notes[-1].endswith("these scores flatter")
+
+
+def test_an_image_is_called_by_its_file_wherever_that_lies(tmp_path: Path) -> None:
+    here = str(tmp_path / "w1" / "a.tif")
+    table = pd.DataFrame({"image": [here, "w1\\b.tif; ../c.tif", "./s.npy"]})
+    table = table.assign(region=["", "0:4,0:4", ""], index=["", "", "3"])
+    found = Examples(table, tmp_path, "t.csv").names().tolist()
+    assert found == ["w1/a.tif", "w1/b.tif;../c.tif 0:4,0:4", "s.npy 3"]

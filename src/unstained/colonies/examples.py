@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -107,6 +108,22 @@ class Examples:
         own = np.char.add("image ", np.arange(len(self)).astype(str))
         return np.where(named == "", own, named)
 
+    def names(self) -> Array:
+        """(N,) what `name_at` says, with paths that hold where rows or the folder are moved.
+
+        Relative to `root` where they are below it, with forward slashes.
+        """
+        if self.detected:
+            return self.table["id"].to_numpy(str)
+        columns = self.table.reindex(columns=["image", "region", "index"], fill_value="")
+        return np.array(
+            [
+                " ".join([";".join(map(self._portable, image.split(";"))), *filter(None, part)])
+                for image, *part in columns.itertuples(index=False)
+            ],
+            str,
+        )
+
     def take(self, indices: Array) -> Examples:
         """Some of them, in the order given."""
         return replace(self, table=self.table.iloc[indices].reset_index(drop=True))
@@ -139,6 +156,12 @@ class Examples:
             labels = read_labels(self._path(row["mask"]))
             mask = (labels if region is None else labels[region.slices]) > 0
         return Crop(np.concatenate(planes), mask)
+
+    def _portable(self, text: str) -> str:
+        path = Path(text.strip().replace("\\", "/"))
+        if path.is_relative_to(self.root):
+            path = path.relative_to(self.root)
+        return posixpath.normpath(path.as_posix())
 
     def _path(self, text: str) -> str:
         return os.path.normpath(self.root / text.strip().replace("\\", "/"))
