@@ -226,6 +226,30 @@ def test_frames_of_a_colony_are_averaged_over_time(examples: Examples, tmp_path:
         prediction_table(model, examples, over_time=True)
 
 
+def test_an_image_without_a_track_is_not_averaged(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    once = prediction_table(model, examples)["p_fine"]
+    # the first six images of each well are one colony, the others were not followed
+    for nothing in ("", np.nan):
+        track = np.where(np.arange(len(examples)) % 12 < 6, "1", "").astype(object)
+        track[track == ""] = nothing
+        followed = Examples(examples.table.assign(track=track), examples.root, "followed")
+        table = prediction_table(model, followed, over_time=True)
+        alone = (track != "1").nonzero()[0]
+        assert table["p_fine"].iloc[alone].tolist() == pytest.approx(once.iloc[alone].tolist())
+        assert table[track == "1"].groupby("well")["p_fine"].nunique().max() == 1
+
+
+def test_a_level_that_cannot_be_is_refused_before_images_are_read(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    shutil.rmtree(tmp_path / "model")
+    nowhere = Examples(examples.table, tmp_path, "nowhere")  # reading an image would fail
+    with pytest.raises(InputError, match="level 90"):
+        prediction_table(model, nowhere, level=90)
+
+
 def test_fractions_are_written_per_well_and_compared_between_conditions(
     examples: Examples, tmp_path: Path
 ) -> None:
@@ -309,7 +333,7 @@ def test_a_model_that_knows_rows_alone_is_not_scored_on_them(
     model = train_model(examples, tmp_path / "model", "features", QUICK, by=by)
     model.about |= {"test_groups": [name], "taught_groups": [name]}
     del model.about["sample"]
-    with pytest.raises(ModelError, match="by their rows alone, .* train it again"):
+    with pytest.raises(ModelError, match=r"by their rows alone, .* train it again"):
         held_out(model, examples, "test")
     assert held_out(model, examples, "all").notes[-1].endswith("these scores flatter")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -173,7 +172,7 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
 
 
 def _base(name: str) -> str:
-    return os.path.basename(os.path.abspath(name))
+    return Path(name).absolute().name
 
 
 def _what(examples: Examples, about: Mapping[str, Any]) -> str:
