@@ -116,6 +116,13 @@ def test_ungrouped_data_must_be_asked_for_by_name(
     assert "unlabelled images: 29" in capsys.readouterr().out
 
 
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("colonies", "predict", "no-model", "no-data", "--out", "x.xlsx") == 1
+    assert "x.xlsx is no table; name a .csv or .parquet file" in capsys.readouterr().err
+
+
 def test_data_that_is_nothing_known_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("colonies", "train", "nowhere", "--out", "model") == 1
     error = capsys.readouterr().err

@@ -205,8 +205,28 @@ def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path:
 
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with pytest.raises(FileError, match="exists already"):
+    with pytest.raises(FileError, match=r"exists already; .* --resume"):
         train_model(examples, tmp_path / "model", "features", QUICK)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_model_is_not_to_be_resumed(
+    resume: bool, examples: Examples, tmp_path: Path
+) -> None:
+    train_model(examples, tmp_path / "model", "features", QUICK)
+    with pytest.raises(FileError, match=r"a finished model; choose another name or remove it$"):
+        train_model(examples, tmp_path / "model", "features", QUICK, resume=resume)
+
+
+def test_a_class_with_too_few_images_is_told_with_the_table(
+    examples: Examples, tmp_path: Path
+) -> None:
+    rare = examples.table.assign(split="train")
+    rare.loc[rare["well"] == "w7", "split"] = "test"
+    rare.loc[0, "label"] = "rare"
+    found = Examples(rare, examples.root, "colonies.csv")
+    with pytest.raises(DataError, match=r"colonies\.csv: too few labelled images: rare has 1"):
+        train_model(found, tmp_path / "model", "features", QUICK)
 
 
 def test_a_label_that_the_model_does_not_know_is_named(examples: Examples, tmp_path: Path) -> None:

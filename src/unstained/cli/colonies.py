@@ -134,8 +134,9 @@ def predict(
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import prediction_table
     from ..colonies.examples import load_examples
-    from ..colonies.training import write_table
+    from ..colonies.training import check_table_name, write_table
 
+    check_table_name(out)
     classifier, examples = ColonyClassifier.load(model), load_examples(data)
     table = prediction_table(classifier, examples, level=level, views=views, over_time=over_time)
     if wells is not None:

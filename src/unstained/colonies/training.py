@@ -23,7 +23,7 @@ from .deal import parts, unit_names, units
 from .examples import Examples
 from .model_files import HISTORY, MODEL
 
-__all__ = ["held_out", "keep_history", "train_model", "write_table"]
+__all__ = ["check_table_name", "held_out", "keep_history", "train_model", "write_table"]
 
 _SAMPLED = 10
 """Test images by which data is known again; one that is left is enough."""
@@ -65,7 +65,11 @@ def train_model(
     DataError
         No class is labelled, or the split cannot be made.
     """
-    if (out / MODEL).exists() or (out.exists() and not resume):
+    if (out / MODEL).exists():
+        raise FileError(
+            "exists already, a finished model", "choose another name or remove it", file=out
+        )
+    if out.exists() and not resume:
         raise FileError(
             "exists already", "choose another name, remove it, or go on with --resume", file=out
         )
@@ -230,6 +234,12 @@ def _noted(examples: Examples, note: str) -> Examples:
     return replace(examples, notes=(*examples.notes, note))
 
 
+def check_table_name(path: Path) -> None:
+    """Refuse a file that `write_table` cannot write, before there is anything to write."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{path} is no table", "name a .csv or .parquet file")
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """As CSV or Parquet, by the suffix.
 
@@ -238,8 +248,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     InputError
         Another suffix.
     """
-    if path.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{path} is no table", "name a .csv or .parquet file")
+    check_table_name(path)
     with atomic_path(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)
