@@ -148,6 +148,8 @@ def predict(
         print(f"{name}: {count}")
     if "sure" in table:
         print(f"not sure: {int((~table['sure']).sum())} of {len(table)}")
+    for note in examples.notes:
+        print(f"note: {note}")
     print(f"table: {out}")
     if fractions is not None:
         from ..colonies.fraction_report import write_fractions

@@ -217,7 +217,9 @@ def _warned(examples: Examples, about: Mapping[str, Any]) -> Examples:
     if _by_row(about):
         if _base(examples.name) != _base(str(about.get("data"))):
             return examples  # other data has the same numbers
-        return _noted(examples, "images that taught the model are among them: these scores flatter")
+        return _noted(
+            examples, "the model may have learned from some of them: then these scores flatter"
+        )
     there = {*unit_names(examples, about.get("by", "group")).tolist(), *examples.names().tolist()}
     alike = sorted(there & set(about.get("taught_groups", ())))
     if not alike:
