@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from unstained.cli.main import main
+from unstained.images import write_png
 
 
 def run(*words: str) -> int:
@@ -54,6 +56,19 @@ def test_train_score_and_predict(
     assert len(table) == len(pd.read_csv(crops))
     assert table[["p_other", "p_spread"]].sum(axis=1).between(0.999, 1.001).all()
     assert (tmp_path / "fractions" / "fractions.csv").is_file()
+
+
+def test_predict_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name in [f"{c}/{i}.png" for c in "ab" for i in range(12)] + ["a/0_mask.png"]:
+        pixels = rng.integers(0, 250 if name.startswith("a") else 50, (24, 24))
+        write_png(pixels.astype(np.uint8), tmp_path / "data" / name)
+    data, model = str(tmp_path / "data"), str(tmp_path / "model")
+    assert run("colonies", "train", data, "--out", model, *QUICK) == 0
+    capsys.readouterr()
+    assert run("colonies", "predict", model, data, "--out", str(tmp_path / "p.csv")) == 0
+    assert "note: 1 files were left out" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 24
 
 
 def test_a_small_network_is_trained_by_the_default_method(
@@ -114,6 +129,13 @@ def test_ungrouped_data_must_be_asked_for_by_name(
     out = ("--out", str(tmp_path / "model"))
     assert run("colonies", "train", "mlcp", *out, *words, "--split-by", "image") == 0
     assert "unlabelled images: 29" in capsys.readouterr().out
+
+
+def test_a_table_that_cannot_be_written_is_told_before_anything_is_read(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("colonies", "predict", "no-model", "no-data", "--out", "x.xlsx") == 1
+    assert "x.xlsx is no table; name a .csv or .parquet file" in capsys.readouterr().err
 
 
 def test_data_that_is_nothing_known_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:

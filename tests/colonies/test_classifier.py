@@ -503,6 +503,39 @@ def test_given_validation_images_teach_nothing() -> None:
     assert sum(classifier.about["labelled"]) == 60 - aside.size
 
 
+@pytest.mark.parametrize("position", [60, -1, 1])
+def test_validation_of_what_is_not_labelled_is_refused(position: int) -> None:
+    images, y = textures(60)
+    y = np.where(np.arange(60) == 1, -1, y)
+    with pytest.raises(InputError, match=f"validation has {position}, which is no position"):
+        ColonyClassifier("features", **QUICK).fit(images, y, validation=[0, 3, position])
+
+
+def test_images_of_other_bits_than_those_of_training_are_refused(tmp_path: Path) -> None:
+    images, y = textures(60)
+    scaled = [(255 * (i - i.min()) / np.ptp(i)).astype(np.uint8) for i in np.asarray(images)]
+    classifier = ColonyClassifier("features", **QUICK).fit(scaled, y)
+    assert classifier.about["pixels"] == "uint8"
+    classifier.save(tmp_path / "model")
+    loaded = ColonyClassifier.load(tmp_path / "model")
+    wide = [image.astype(np.uint16) * 257 for image in scaled]
+    message = "image 1: has pixels of uint16, and the images of training of uint8"
+    with pytest.raises(DataError, match=message):
+        loaded.predict_proba([scaled[0], wide[1]])
+    # floats, and models that do not say what they were trained on, are let through
+    assert len(loaded.predict_proba([image.astype(float) for image in scaled[:2]])) == 2
+    del loaded.about["pixels"]
+    assert len(loaded.predict_proba(wide[:2])) == 2
+
+
+def test_images_of_different_bits_are_not_learned_from_together() -> None:
+    images, y = textures(60)
+    mixed = [np.abs(i).astype(np.uint16 if n == 7 else np.uint8) for n, i in enumerate(images)]
+    message = r"has pixels of uint\d+, and image \d+ of uint\d+; save all images"
+    with pytest.raises(DataError, match=message):
+        ColonyClassifier("features", **QUICK).fit(mixed, y)
+
+
 def test_names_as_labels_are_refused_with_a_hint() -> None:
     images, _ = textures(10)
     with pytest.raises(InputError, match="names go to `classes`"):

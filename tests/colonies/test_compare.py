@@ -16,7 +16,7 @@ from unstained.colonies.evaluation import evaluate, prediction_table
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.fraction_report import with_conditions, write_fractions
 from unstained.colonies.training import held_out, train_model
-from unstained.errors import DataError, FileError, InputError
+from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.images import write_png
 
 GRAINS = {"fine": 1, "coarse": 4}
@@ -205,8 +205,28 @@ def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path:
 
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with pytest.raises(FileError, match="exists already"):
+    with pytest.raises(FileError, match=r"exists already; .* --resume"):
         train_model(examples, tmp_path / "model", "features", QUICK)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_finished_model_is_not_to_be_resumed(
+    resume: bool, examples: Examples, tmp_path: Path
+) -> None:
+    train_model(examples, tmp_path / "model", "features", QUICK)
+    with pytest.raises(FileError, match=r"a finished model; choose another name or remove it$"):
+        train_model(examples, tmp_path / "model", "features", QUICK, resume=resume)
+
+
+def test_a_class_with_too_few_images_is_told_with_the_table(
+    examples: Examples, tmp_path: Path
+) -> None:
+    rare = examples.table.assign(split="train")
+    rare.loc[rare["well"] == "w7", "split"] = "test"
+    rare.loc[0, "label"] = "rare"
+    found = Examples(rare, examples.root, "colonies.csv")
+    with pytest.raises(DataError, match=r"colonies\.csv: too few labelled images: rare has 1"):
+        train_model(found, tmp_path / "model", "features", QUICK)
 
 
 def test_a_label_that_the_model_does_not_know_is_named(examples: Examples, tmp_path: Path) -> None:
@@ -226,6 +246,30 @@ def test_frames_of_a_colony_are_averaged_over_time(examples: Examples, tmp_path:
         prediction_table(model, examples, over_time=True)
 
 
+def test_an_image_without_a_track_is_not_averaged(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    once = prediction_table(model, examples)["p_fine"]
+    # the first six images of each well are one colony, the others were not followed
+    for nothing in ("", np.nan):
+        track = np.where(np.arange(len(examples)) % 12 < 6, "1", "").astype(object)
+        track[track == ""] = nothing
+        followed = Examples(examples.table.assign(track=track), examples.root, "followed")
+        table = prediction_table(model, followed, over_time=True)
+        alone = (track != "1").nonzero()[0]
+        assert table["p_fine"].iloc[alone].tolist() == pytest.approx(once.iloc[alone].tolist())
+        assert table[track == "1"].groupby("well")["p_fine"].nunique().max() == 1
+
+
+def test_a_level_that_cannot_be_is_refused_before_images_are_read(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    shutil.rmtree(tmp_path / "model")
+    nowhere = Examples(examples.table, tmp_path, "nowhere")  # reading an image would fail
+    with pytest.raises(InputError, match="level 90"):
+        prediction_table(model, nowhere, level=90)
+
+
 def test_fractions_are_written_per_well_and_compared_between_conditions(
     examples: Examples, tmp_path: Path
 ) -> None:
@@ -243,3 +287,80 @@ def test_wells_without_a_condition_are_named(examples: Examples, tmp_path: Path)
     wells.write_text("well,treatment\nw0,control\n", encoding="utf-8")
     with pytest.raises(DataError, match="does not name 7 wells, the first is w1"):
         with_conditions(examples.table, wells)
+
+
+# the part that is tested -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """A folder per class, forty textures in each."""
+    rng = np.random.default_rng(1)
+    for class_ in GRAINS:
+        (tmp_path / "data" / class_).mkdir(parents=True)
+        for i in range(40):
+            write_png(texture(class_, rng), tmp_path / "data" / class_ / f"m{i:02}.png")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("by", ["group", "image"])
+def test_images_that_are_added_later_do_not_move_the_test_part(
+    by: str, classes: Path, tmp_path: Path
+) -> None:
+    model = train_model(load_examples(classes), tmp_path / "model", "features", QUICK, by=by)
+    tested = held_out(model, load_examples(classes), "test").table["image"].tolist()
+    assert len(tested) == 8  # a tenth
+    for i in range(5):
+        write_png(texture("coarse", np.random.default_rng(i)), classes / "coarse" / f"a{i}.png")
+    (tmp_path / "moved").mkdir()
+    moved = classes.rename(tmp_path / "moved" / "data")
+    kept = held_out(model, load_examples(moved), "test")
+    assert kept.table["image"].tolist() == tested
+    assert kept.notes[-1].startswith("scored on the 8 images that training set aside")
+    (moved / tested[0]).unlink()
+    fewer = held_out(model, load_examples(moved), "test")
+    assert fewer.table["image"].tolist() == tested[1:]
+    assert fewer.notes[-1].startswith("scored on the 7 (of 8) images")
+
+
+def test_other_data_of_the_same_names_is_scored_whole(
+    examples: Examples, manifest: Path, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    shutil.copytree(manifest.parent, tmp_path / "next")
+    for i, file in enumerate(sorted((tmp_path / "next").glob("*.png"))):
+        write_png(texture("fine", np.random.default_rng(1000 + i)), file)
+    other = load_examples(tmp_path / "next" / "manifest.csv")
+    kept = held_out(model, other, "test")
+    assert len(kept) == len(other)
+    assert kept.notes[-1].startswith("has the name of the data of training, but not the images")
+
+
+def test_every_image_of_the_training_data_is_scored_with_a_warning(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    every = held_out(model, examples, "all")
+    assert len(every) == len(examples)
+    assert every.notes[-1].endswith("if they are the same, these scores flatter")
+
+
+@pytest.mark.parametrize(("by", "name"), [("image", "13"), ("group", "image 13")])
+def test_a_model_that_knows_rows_alone_is_not_scored_on_them(
+    by: str, name: str, classes: Path, tmp_path: Path
+) -> None:
+    examples = load_examples(classes)
+    model = train_model(examples, tmp_path / "model", "features", QUICK, by=by)
+    model.about |= {"test_groups": [name], "taught_groups": [name]}
+    del model.about["sample"]
+    with pytest.raises(ModelError, match=r"by their rows alone, .* train it again"):
+        held_out(model, examples, "test")
+    assert held_out(model, examples, "all").notes[-1].endswith("these scores flatter")
+
+
+def test_an_image_is_called_by_its_file_wherever_that_lies(tmp_path: Path) -> None:
+    here = str(tmp_path / "w1" / "a.tif")
+    table = pd.DataFrame({"image": [here, "w1\\b.tif; ../c.tif", "./s.npy"]})
+    table = table.assign(region=["", "0:4,0:4", ""], index=["", "", "3"])
+    found = Examples(table, tmp_path, "t.csv").names().tolist()
+    assert found == ["w1/a.tif", "w1/b.tif;../c.tif 0:4,0:4", "s.npy 3"]

@@ -66,6 +66,28 @@ def test_a_folder_per_class(tmp_path: Path) -> None:
     assert np.array_equal(found.read(mixed).pixels, image(7)[None])
 
 
+def test_masks_and_images_outside_class_folders_are_left_out_with_a_note(tmp_path: Path) -> None:
+    names = ("dense/1.tif", "dense/1_mask.tif", "spread/1.tif", "spread/1_seg.tif")
+    for name in (*names, "loose.tif", "dense/more/2.tif", ".hidden/x.tif", "dense/._1.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / name, image())
+    found = load_examples(tmp_path)
+    assert found.table["image"].tolist() == ["dense/1.tif", "spread/1.tif"]
+    masks, others = found.notes
+    assert masks == "2 files were left out: their names say that they hold labels or masks"
+    assert others.startswith("2 images were left out, dense/more/2.tif for example")
+
+
+@pytest.mark.parametrize("name", ["Multi-Label", "multilabel", "dense+spread"])
+def test_folders_of_several_classes_are_known_in_any_spelling(name: str, tmp_path: Path) -> None:
+    for inner in ("dense", "spread", name):
+        (tmp_path / inner).mkdir()
+        tifffile.imwrite(tmp_path / inner / "1.tif", image())
+    found = load_examples(tmp_path)
+    assert found.classes == CLASSES
+    assert sorted(found.codes(CLASSES)) == [-2, 0, 1]
+
+
 def test_a_folder_without_folders_of_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no folders with images"):
@@ -116,10 +138,23 @@ def test_spaces_around_labels_do_not_make_classes(images: Path) -> None:
     assert found.classes == ("dense",)
 
 
-def test_several_classes_in_an_image_are_no_class(images: Path) -> None:
-    found = load_examples(manifest(images, "image,label", "a.tif,multi-label", "b.tif,dense"))
+@pytest.mark.parametrize("label", ["multi-label", "Multi-Label ", "MultiLabel", "dense + spread"])
+def test_several_classes_in_an_image_are_no_class(label: str, images: Path) -> None:
+    found = load_examples(manifest(images, "image,label", f"a.tif,{label}", "b.tif,dense"))
     assert found.codes(CLASSES).tolist() == [-2, 0]
     assert found.classes == ("dense",)
+
+
+def test_a_plus_at_the_end_of_a_class_joins_nothing(images: Path) -> None:
+    found = load_examples(manifest(images, "image,label", "a.tif,CD105+", "b.tif,CD105-"))
+    assert found.classes == ("CD105+", "CD105-")
+
+
+def test_planes_of_different_sizes_are_refused_by_name(images: Path) -> None:
+    tifffile.imwrite(images / "wide.tif", image(0, (6, 9)))
+    found = load_examples(manifest(images, "image,label", "a.tif;wide.tif,dense"))
+    with pytest.raises(DataError, match=r"a\.tif;wide\.tif have the shapes \(6, 8\) and \(6, 9\)"):
+        found.read(0)
 
 
 @pytest.mark.parametrize("separator", [";", "; "])
@@ -184,7 +219,13 @@ def test_pages_and_regions_that_are_not_there_are_refused(
         ),
         (("image,label", "a.tif,x", "./a.tif,x"), DataError, "1 images twice"),
         (("image,label,index", "a.tif,x,one"), DataError, "row 1 has the index 'one'"),
-        (("image,label", "a.tif,Dense", "b.tif,dense"), DataError, "capitals alone"),
+        (
+            ("image,label", "a.tif,Dense", "b.tif,dense"),
+            DataError,
+            r"images\.csv: .* capitals alone",
+        ),
+        (("image,region,label", "a.tif,1-4,x"), DataError, r"images\.csv: row 1: region '1-4'"),
+        (("image,region,label", 'a.tif,"4:1,0:2",x'), DataError, "row 1: region .* is empty"),
     ],
 )
 def test_manifests_that_cannot_be_used_say_why(

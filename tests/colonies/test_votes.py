@@ -200,7 +200,7 @@ def test_two_names_of_one_image_are_one_image(folder: Path, tmp_path: Path) -> N
 def test_a_folder_of_images_gets_a_manifest(tmp_path: Path) -> None:
     images = tmp_path / "crops"
     images.mkdir()
-    for name in ("a.png", "b.png"):
+    for name in ("a.png", "b.png", "a_mask.png", "b_labels.tif"):
         (images / name).write_bytes(b"")
     labelled = votes_into_detection(images, write(tmp_path / "votes.csv", "a,ann,dense"))
     assert labelled.table == images / "manifest.csv"
@@ -209,6 +209,9 @@ def test_a_folder_of_images_gets_a_manifest(tmp_path: Path) -> None:
         "a.png,dense,1,1.0",
         "b.png,,0,",
     ]
+    assert labelled.notes == (
+        "2 files were left out: their names say that they hold labels or masks",
+    )
 
 
 def test_a_manifest_keeps_its_columns_and_its_own_labels(tmp_path: Path) -> None:
@@ -235,6 +238,17 @@ def test_a_file_name_that_two_images_share_names_neither(tmp_path: Path) -> None
         votes_into_detection(manifest, write(tmp_path / "1.csv", "a.png,ann,dense"))
     votes_into_detection(manifest, write(tmp_path / "2.csv", "w2/a.png,ann,dense"))
     assert read_table(manifest)["label"].tolist() == ["", "dense"]
+
+
+@pytest.mark.parametrize("vote", ["w2/a.png", "/home/plate/w2/a.png", "w2\\a.png", "w2/a"])
+def test_a_vote_does_not_go_to_another_folder_s_image(vote: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("image\nplate/w1/a.png\n")
+    with pytest.raises(DataError, match=r"not in .*; nothing was written"):
+        votes_into_detection(manifest, write(tmp_path / "1.csv", f"{vote},ann,dense"))
+    same = vote.replace("w2", "w1")
+    votes_into_detection(manifest, write(tmp_path / "2.csv", f"{same},ann,dense"))
+    assert read_table(manifest)["label"].tolist() == ["dense"]
 
 
 def test_what_is_not_there_is_told(folder: Path, tmp_path: Path) -> None:

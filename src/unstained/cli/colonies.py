@@ -134,8 +134,9 @@ def predict(
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import prediction_table
     from ..colonies.examples import load_examples
-    from ..colonies.training import write_table
+    from ..colonies.training import check_table_name, write_table
 
+    check_table_name(out)
     classifier, examples = ColonyClassifier.load(model), load_examples(data)
     table = prediction_table(classifier, examples, level=level, views=views, over_time=over_time)
     if wells is not None:
@@ -147,6 +148,8 @@ def predict(
         print(f"{name}: {count}")
     if "sure" in table:
         print(f"not sure: {int((~table['sure']).sum())} of {len(table)}")
+    for note in examples.notes:
+        print(f"note: {note}")
     print(f"table: {out}")
     if fractions is not None:
         from ..colonies.fraction_report import write_fractions

@@ -114,3 +114,5 @@ def _report(labelled: LabelledFolder) -> None:
         print(f"  {who}; agrees with the others' majority in {text}")
     if len(result.disagreements):
         print(f"{len(result.disagreements)} disagreements: {labelled.disagreements}")
+    for note in labelled.notes:
+        print(f"note: {note}")

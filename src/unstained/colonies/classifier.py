@@ -132,13 +132,17 @@ class ColonyClassifier:
         ------
         DataError
             A class with fewer than two labelled images, none unlabelled where the method
-            learns from them, an empty mask.
+            learns from them, an empty mask, integers of different bits.
+        InputError
+            `validation` has a position that is not of a labelled image.
         """
         crops = _as_crops(images, masks)
         codes = _as_codes(y)
         group = np.arange(codes.size) if groups is None else np.asarray(groups)
         self.classes = _class_names(codes, classes)
-        _check(codes, len(crops), group, self.classes, self.settings)
+        _check(codes, crops, group, self.classes, self.settings)
+        if validation is not None:
+            _check_validation(np.asarray(validation), codes)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -152,6 +156,7 @@ class ColonyClassifier:
                 "unlabelled": int(data.unlabelled.size),
                 "patch": data.patches.patch,
                 "planes": data.planes,
+                "pixels": data.patches.integers[0] if data.patches.integers else "float",
             }
             self._calibrate(data)
             if self.settings.refit and data.validation.size:
@@ -244,6 +249,8 @@ class ColonyClassifier:
         ------
         ModelError
             The images have other planes than those of training.
+        DataError
+            They have integers of other bits, or an empty mask.
         """
         crops = _as_crops(images, masks)
         if views is not None and views < 1:
@@ -258,6 +265,7 @@ class ColonyClassifier:
                 "give the same planes as in training",
                 file=crops.name_at(0),
             )
+        kind = self.about.get("pixels")  # older models do not say
         patches = Patches(
             crops,
             self.about["patch"],
@@ -266,6 +274,7 @@ class ColonyClassifier:
             flips=self.settings.flips,
             quarter_turns=self.settings.quarter_turns,
             shift=self.settings.shift,
+            integers=None if kind in (None, "float") else (kind, "the images of training"),
         )
         p = self._raw(
             patches, np.arange(len(crops)), self.settings.views if views is None else views
@@ -426,23 +435,27 @@ def _class_names(y: Array, given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _check(
-    y: Array, n_images: int, groups: Array, classes: Sequence[str], settings: ClassifierSettings
+    y: Array, crops: Crops, groups: Array, classes: Sequence[str], settings: ClassifierSettings
 ) -> None:
-    if not y.size == n_images == groups.size:
+    file = getattr(crops, "name", None)  # of examples
+    if not y.size == len(crops) == groups.size:
         raise InputError(
-            f"{n_images} images, {y.size} labels, {groups.size} groups", "give one of each"
+            f"{len(crops)} images, {y.size} labels, {groups.size} groups", "give one of each"
         )
     if y.size and y.min() < MIXED:
         raise InputError(f"class code {y.min()}", "give 0 and up, -1 unknown, -2 several classes")
     count = np.bincount(y[y >= 0], minlength=len(classes))
     if len(classes) < 2:
-        raise DataError(f"{len(classes)} classes are labelled", "label images of two at least")
+        raise DataError(
+            f"{len(classes)} classes are labelled", "label images of two at least", file=file
+        )
     few = [f"{name} has {n}" for name, n in zip(classes, count.tolist(), strict=True) if n < 2]
     if few:
         raise DataError(
             f"too few labelled images: {', '.join(few)}",
             "two of each class are the least, one to learn from and one to choose by; "
             "label more, or leave the class out",
+            file=file,
         )
     unlabelled = int(_hidden(y, settings).sum())
     if settings.learns_unlabelled and unlabelled < 2:
@@ -451,6 +464,16 @@ def _check(
             f"{unlabelled or 'none'}",
             "add images without a label, hide some labels (--labelled 0.5), "
             "or choose --method supervised",
+            file=file,
+        )
+
+
+def _check_validation(positions: Array, y: Array) -> None:
+    strange = positions[~np.isin(positions, np.flatnonzero(y >= 0))].tolist()
+    if strange:
+        raise InputError(
+            f"validation has {strange[0]}, which is no position of a labelled image",
+            f"give positions in y from 0 to {y.size - 1} whose class is known",
         )
 
 

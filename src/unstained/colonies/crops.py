@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -227,6 +227,9 @@ class Patches:
     shift : float
         Share of its side by which it is moved at most, mirrored beyond the image; where a mask
         says where patches lie, they are not moved out of it.
+    integers : (str, str), optional
+        Integer type of pixels that the crops must have the size of, and which images have it;
+        the first crop's where not given. Floats are let through.
     """
 
     def __init__(
@@ -238,10 +241,12 @@ class Patches:
         flips: float = 0.0,
         quarter_turns: bool = False,
         shift: float = 0.0,
+        integers: tuple[str, str] | None = None,
     ) -> None:
         self.crops, self.patch, self.inside = crops, patch, inside
         self.flips, self.quarter_turns = flips, quarter_turns
         self.reach = round(shift * patch)
+        self.integers = integers
         self._kept: OrderedDict[int, Prepared] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -252,7 +257,9 @@ class Patches:
             if index in self._kept:
                 self._kept.move_to_end(index)
                 return self._kept[index]
-        ready = prepare(self.crops.read(index), self.patch, self.inside, self.crops.name_at(index))
+        crop, name = self.crops.read(index), self.crops.name_at(index)
+        self._check_type(crop.pixels.dtype, name)
+        ready = prepare(crop, self.patch, self.inside, name)
         with self._lock:
             if index not in self._kept:
                 self._kept[index] = ready
@@ -261,6 +268,20 @@ class Patches:
                 _, old = self._kept.popitem(last=False)
                 self._bytes -= old.pixels.nbytes + old.corners.nbytes
         return ready
+
+    def _check_type(self, dtype: np.dtype[Any], name: str) -> None:
+        """The same grey values in 8 and in 16 bits would mean different things."""
+        if dtype.kind not in "iu":
+            return
+        with self._lock:
+            self.integers = self.integers or (str(dtype), name)
+            kind, has_it = self.integers
+        if np.dtype(kind).itemsize != dtype.itemsize:
+            raise DataError(
+                f"has pixels of {dtype}, and {has_it} of {kind}",
+                "save all images, of training and later, with one bit depth",
+                file=name,
+            )
 
     def draw(
         self,
@@ -286,7 +307,7 @@ class Patches:
         Raises
         ------
         DataError
-            As `prepare`, or the images differ in planes.
+            As `prepare`, or the images differ in planes or in the bits of their integers.
         """
         views: list[Array] = []
         for index, (a, b) in zip(np.asarray(indices).tolist(), counters.tolist(), strict=True):

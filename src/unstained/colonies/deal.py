@@ -10,7 +10,17 @@ import numpy as np
 from ..errors import DataError, InputError
 from ..images.image import Array
 
-__all__ = ["MIXED", "UNLABELLED", "Parts", "choose_labelled", "deal", "folds", "parts", "units"]
+__all__ = [
+    "MIXED",
+    "UNLABELLED",
+    "Parts",
+    "choose_labelled",
+    "deal",
+    "folds",
+    "parts",
+    "unit_names",
+    "units",
+]
 
 if TYPE_CHECKING:
     from .examples import Examples
@@ -239,6 +249,15 @@ def units(examples: Examples, by: str) -> Array:
             file=examples.name,
         )
     return groups
+
+
+def unit_names(examples: Examples, by: str) -> Array:
+    """(N,) names of the `units` that stay when rows come or go: an image is called by its file.
+
+    `units` numbers images without a group, so that the deal of a seed does not hang on names.
+    """
+    own, group = examples.names(), examples.table["group"].to_numpy(str)
+    return own if by == "image" else np.where(group == "", own, group)
 
 
 def check_splits(split: Array, groups: Array, name: str) -> None:

@@ -154,7 +154,7 @@ def prediction_table(
         Patches averaged for each image.
     over_time : bool
         Average the probabilities of a colony (`track` within `well`) over its frames too, by the
-        mean of their logarithms: p ~ exp(mean log p).
+        mean of their logarithms: p ~ exp(mean log p). An image without a track stays as it is.
 
     Returns
     -------
@@ -162,15 +162,18 @@ def prediction_table(
         The columns of the examples and `class`, `confidence`, `sure` (the prediction set at
         `level` is this class alone), `set` (its classes, joined by ``+``), ``p_NAME`` for each.
     """
+    # before the images are read, which takes long
+    conformal = classifier.conformal(level) if classifier.held.true.size else None
+    tracks = _tracks(examples) if over_time else None
     p = classifier.predict_proba(examples, views=views)
-    if over_time:
-        p = _over_tracks(p, examples)
+    if tracks is not None:
+        p = _over_tracks(p, tracks)
     names = np.array(classifier.classes)
     found = examples.table.copy()
     found["class"] = names[p.argmax(axis=1)]
     found["confidence"] = p.max(axis=1)
-    if classifier.held.true.size:
-        sets = classifier.conformal(level).sets(p)
+    if conformal is not None:
+        sets = conformal.sets(p)
         found["sure"] = ~not_sure(sets)
         found["set"] = ["+".join(names[row]) for row in sets]
     for k, name in enumerate(classifier.classes):
@@ -178,7 +181,8 @@ def prediction_table(
     return found
 
 
-def _over_tracks(p: Array, examples: Examples) -> Array:
+def _tracks(examples: Examples) -> Array:
+    """(N,) number of the colony of each image; an image without a track is its own."""
     missing = [c for c in ("well", "track") if c not in examples.table]
     if missing:
         raise DataError(
@@ -186,9 +190,14 @@ def _over_tracks(p: Array, examples: Examples) -> Array:
             "averages over time need colonies that were followed: detect a movie",
             file=examples.name,
         )
+    keys = examples.table[["well", "track"]].fillna("").astype(str)
+    alone = np.where(keys["track"].str.strip() == "", np.arange(len(keys)), -1)
+    return keys.assign(alone=alone).groupby(["well", "track", "alone"]).ngroup().to_numpy()
+
+
+def _over_tracks(p: Array, tracks: Array) -> Array:
     log = pd.DataFrame(np.log(np.maximum(p, 1e-12)))
-    keys = [examples.table[c].astype(str).to_numpy() for c in ("well", "track")]
-    mean = np.exp(log.groupby(keys).transform("mean").to_numpy())
+    mean = np.exp(log.groupby(tracks).transform("mean").to_numpy())
     return np.asarray(mean / mean.sum(axis=1, keepdims=True))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, contents_of
 from ..images.fields import Region, file_of, read_planes
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_labels
@@ -19,7 +20,7 @@ from ..images.sources import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
 from .detection_folder import TABLE, open_original, read_colonies, read_crop
-from .votes import MULTI_LABEL, check_labels
+from .votes import MULTI_LABEL, as_label, check_labels, without_masks
 
 __all__ = ["DATA_SETS", "Examples", "load_examples"]
 
@@ -107,6 +108,22 @@ class Examples:
         own = np.char.add("image ", np.arange(len(self)).astype(str))
         return np.where(named == "", own, named)
 
+    def names(self) -> Array:
+        """(N,) what `name_at` says, with paths that hold where rows or the folder are moved.
+
+        Relative to `root` where they are below it, with forward slashes.
+        """
+        if self.detected:
+            return self.table["id"].to_numpy(str)
+        columns = self.table.reindex(columns=["image", "region", "index"], fill_value="")
+        return np.array(
+            [
+                " ".join([";".join(map(self._portable, image.split(";"))), *filter(None, part)])
+                for image, *part in columns.itertuples(index=False)
+            ],
+            str,
+        )
+
     def take(self, indices: Array) -> Examples:
         """Some of them, in the order given."""
         return replace(self, table=self.table.iloc[indices].reset_index(drop=True))
@@ -134,11 +151,24 @@ class Examples:
         region = Region.parse(row["region"]) if row["region"] else None
         page = int(row["index"]) if row["index"] else None
         planes = [_read(self._path(part), region, page) for part in row["image"].split(";")]
+        if len({plane.shape[1:] for plane in planes}) > 1:
+            shapes = " and ".join(str(plane.shape[1:]) for plane in planes)
+            raise DataError(
+                f"planes of {self.name_at(index)} have the shapes {shapes}",
+                "files of one image must be of one (Y, X): crop or resample",
+                file=self.name,
+            )
         mask = None
         if row["mask"]:
             labels = read_labels(self._path(row["mask"]))
             mask = (labels if region is None else labels[region.slices]) > 0
         return Crop(np.concatenate(planes), mask)
+
+    def _portable(self, text: str) -> str:
+        path = Path(text.strip().replace("\\", "/"))
+        if path.is_relative_to(self.root):
+            path = path.relative_to(self.root)
+        return posixpath.normpath(path.as_posix())
 
     def _path(self, text: str) -> str:
         return os.path.normpath(self.root / text.strip().replace("\\", "/"))
@@ -154,8 +184,8 @@ def load_examples(spec: str | os.PathLike[str]) -> Examples:
         ``image,label`` and optionally ``group``, ``mask``, ``index`` (page of a multi-page TIFF or
         of a ``.npy`` stack, from 0), ``region`` (``y0:y1,x0:x1``), ``split``; a folder with a
         folder per class (``unlabelled`` and ``multi-label`` are no classes); or one of
-        `DATA_SETS`. An empty label is an unknown one. Where a manifest has no group, its
-        column ``well`` is taken.
+        `DATA_SETS`. An empty label is an unknown one, ``a+b`` is "multi-label". Where a manifest
+        has no group, its column ``well`` is taken.
 
     Raises
     ------
@@ -197,8 +227,6 @@ def _manifest(path: Path) -> Examples:
         )
     if "group" not in table and "well" in table:
         table["group"] = table["well"]
-    label = table["label"].str.strip()
-    table["label"] = label.where(~label.str.casefold().isin(_UNLABELLED), "")
     examples = Examples(_with_columns(table), path.resolve().parent, str(path))
     for column in ("image", "mask"):
         _check_files(examples, column)
@@ -206,18 +234,33 @@ def _manifest(path: Path) -> Examples:
 
 
 def _folders(folder: Path) -> Examples:
-    rows = []
-    for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.suffix != ".zarr"):
-        label = "" if inner.name.casefold() in _UNLABELLED else inner.name
-        files = sorted(p for p in inner.iterdir() if p.suffix.casefold() in SUFFIXES)
-        rows += [{"image": f"{inner.name}/{file.name}", "label": label} for file in files]
+    files, notes = without_masks(sorted(_images_below(folder)))
+    images = [file.relative_to(folder) for file in files]
+    classified = [image for image in images if len(image.parts) == 2]
+    if n := len(images) - len(classified):
+        misplaced = next(image for image in images if len(image.parts) != 2)
+        notes += (
+            f"{n} images were left out, {misplaced.as_posix()} for example: they do not lie "
+            "directly in the folder of a class",
+        )
+    rows = [{"image": image.as_posix(), "label": image.parts[0]} for image in classified]
     if not rows:
         raise DataError(
             "has no folders with images in them",
             "make one folder per class, or detect colonies first",
             file=folder,
         )
-    return _checked(Examples(_with_columns(pd.DataFrame(rows)), folder.resolve(), str(folder)))
+    table = _with_columns(pd.DataFrame(rows))
+    return _checked(Examples(table, folder.resolve(), str(folder), notes=notes))
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    """Images however deep; a ``.zarr`` is one, and what is hidden is none."""
+    for inner, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names = [name for name in (*folders, *files) if not name.startswith(".")]
+        yield from (Path(inner, n) for n in names if Path(n).suffix.casefold() in SUFFIXES)
+        folders[:] = [name for name in folders if Path(name).suffix != ".zarr"]
 
 
 def _data_set(name: str) -> Examples:
@@ -263,7 +306,15 @@ def _checked(examples: Examples) -> Examples:
     table = examples.table
     if not len(table):
         raise DataError("has no images", "add rows", file=examples.name)
-    check_labels(sorted(set(table["label"]) - {""}), None)
+    said = table["label"].str.strip()
+    label = said.where(~said.str.casefold().isin(_UNLABELLED), "").map(as_label)
+    with contents_of(examples.name):
+        check_labels(sorted(set(label) - {""}), None)
+    notes = examples.notes
+    joined = said[(label == MULTI_LABEL) & said.str.contains("+", regex=False)]
+    if len(joined):
+        notes += (f"{len(joined)} images are of several classes, as {joined.iloc[0]!r} says",)
+    examples = replace(examples, table=table.assign(label=label), notes=notes)
     if not examples.detected:
         files = [
             ";".join(os.path.normpath(part) for part in text.split(";")) for text in table["image"]
@@ -277,11 +328,20 @@ def _checked(examples: Examples) -> Examples:
                 "an image on two sides of a split would flatter the score: remove the rows",
                 file=examples.name,
             )
-        _check_numbers(examples)
+        _check_places(examples)
     return examples
 
 
-def _check_numbers(examples: Examples) -> None:
+def _check_places(examples: Examples) -> None:
+    """Pages are numbers, regions can be read."""
+    for row, text in enumerate(examples.table["region"]):
+        if not text:
+            continue
+        try:
+            Region.parse(text)
+        except InputError as error:
+            reason = f"row {row + 1}: {error.reason}"
+            raise DataError(reason, error.remedy, file=examples.name) from error
     for row, text in enumerate(examples.table["index"]):
         if text and not text.isdecimal():
             raise DataError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, ModelError
 from ..images.atomic import atomic_path
+from ..images.image import Array
 from ..learning.loop import Progress
 from ..learning.training_folder import TRAINING
 from .classifier import ColonyClassifier
-from .deal import parts, units
+from .deal import parts, unit_names, units
 from .examples import Examples
 from .model_files import HISTORY, MODEL
 
-__all__ = ["held_out", "keep_history", "train_model", "write_table"]
+__all__ = ["check_table_name", "held_out", "keep_history", "train_model", "write_table"]
+
+_SAMPLED = 10
+"""Test images by which data is known again; one that is left is enough."""
 
 
 def train_model(
@@ -59,7 +65,11 @@ def train_model(
     DataError
         No class is labelled, or the split cannot be made.
     """
-    if (out / MODEL).exists() or (out.exists() and not resume):
+    if (out / MODEL).exists():
+        raise FileError(
+            "exists already, a finished model", "choose another name or remove it", file=out
+        )
+    if out.exists() and not resume:
         raise FileError(
             "exists already", "choose another name, remove it, or go on with --resume", file=out
         )
@@ -89,12 +99,14 @@ def train_model(
         resume=resume,
         report=report,
     )
+    names = unit_names(examples, by)
     classifier.about |= {
         "data": examples.name,
         "by": by,
         "tested": np.bincount(y[part.test], minlength=len(classes)).tolist(),
-        "test_groups": sorted(set(units(examples, by)[part.test].tolist())),
-        "taught_groups": sorted(set(units(examples, by)[teach].tolist())),
+        "test_groups": sorted(set(names[part.test].tolist())),
+        "taught_groups": sorted(set(names[teach].tolist())),
+        "sample": _sample(examples, part.test),
         "notes": list(examples.notes),
     }
     keep_history(out / TRAINING, out / HISTORY)
@@ -120,50 +132,114 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
     Parameters
     ----------
     split : {"test", "all"}
-        ``test``: of the data that it was trained on, the groups that were set aside; of other
-        data, all. ``all``: every image.
+        ``test``: of the data that it was trained on, the groups (or images) that were set aside;
+        of other data, all. ``all``: every image. Data is that of training if it has its base name
+        and some of the images set aside, by name and pixels.
+
+    Returns
+    -------
+    Examples
+        With a note of what was chosen, or of images that may have taught the model.
 
     Raises
     ------
     InputError
         Another word.
-    DataError
-        None of the groups set aside is among them.
+    ModelError
+        The model is old and knows its test images by their rows alone.
     """
     if split not in ("test", "all"):
         raise InputError(f"split {split!r}", "choose test or all")
     about = classifier.about
-    if split == "all" or Path(examples.name).name != Path(str(about.get("data"))).name:
-        return _warned(examples, about.get("taught_groups", ())) if split == "test" else examples
-    kept = np.flatnonzero(np.isin(units(examples, about["by"]), about["test_groups"]))
-    if not kept.size:
-        raise DataError(
-            "has none of the groups that training set aside",
-            "score other data, or every image with --split all",
-            file=examples.name,
+    if split == "all" or _base(examples.name) != _base(str(about.get("data"))):
+        return _warned(examples, about)
+    if _by_row(about):
+        raise ModelError(
+            "the model knows its test images by their rows alone, which may have moved",
+            "train it again, score other data, or score every image with --split all",
         )
-    n = np.unique(units(examples, about["by"])[kept]).size
+    names = unit_names(examples, about["by"])
+    kept = np.flatnonzero(np.isin(names, about["test_groups"]))
+    if not kept.size or not _has_sample(examples, about):
+        return _noted(
+            _warned(examples, about),
+            "has the name of the data of training, but not the images that it set aside: taken "
+            "as other data, every image is scored",
+        )
+    n, of = np.unique(names[kept]).size, len(about["test_groups"])
+    some = str(n) if n == of else f"{n} (of {of})"
     return _noted(
         examples.take(kept),
-        f"scored on the {n} groups that training set aside; --split all scores every image",
+        f"scored on the {some} {_what(examples, about)} that training set aside; --split all "
+        "scores every image",
     )
 
 
-def _warned(examples: Examples, taught: Sequence[str]) -> Examples:
-    """With a note where groups are called as those that the model learned from."""
-    # images without a group are numbered, and other data has the same numbers
-    alike = sorted(set(taught) & set(examples.groups().tolist())) if examples.grouped else []
+def _base(name: str) -> str:
+    return Path(name).absolute().name
+
+
+def _what(examples: Examples, about: Mapping[str, Any]) -> str:
+    return "groups" if examples.grouped and about.get("by") != "image" else "images"
+
+
+def _by_row(about: Mapping[str, Any]) -> bool:
+    """Models without a sample of their test images called those without a group by their row."""
+    dealt = (*about.get("test_groups", ()), *about.get("taught_groups", ()))
+    numbered = any(re.fullmatch(r"image \d+", name) for name in dealt)
+    return "sample" not in about and (numbered or about.get("by") == "image")
+
+
+def _sample(examples: Examples, test: Array) -> dict[str, str]:
+    """Checksums of some test images by name: other data may have the same names."""
+    some = test[:: max(1, test.size // _SAMPLED)]
+    names = examples.names()
+    return {str(names[i]): _checksum(examples.read(int(i)).pixels) for i in some}
+
+
+def _has_sample(examples: Examples, about: Mapping[str, Any]) -> bool:
+    """Whether one of the sampled test images is there, with its pixels."""
+    if "sample" not in about:
+        return True
+    row = {name: i for i, name in enumerate(examples.names().tolist())}
+    return any(
+        name in row and _checksum(examples.read(row[name]).pixels) == checksum
+        for name, checksum in about["sample"].items()
+    )
+
+
+def _checksum(pixels: Array) -> str:
+    return hashlib.sha256(f"{pixels.dtype} {pixels.shape}".encode() + pixels.tobytes()).hexdigest()
+
+
+def _warned(examples: Examples, about: Mapping[str, Any]) -> Examples:
+    """With a note where groups or images are called as those that the model learned from."""
+    if _by_row(about):
+        if _base(examples.name) != _base(str(about.get("data"))):
+            return examples  # other data has the same numbers
+        return _noted(
+            examples, "the model may have learned from some of them: then these scores flatter"
+        )
+    there = {*unit_names(examples, about.get("by", "group")).tolist(), *examples.names().tolist()}
+    alike = sorted(there & set(about.get("taught_groups", ())))
     if not alike:
         return examples
+    what = _what(examples, about)
     return _noted(
         examples,
-        f"{len(alike)} groups have names of groups that taught the model, {alike[0]} for example: "
+        f"{len(alike)} {what} have names of {what} that taught the model, {alike[0]} for example: "
         "if they are the same, these scores flatter",
     )
 
 
 def _noted(examples: Examples, note: str) -> Examples:
     return replace(examples, notes=(*examples.notes, note))
+
+
+def check_table_name(path: Path) -> None:
+    """Refuse a file that `write_table` cannot write, before there is anything to write."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(f"{path} is no table", "name a .csv or .parquet file")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -174,8 +250,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     InputError
         Another suffix.
     """
-    if path.suffix not in (".csv", ".parquet"):
-        raise InputError(f"{path} is no table", "name a .csv or .parquet file")
+    check_table_name(path)
     with atomic_path(path) as temporary:
         if path.suffix == ".csv":
             table.to_csv(temporary, index=False)

@@ -16,16 +16,19 @@ from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
 from ..images.read import SUFFIXES
 from ..images.sources import read_table
+from .detect_sources import _NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
 
 __all__ = [
     "MULTI_LABEL",
     "LabelledFolder",
     "VoteResult",
+    "as_label",
     "check_labels",
     "fleiss_kappa",
     "merge_votes",
     "votes_into_detection",
+    "without_masks",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -69,11 +72,12 @@ class VoteResult(NamedTuple):
 
 
 class LabelledFolder(NamedTuple):
-    """Where merged votes went: the table, the list of disagreements, and the votes."""
+    """Where merged votes went: the table, the list of disagreements, the votes, and notes."""
 
     table: Path
     disagreements: Path
     result: VoteResult
+    notes: tuple[str, ...] = ()
 
 
 def merge_votes(votes: pd.DataFrame, classes: Sequence[str] | None = None) -> VoteResult:
@@ -170,7 +174,8 @@ def votes_into_detection(
         A folder of detected colonies: `image` is the `id` of a colony, or a file named after it
         (``well00_f003_c012.png``). Or a manifest CSV with a column `image`, or a folder with a
         ``manifest.csv``: the same path, or its file name where that is unique. Or a folder of
-        images, which gets a ``manifest.csv``.
+        images, which gets a ``manifest.csv``; files whose names end in ``_mask``, ``_labels``,
+        ``_classes`` or ``_seg`` are none.
     votes_csv : path-like
         Commas, semicolons or tabs between the columns.
     classes : sequence of str, optional
@@ -191,7 +196,8 @@ def votes_into_detection(
     votes_csv = Path(votes_csv)
     try:
         votes = read_table(Path(votes_csv))
-        path, table, names = _target(Path(target))
+        path, table, notes = _target(Path(target))
+        names = table["id" if path.name == TABLE else "image"]
         known = _rows_by_name(names)
         if "image" in votes.columns:
             votes["image"] = _found(votes["image"], known, names, path)
@@ -207,7 +213,7 @@ def votes_into_detection(
             labelled.to_parquet(part, index=False)
         else:
             labelled.to_csv(part, index=False)
-    return LabelledFolder(path, disagreements, result)
+    return LabelledFolder(path, disagreements, result, notes)
 
 
 def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame:
@@ -230,7 +236,7 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
         raise DataError("there are no votes", "write a row for each vote")
     parts = [_parts(label) for label in table["label"]]
     check_labels(sorted(set().union(*parts)), classes)
-    table["label"] = [next(iter(p)) if len(p) == 1 else MULTI_LABEL for p in parts]
+    table["label"] = table["label"].map(as_label)
     table = table.drop_duplicates(ignore_index=True)
     twice = table[table.duplicated(["image", "annotator"], keep=False)]
     if len(twice):
@@ -245,9 +251,17 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
     return table
 
 
+def as_label(text: str) -> str:
+    """The class that a text names; "multi-label" where it names several, or says so."""
+    parts = _parts(text)
+    return next(iter(parts)) if len(parts) == 1 else MULTI_LABEL
+
+
 def _parts(label: str) -> set[str]:
-    """The classes of a vote: two in ``dense+spread``."""
-    parts = {part.strip() for part in label.split("+")} - {""}
+    """The classes of a vote: two in ``dense+spread``, one in ``CD105+``."""
+    parts = {part.strip() for part in label.split("+")}
+    if "" in parts:
+        return {label.strip()}
     named = {p.casefold() for p in parts} & {"multi-label", "multilabel"}
     return {MULTI_LABEL} if named else parts
 
@@ -301,12 +315,11 @@ def _annotators(table: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def _target(target: Path) -> tuple[Path, pd.DataFrame, pd.Series[str]]:
-    """The table to write, its rows, and what votes call each of them."""
+def _target(target: Path) -> tuple[Path, pd.DataFrame, tuple[str, ...]]:
+    """The table to write, its rows, and notes."""
     if (target / TABLE).is_file() or target.name == TABLE:
         folder = target.parent if target.name == TABLE else target
-        table = read_colonies(folder)
-        return folder / TABLE, table, table["id"]
+        return folder / TABLE, read_colonies(folder), ()
     if not target.exists():
         raise FileError("is not there", "name a folder of colonies or a manifest", file=target)
     manifest = target / "manifest.csv" if target.is_dir() else target
@@ -314,16 +327,24 @@ def _target(target: Path) -> tuple[Path, pd.DataFrame, pd.Series[str]]:
         table = read_table(manifest)
         if "image" not in table.columns:
             raise DataError("has no column image", "name the images of each row", file=manifest)
-        return manifest, table, table["image"]
-    images = sorted(p.name for p in target.iterdir() if p.suffix.lower() in SUFFIXES)
+        return manifest, table, ()
+    files = sorted(p for p in target.iterdir() if p.suffix.lower() in SUFFIXES)
+    images, notes = without_masks(files)
     if not images:
         raise DataError(
             "holds neither detected colonies, a manifest.csv, nor images",
             "make one: unstained colonies detect IMAGE... --out DIR",
             file=target,
         )
-    table = pd.DataFrame({"image": images})
-    return manifest, table, table["image"]
+    return manifest, pd.DataFrame({"image": [file.name for file in images]}), notes
+
+
+def without_masks(files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The files whose names do not say that they hold labels or masks; and a note of the others."""
+    images = [file for file in files if not _NOT_IMAGES.search(file.stem)]
+    n = len(files) - len(images)
+    note = f"{n} files were left out: their names say that they hold labels or masks"
+    return images, (note,) if n else ()
 
 
 def _rows_by_name(names: pd.Series[str]) -> dict[str, int]:
@@ -345,8 +366,10 @@ def _found(
     rows = []
     for image in images:
         text = image.strip().replace("\\", "/")
-        tries = (image.strip(), text, Path(text).name, Path(text).stem)
-        rows.append(next((known[name] for name in tries if name in known), -1))
+        exact = next((known[name] for name in (image.strip(), text) if name in known), -1)
+        short = (known[name] for name in (Path(text).name, Path(text).stem) if name in known)
+        fitting = (row for row in short if _one_folder(text, str(names.iloc[row])))
+        rows.append(exact if exact >= 0 else next(fitting, -1))
     absent = list(dict.fromkeys(i for i, row in zip(images, rows, strict=True) if row < 0 and i))
     if absent:
         raise DataError(
@@ -355,6 +378,12 @@ def _found(
             f"name images as in the table, for example {names.iloc[0] if len(names) else 'none'}",
         )
     return [str(names.iloc[row]) if row >= 0 else "" for row in rows]
+
+
+def _one_folder(a: str, b: str) -> bool:
+    """Whether two paths may mean one file: the folders of one end as those of the other."""
+    parents = [Path(path.replace("\\", "/")).parent.parts[::-1] for path in (a, b)]
+    return all(x == y for x, y in zip(*parents, strict=False))
 
 
 def _with_labels(
