@@ -54,6 +54,13 @@ def test_train_score_and_predict(
     assert len(table) == len(pd.read_csv(crops))
     assert table[["p_other", "p_spread"]].sum(axis=1).between(0.999, 1.001).all()
     assert (tmp_path / "fractions" / "fractions.csv").is_file()
+    # what cannot be counted is refused before anything is predicted
+    times = crops.with_name("times.csv")
+    pd.read_csv(crops, dtype=str).assign(frame="T0").to_csv(times, index=False)
+    words = ("--out", str(tmp_path / "no.csv"), "--fractions", str(tmp_path / "no"))
+    assert run("colonies", "predict", str(model), str(times), *words) == 1
+    assert "times.csv: row 1 has the frame 'T0'" in capsys.readouterr().err
+    assert not (tmp_path / "no.csv").exists()
 
 
 def test_a_small_network_is_trained_by_the_default_method(
