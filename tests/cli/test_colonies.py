@@ -128,3 +128,10 @@ def test_data_that_is_nothing_known_gives_one_line(capsys: pytest.CaptureFixture
     error = capsys.readouterr().err
     assert error.startswith("unstained: 'nowhere' names no images")
     assert len(error.splitlines()) == 1
+
+
+def test_scales_that_are_no_whole_numbers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("colonies", "compare", "no.csv", "--out", str(tmp_path), "--scales", "1.5") == 1
+    assert "--scales '1.5'; write whole numbers" in capsys.readouterr().err
