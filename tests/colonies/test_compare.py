@@ -173,7 +173,7 @@ def test_true_shares_of_the_hidden_labels_are_drawn_beside_the_predicted(
         "unstained.colonies.compare_report.learning_figures",
         lambda history, names, folder, true: drawn.update({folder: true}) or [],
     )
-    (run,) = found.folder.glob("runs/features_*/labelled-0.1/fold-0/run.json")
+    run = next(found.folder.glob("runs/*/labelled-0.1/fold-0/run.json"))
     run.with_name("student.jsonl").touch()
     write_comparison(found, examples)
     run.with_name("student.jsonl").unlink()
