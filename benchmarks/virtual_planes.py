@@ -41,7 +41,9 @@ def main() -> None:
     half = generator(0, 0).permutation(len(cells)) % 2
     dna = np.empty(planes.shape[:1] + planes.shape[2:], np.float32)
     for k in (0, 1):
-        model = train(_taught_by(cells, half == k), given.out / f"model-{k}", _settings(given.steps))
+        model = train(
+            _taught_by(cells, half == k), given.out / f"model-{k}", _settings(given.steps)
+        )
         dna[half != k] = model.predict_stack(planes[half != k])["DNA"]
     total = [field.read_stain("DNA").sum() for field in cells.fields()]
     print(f"r of total DNA: {np.corrcoef(total, dna.sum(axis=(1, 2)))[0, 1]:.3f}")
