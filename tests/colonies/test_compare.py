@@ -183,6 +183,17 @@ def test_true_shares_of_the_hidden_labels_are_drawn_beside_the_predicted(
     assert drawn == {run.parent: pytest.approx({"coarse": share, "fine": 1 - share})}
 
 
+def test_true_shares_are_not_drawn_where_some_images_have_no_label(
+    examples: Examples, tmp_path: Path
+) -> None:
+    label = examples.table["label"].where(examples.table["frame"] != "0", "")
+    some = Examples(examples.table.assign(label=label), examples.root, examples.name)
+    plan = Plan(4, (0.1,), common=QUICK, only=1)
+    compare(some, parse_arms(["features"]), tmp_path / "out", plan)
+    (run,) = (tmp_path / "out").glob("runs/*/*/fold-0/run.json")
+    assert json.loads(run.read_text(encoding="utf-8"))["hidden"] == {}
+
+
 def test_classes_named_like_the_parts_leave_the_numbers_of_the_parts_alone(
     examples: Examples, tmp_path: Path
 ) -> None:
