@@ -56,6 +56,13 @@ def test_train_score_and_predict(
     assert len(table) == len(pd.read_csv(crops))
     assert table[["p_other", "p_spread"]].sum(axis=1).between(0.999, 1.001).all()
     assert (tmp_path / "fractions" / "fractions.csv").is_file()
+    # what cannot be counted is refused before anything is predicted
+    times = crops.with_name("times.csv")
+    pd.read_csv(crops, dtype=str).assign(frame="T0").to_csv(times, index=False)
+    words = ("--out", str(tmp_path / "no.csv"), "--fractions", str(tmp_path / "no"))
+    assert run("colonies", "predict", str(model), str(times), *words) == 1
+    assert "times.csv: row 1 has the frame 'T0'" in capsys.readouterr().err
+    assert not (tmp_path / "no.csv").exists()
 
 
 def test_predict_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,3 +150,10 @@ def test_data_that_is_nothing_known_gives_one_line(capsys: pytest.CaptureFixture
     error = capsys.readouterr().err
     assert error.startswith("unstained: 'nowhere' names no images")
     assert len(error.splitlines()) == 1
+
+
+def test_scales_that_are_no_whole_numbers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("colonies", "compare", "no.csv", "--out", str(tmp_path), "--scales", "1.5") == 1
+    assert "--scales '1.5'; write whole numbers" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -152,6 +153,82 @@ def test_tables_and_figures_are_written(found: Comparison, examples: Examples) -
     assert "| features | 10 % |" in (found.folder / "summary.md").read_text(encoding="utf-8")
 
 
+def test_a_share_that_the_training_parts_cannot_give_is_noted(
+    found: Comparison, examples: Examples, tmp_path: Path
+) -> None:
+    assert not any("asked for" in note for note in found.notes)  # 10 and 29 of 96: given
+    # 0.7 x 96 = 67 were asked for; one fold of two leaves 48 to learn from
+    arms = parse_arms(["features"])
+    few = compare(examples, arms, tmp_path / "out", Plan(2, (0.7,), common=QUICK, only=1))
+    assert few.notes[-1] == (
+        "70 % labelled asked for 67 of 96 images, and the training parts were given 48 labels"
+    )
+
+
+def test_true_shares_of_the_hidden_labels_are_drawn_beside_the_predicted(
+    found: Comparison, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = {}
+    monkeypatch.setattr(
+        "unstained.colonies.compare_report.learning_figures",
+        lambda history, names, folder, true: drawn.update({folder: true}) or [],
+    )
+    run = next(found.folder.glob("runs/*/labelled-0.1/fold-0/run.json"))
+    run.with_name("student.jsonl").touch()
+    write_comparison(found, examples)
+    run.with_name("student.jsonl").unlink()
+    # six wells of 4 coarse and 8 fine to learn from, 10 of these labelled, some of them coarse
+    coarse = json.loads(run.read_text(encoding="utf-8"))["labels"]["coarse"]
+    share = (6 * 4 - coarse) / (6 * 12 - 10)
+    assert drawn == {run.parent: pytest.approx({"coarse": share, "fine": 1 - share})}
+
+
+def test_true_shares_are_not_drawn_where_some_images_have_no_label(
+    examples: Examples, tmp_path: Path
+) -> None:
+    label = examples.table["label"].where(examples.table["frame"] != "0", "")
+    some = Examples(examples.table.assign(label=label), examples.root, examples.name)
+    plan = Plan(4, (0.1,), common=QUICK, only=1)
+    compare(some, parse_arms(["features"]), tmp_path / "out", plan)
+    (run,) = (tmp_path / "out").glob("runs/*/*/fold-0/run.json")
+    assert json.loads(run.read_text(encoding="utf-8"))["hidden"] == {}
+
+
+def test_classes_named_like_the_parts_leave_the_numbers_of_the_parts_alone(
+    examples: Examples, tmp_path: Path
+) -> None:
+    named = examples.table["label"].map({"coarse": "test", "fine": "labelled"})
+    renamed = Examples(examples.table.assign(label=named), examples.root, examples.name)
+    arms, plan = parse_arms(["features"]), Plan(4, (0.1,), common=QUICK, only=1)
+    new = compare(renamed, arms, tmp_path / "out", plan).runs.iloc[0]
+    assert (new["n_test"], new["n_labelled"], new["n_unlabelled"]) == (24, 10, 62)
+    assert new["labels_test"] + new["labels_labelled"] == 10
+    # as earlier versions wrote it: the classes in the place of the parts
+    (file,) = (tmp_path / "out").glob("runs/*/*/fold-0/run.json")
+    said = json.loads(file.read_text(encoding="utf-8"))
+    del said["hidden"]
+    said |= {f"n_{name}": n for name, n in said.pop("labels").items()}
+    file.write_text(json.dumps(said), encoding="utf-8")
+    old = compare(renamed, arms, tmp_path / "out", plan).runs.iloc[0]
+    pd.testing.assert_series_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        ({"folds": 2, "only": 3}, "--only 3 of 2 folds"),
+        ({"only": -1}, "--only -1 of 5 folds"),
+        ({"only": 0}, "--only 0 of 5 folds"),
+        ({"labelled": ()}, "--labelled ''; give shares"),
+        ({"labelled": (0.1, 1.5)}, "--labelled '0.1,1.5'; give shares"),
+        ({"labelled": (0.1, 0.1)}, "each once"),
+    ],
+)
+def test_plans_that_cannot_be_run_are_refused_at_once(plan: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        Plan(**plan)
+
+
 def test_the_next_labels_are_of_the_class_whose_recall_still_rises(tmp_path: Path) -> None:
     # class a: 10 of 20 right with 10 labels, 15 with 20; class b: 20 of 20 with any
     rows, runs = [], []
@@ -162,7 +239,7 @@ def test_the_next_labels_are_of_the_class_whose_recall_still_rises(tmp_path: Pat
             for row in rows[-2:]:
                 row |= {"arm": "m", "labelled": share, "fold": 0, "group": str(row["row"])}
         runs.append({"arm": "m", "labelled": share, "fold": 0, "seconds": 1.0})
-        runs[-1] |= {"n_a": 100 * share, "n_b": 100 * share}
+        runs[-1] |= {"labels_a": 100 * share, "labels_b": 100 * share}
     found = Comparison(pd.DataFrame(rows), pd.DataFrame(runs), ("a", "b"), (), tmp_path)
     # recall rises by 0.25 / log 2 for each e-fold; log((20 + 50) / 20) of them would pass 1: the
     # room is 0.25 of a's recall, half of that of the mean

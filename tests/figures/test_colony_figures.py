@@ -167,6 +167,7 @@ def test_a_class_without_pseudo_labels_has_no_weight_to_draw():
 
 def test_labelled_shares_are_drawn_in_percent_in_ascending_order():
     ax = label_curve(scored()).axes[0]
+    assert ax.get_xlabel() == "labelled part of all images (%)"
     assert line(ax, "ipb").get_xdata().tolist() == [1, 10]
     assert line(ax, "ipb").get_ydata().tolist() == [0.5, 0.8]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "10"]

@@ -124,7 +124,10 @@ def predict(
     condition: Annotated[
         str, typer.Option(help="Column that tells treated wells from others.")
     ] = "treatment",
-    control: Annotated[str, typer.Option(help="What that column says of controls.")] = "control",
+    control: Annotated[
+        str,
+        typer.Option(help="What that column says of controls; every other word is compared."),
+    ] = "control",
     from_start: Annotated[
         bool,
         typer.Option("--from-start", help="Compare changes since the first hour of each well."),
@@ -134,14 +137,17 @@ def predict(
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import prediction_table
     from ..colonies.examples import load_examples
+    from ..colonies.fraction_report import check_fractions, with_conditions, write_fractions
     from ..colonies.training import check_table_name, write_table
 
     check_table_name(out)
     classifier, examples = ColonyClassifier.load(model), load_examples(data)
+    if fractions is not None:
+        check_fractions(examples.table, examples.name)
+    if wells is not None:
+        with_conditions(examples.table, wells)  # refused before the images are read
     table = prediction_table(classifier, examples, level=level, views=views, over_time=over_time)
     if wells is not None:
-        from ..colonies.fraction_report import with_conditions
-
         table = with_conditions(table, wells)
     write_table(table, out)
     for name, count in table["class"].value_counts().items():
@@ -152,10 +158,15 @@ def predict(
         print(f"note: {note}")
     print(f"table: {out}")
     if fractions is not None:
-        from ..colonies.fraction_report import write_fractions
-
-        how = {"condition": condition, "control": control}
-        for line in write_fractions(table, fractions, **how, from_start=from_start):
+        words = write_fractions(
+            table,
+            fractions,
+            condition=condition,
+            control=control,
+            from_start=from_start,
+            file=data if wells is None else str(wells),
+        )
+        for line in words:
             print(line)
 
 

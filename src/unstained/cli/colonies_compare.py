@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..learning.loop import Progress
 
 __all__ = ["compare"]
+
+Number = TypeVar("Number", int, float)
 
 
 def compare(
@@ -29,7 +31,7 @@ def compare(
     folds: Annotated[int, typer.Option(help="Each is the test part once.")] = 5,
     only: Annotated[int | None, typer.Option(help="Run the first so many folds.")] = None,
     labelled: Annotated[
-        str, typer.Option(help="Share of images with labels; several as 0.01,0.1.")
+        str, typer.Option(help="Share of all images that keep their labels; several as 0.01,0.1.")
     ] = "0.1",
     split_by: Annotated[str, typer.Option(help="group or image, as for train.")] = "group",
     seed: Annotated[int, typer.Option(help="Of folds and trainings.")] = 0,
@@ -50,11 +52,11 @@ def compare(
     arms = parse_arms(
         _listed(methods),
         _listed(network),
-        [int(n) for n in _numbers("scales", scales)],
+        _numbers("scales", scales, int),
         ways[multi_label],
     )
     common: dict[str, Any] = parse_settings(setting or [])
-    shares = tuple(_numbers("labelled", labelled))
+    shares = tuple(_numbers("labelled", labelled, float))
     plan = Plan(folds, shares, split_by, seed, common, only)
     examples = load_examples(data)
     shown = _Shown()
@@ -83,8 +85,9 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _numbers(name: str, text: str) -> list[float]:
+def _numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
     try:
-        return [float(part) for part in _listed(text)]
+        return [kind(part) for part in _listed(text)]
     except ValueError:
-        raise InputError(f"--{name} {text!r}", "write numbers with commas") from None
+        whole = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{name} {text!r}", f"write {whole} with commas") from None

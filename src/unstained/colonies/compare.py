@@ -17,9 +17,10 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.atomic import atomic_path
+from ..images.image import Array
 from ..learning.loop import Progress
 from .classifier import ColonyClassifier
-from .deal import Parts, folds, parts, units
+from .deal import UNLABELLED, Parts, folds, parts, units
 from .examples import Examples
 from .settings import ClassifierSettings
 from .training import keep_history
@@ -54,8 +55,8 @@ class Comparison:
         `row` (of the examples), `group`, `true`, `predicted` (codes) and ``p_NAME``.
     runs : DataFrame
         A row for each training: `arm`, `labelled`, `fold`, `seconds`, `n_labelled`,
-        `n_unlabelled`, `n_test`, and ``n_NAME``, the labelled images of each class. `seconds`
-        are those of the process that ended the training.
+        `n_unlabelled`, `n_test`, and ``labels_NAME``, the labelled images of each class.
+        `seconds` are those of the process that ended the training.
     classes : tuple of str
     notes : tuple of str
     folder : Path
@@ -94,6 +95,16 @@ class Plan:
     seed: int = 0
     common: dict[str, Any] = field(default_factory=dict)
     only: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.only is not None and not 1 <= self.only <= self.folds:
+            raise InputError(f"--only {self.only} of {self.folds} folds", "give 1 or more of them")
+        wrong = [share for share in self.labelled if not 0 < share <= 1]
+        if wrong or not self.labelled or len(set(self.labelled)) < len(self.labelled):
+            said = ",".join(f"{share:g}" for share in self.labelled)
+            raise InputError(
+                f"--labelled {said!r}", "give shares above 0 and at most 1, each once: 0.05,0.1"
+            )
 
 
 Report = Callable[[str, int, int], None]
@@ -184,7 +195,7 @@ def compare(
 
 def _runs(arms: Sequence[Arm], plan: Plan) -> Iterator[tuple[Arm, float, int]]:
     """A whole fold of all arms before the next: a table of few folds is soon there."""
-    for k in range(plan.only or plan.folds):
+    for k in range(plan.folds if plan.only is None else plan.only):
         for share in plan.labelled:
             for arm in arms:
                 yield arm, share, k
@@ -226,18 +237,40 @@ def _run(
     keep_history(where / "training", where)
     seconds = classifier.about["seconds"]
     shutil.rmtree(where / "training", ignore_errors=True)
-    count = np.bincount(y[part.labelled], minlength=len(classes))
     said = {
         "arm": arm.name,
         "seconds": seconds,
         "n_labelled": int(part.labelled.size),
         "n_unlabelled": int(part.unlabelled.size),
         "n_test": int(part.test.size),
-        **{f"n_{name}": int(n) for name, n in zip(classes, count, strict=True)},
+        "labels": _counts(y[part.labelled], classes),
+        "hidden": _counts(y[part.unlabelled], classes),  # the truth of the unlabelled part
         "settings": settings.as_dict(),
     }
     with atomic_path(where / "run.json") as temporary:  # last: by it a run is known as finished
         temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _counts(y: Array, classes: Sequence[str]) -> dict[str, int]:
+    """Images of each class, those of several left out; {} where the class of some is unknown."""
+    if (y == UNLABELLED).any():
+        return {}
+    count = np.bincount(y[y >= 0], minlength=len(classes))
+    return {name: int(n) for name, n in zip(classes, count, strict=True)}
+
+
+def _read_run(file: Path, classes: Sequence[str], n_test: int) -> dict[str, Any]:
+    """What `_run` wrote, `labels` as ``labels_NAME``."""
+    said = json.loads(file.read_text(encoding="utf-8"))
+    if (
+        "labels" not in said
+    ):  # earlier runs have ``n_NAME``, where a class `test` took n_test's place
+        said["labels"] = {name: said[f"n_{name}"] for name in classes}
+        said |= {"n_labelled": sum(said["labels"].values()), "n_test": n_test}
+    numbers = ("seconds", "n_labelled", "n_unlabelled", "n_test")
+    return {name: said[name] for name in numbers} | {
+        f"labels_{name}": n for name, n in said["labels"].items()
+    }
 
 
 def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan) -> Comparison:
@@ -250,11 +283,8 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
         table["arm"], table["labelled"], table["fold"] = arm.name, share, k
         table["group"] = groups[table["row"].to_numpy()]
         predictions.append(table)
-        said = json.loads((where / "run.json").read_text(encoding="utf-8"))
-        runs.append(
-            {**key, **{name: v for name, v in said.items() if name not in ("arm", "settings")}}
-        )
-    notes = list(examples.notes)
+        runs.append({**key, **_read_run(where / "run.json", examples.classes, len(table))})
+    notes = [*examples.notes, *_other_shares(pd.DataFrame(runs), len(examples))]
     if plan.by == "image":
         notes.append("split by image: images of one sequence may be on both sides of the split")
     if (examples.table["split"] != "").any():
@@ -266,6 +296,20 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
         tuple(notes),
         folder,
     )
+
+
+def _other_shares(runs: pd.DataFrame, images: int) -> list[str]:
+    """A note for each labelled share of which the training parts had fewer labels, or more."""
+    notes = []
+    for share, n in runs.groupby("labelled")["n_labelled"]:
+        asked, least, most = round(float(str(share)) * images), n.min(), n.max()
+        if least != asked or most != asked:
+            had = f"{least}" if least == most else f"{least} to {most}"
+            notes.append(
+                f"{100 * float(str(share)):g} % labelled asked for {asked} of {images} images, "
+                f"and the training parts were given {had} labels"
+            )
+    return notes
 
 
 def _slug(arm: Arm, plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -139,7 +140,7 @@ def advice(found: Comparison) -> str:
     runs = found.runs[found.runs["arm"] == arm].groupby("labelled").mean(numeric_only=True)
     gains = {}
     for name in found.classes:
-        n = runs[f"n_{name}"].sort_index()
+        n = runs[f"labels_{name}"].sort_index()
         of_class = recall[recall["class"] == name].set_index("labelled")["recall"].sort_index()
         if n.nunique() < 2 or of_class.isna().any():
             continue
@@ -182,7 +183,8 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
     best = table.iloc[int(table["recall"].argmax())]
     written += _figures_of(found, examples, str(best["arm"]), float(best["labelled"]))
     for file in sorted((folder / "runs").glob("*/*/fold-0/student.jsonl")):
-        written += learning_figures(file, found.classes, file.parent)
+        true = _hidden_shares(file.with_name("run.json"))
+        written += learning_figures(file, found.classes, file.parent, true)
     return written
 
 
@@ -221,6 +223,14 @@ def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -
     patches = {(names[t], names[p]): examples.read(int(row)).pixels[0] for t, p, row in columns}
     written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
     return written
+
+
+def _hidden_shares(run: Path) -> dict[str, float] | None:
+    """True shares of the classes among a training's unlabelled images, where all are known."""
+    said = json.loads(run.read_text(encoding="utf-8")) if run.is_file() else {}
+    hidden = said.get("hidden", {})  # absent from earlier runs
+    total = sum(hidden.values())
+    return {name: n / total for name, n in hidden.items()} if total else None
 
 
 def _by_arm(found: Comparison) -> list[tuple[tuple[str, float], pd.DataFrame]]:

@@ -18,7 +18,7 @@ from .links import LinkSettings
 
 __all__ = ["FileOptions", "Source", "find_sources"]
 
-_NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg)$", re.IGNORECASE)
+NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg)$", re.IGNORECASE)
 _BETWEEN = r"(?:^|[_\W])", r"(?=[_\W]|$)"
 _NAMED = {
     "well": r"(?P<well>well[ _-]?\d+|[A-P](?:0?[1-9]|1\d|2[0-4]))",
@@ -138,7 +138,7 @@ def _images_at(spec: str, notes: list[str]) -> list[str]:
         return [field + selector for field in fields]
     inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
     inside = [p for p in inside if not p.name.startswith(".")]
-    images = [p for p in inside if not _NOT_IMAGES.search(p.stem)]
+    images = [p for p in inside if not NOT_IMAGES.search(p.stem)]
     if not images:
         raise DataError("is a folder without images", f"read are {', '.join(SUFFIXES)}", file=path)
     if len(images) < len(inside):

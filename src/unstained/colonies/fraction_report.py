@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, InputError
 from ..figures import fractions_figure, save_figure
 from ..images.sources import read_table
 from ..statistics import holm
 from .fractions import GroupEffect, class_fractions, compare_groups, group_fractions
 from .training import write_table
 
-__all__ = ["with_conditions", "write_fractions"]
+__all__ = ["check_fractions", "with_conditions", "write_fractions"]
 
 
 def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
@@ -22,9 +24,15 @@ def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        No column `well`, a well twice, or wells of the table that it does not name.
+        No column `well`, here or there, a well twice, or wells of the table that it does not name.
     """
     given = read_table(wells)
+    if "well" not in table:
+        raise DataError(
+            "says what each well was given, but the colonies have no column well",
+            "add it to their manifest, or leave --wells out",
+            file=wells,
+        )
     if "well" not in given or given["well"].duplicated().any():
         raise DataError(
             f"has the columns {', '.join(given.columns)}",
@@ -40,10 +48,32 @@ def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
     return table[rest].assign(well=table["well"].astype(str)).merge(given, on="well", how="left")
 
 
+def check_fractions(table: pd.DataFrame, file: str) -> None:
+    """Refuse a table that has no fractions, before it is predicted.
+
+    Raises
+    ------
+    DataError
+        No column `well`, no `frame` or `time_h` of every row, or one that is no number.
+    """
+    if "well" not in table:
+        raise DataError("has no column well", "say in which well each colony was seen", file=file)
+    _numeric(table, file)
+
+
 def write_fractions(
-    table: pd.DataFrame, folder: Path, *, condition: str, control: str, from_start: bool = False
+    table: pd.DataFrame,
+    folder: Path,
+    *,
+    condition: str,
+    control: str,
+    from_start: bool = False,
+    file: str | None = None,
 ) -> list[str]:
     """Write `fractions.csv`; with a condition also `conditions.csv`, `effects.csv`, a figure.
+
+    Every condition is compared with the control, in every class; Holm's correction is over all
+    of these tests. Wells whose condition is blank are counted and not compared.
 
     Parameters
     ----------
@@ -54,32 +84,67 @@ def write_fractions(
         the table of fractions is all.
     from_start : bool
         See `compare_groups`.
+    file : str, optional
+        Where the conditions were given, for errors.
 
     Returns
     -------
     list of str
-        What was found, in words.
+        What was found, in words, and what was left out.
+
+    Raises
+    ------
+    DataError
+        See `check_fractions`.
+    InputError
+        No well is a control; all but `effects.csv` is written.
     """
-    counted = _numeric(table)
-    has = condition in counted
+    counted, words = _numeric(table, file)
+    if condition in counted:
+        counted[condition] = counted[condition].fillna("").astype(str).str.strip()
+    has = condition in counted and (counted[condition] != "").any()
     fractions = class_fractions(counted, keep=[condition] if has else [])
     write_table(fractions, folder / "fractions.csv")
     if not has:
-        return [f"no column {condition!r}: fractions of each well and hour are in {folder}"]
-    grouped = group_fractions(fractions, condition)
+        where = f"fractions of each well and hour are in {folder}"
+        return [*words, f"no column {condition!r} with words in it: {where}"]
+    blank = counted.loc[counted[condition] == "", "well"].unique()
+    if blank.size:
+        names = ", ".join(map(str, blank))
+        words.append(f"not compared, for their {condition} is blank: wells {names}")
+    compared = counted[counted[condition] != ""]
+    grouped = group_fractions(fractions[fractions[condition] != ""], condition)
     write_table(grouped, folder / "conditions.csv")
     save_figure(fractions_figure(grouped, condition=condition), folder / "fractions.png")
-    effects = [
-        compare_groups(
-            counted,
-            condition=condition,
-            control=control,
-            class_name=str(name),
-            from_start=from_start,
+    given = sorted(compared[condition].unique())
+    if control not in given:
+        raise InputError(
+            f"no well has the {condition} {control!r}, so nothing was compared",
+            f"name the controls by --control; wells have {', '.join(given)}. The fractions of "
+            f"each well are in {folder}",
+            file=file,
         )
-        for name in sorted(counted["class"].unique())
-    ]
-    p = holm([effect.p for effect in effects])
+    effects: list[GroupEffect] = []
+    for treated in given:
+        if treated == control:
+            continue
+        try:
+            effects += [
+                compare_groups(
+                    compared,
+                    condition=condition,
+                    control=control,
+                    class_name=str(name),
+                    treated=treated,
+                    from_start=from_start,
+                )
+                for name in sorted(compared["class"].unique())
+            ]
+        except DataError as error:  # too few wells of this one, or none at its first hour
+            words.append(f"{treated} was not compared with {control} (--control): {error}")
+    if not effects:
+        return [*words, f"nothing was compared; fractions of each well and hour are in {folder}"]
+    corrected = holm([effect.p for effect in effects]).tolist()
     rows = [
         {
             "class": e.class_name,
@@ -92,12 +157,12 @@ def write_fractions(
             "share_low": e.share.low,
             "share_high": e.share.high,
             "p": e.p,
-            "p_holm": corrected,
+            "p_holm": p,
         }
-        for e, corrected in zip(effects, p, strict=True)
+        for e, p in zip(effects, corrected, strict=True)
     ]
     write_table(pd.DataFrame(rows), folder / "effects.csv")
-    return [_words(e, corrected) for e, corrected in zip(effects, p.tolist(), strict=True)]
+    return words + [_words(e, p) for e, p in zip(effects, corrected, strict=True)]
 
 
 def _words(effect: GroupEffect, p_holm: float) -> str:
@@ -110,15 +175,50 @@ def _words(effect: GroupEffect, p_holm: float) -> str:
     )
 
 
-def _numeric(table: pd.DataFrame) -> pd.DataFrame:
-    """Columns that a CSV manifest holds as text, as numbers."""
-    numbers = {
-        name: pd.to_numeric(table[name])
-        for name in ("frame", "time_h", "area_um2")
-        if name in table and (table[name].astype(str) != "").all()
-    }
-    drop = [c for c in ("time_h", "area_um2") if c in table and c not in numbers]
-    kept = table.drop(columns=[*drop, *(c for c in table if str(c).startswith("p_"))])
+def _numeric(table: pd.DataFrame, file: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """`frame`, `time_h`, `area_um2` as numbers, each left out where not every row has it.
+
+    A CSV manifest holds them as text. Notes say what was left out.
+    """
+    numbers = {}
+    missing = {}
+    for name in ("frame", "time_h", "area_um2"):
+        if name in table:
+            numbers[name] = _numbers(table[name], file)
+            missing[name] = int(numbers[name].isna().sum())
+    complete = {name for name, n in missing.items() if n == 0}
+    if not complete & {"frame", "time_h"}:
+        some = [f"{name} of {n} rows" for name, n in missing.items() if name != "area_um2"]
+        raise DataError(
+            f"does not say {' and '.join(some)}" if some else "has neither frame nor time_h",
+            "say of every row when the colony was seen, by frame or time_h (hours)",
+            file=file,
+        )
+    notes = []
+    if 0 < missing.get("time_h", 0) < len(table):
+        notes.append(f"{missing['time_h']} rows have no time_h: time is counted in frames")
+    if missing.get("area_um2", 0):
+        notes.append(
+            f"{missing['area_um2']} of {len(table)} colonies have no area in um2: shares are by "
+            "number alone; for shares by area detect with --pixel-size"
+        )
+    drop = [c for c in table if c in missing or str(c).startswith("p_")]
+    kept = table.drop(columns=drop).assign(**{name: numbers[name] for name in complete})
     if "colony" in kept and "track" not in kept:
         kept = kept.assign(track=kept["colony"])
-    return kept.assign(**numbers)
+    return kept, notes
+
+
+def _numbers(column: pd.Series[Any], file: str | None) -> pd.Series[Any]:
+    """Numbers, NaN where a cell is blank."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    blank = column.isna() | (column.astype(str).str.strip() == "")
+    wrong = np.flatnonzero(~np.isfinite(numbers) & ~blank)
+    if wrong.size:
+        row = int(wrong[0])
+        raise DataError(
+            f"row {row + 1} has the {column.name} {column.iloc[row]!r}",
+            "write a number, or leave the cell blank",
+            file=file,
+        )
+    return numbers

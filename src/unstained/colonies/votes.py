@@ -16,7 +16,7 @@ from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
 from ..images.read import SUFFIXES
 from ..images.sources import read_table
-from .detect_sources import _NOT_IMAGES
+from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
 
 __all__ = [
@@ -341,7 +341,7 @@ def _target(target: Path) -> tuple[Path, pd.DataFrame, tuple[str, ...]]:
 
 def without_masks(files: Sequence[Path]) -> tuple[list[Path], tuple[str, ...]]:
     """The files whose names do not say that they hold labels or masks; and a note of the others."""
-    images = [file for file in files if not _NOT_IMAGES.search(file.stem)]
+    images = [file for file in files if not NOT_IMAGES.search(file.stem)]
     n = len(files) - len(images)
     note = f"{n} files were left out: their names say that they hold labels or masks"
     return images, (note,) if n else ()

@@ -29,12 +29,12 @@ Array = np.ndarray[Any, Any]
 
 
 def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
-    """Score against the labelled share of the training part, one line a method.
+    """Score against the labelled share that was asked for, one line a method.
 
     Parameters
     ----------
     table : DataFrame
-        method, labelled (share, 0 ... 1), value, low, high (may be NaN).
+        method, labelled (share of all images, 0 ... 1), value, low, high (may be NaN).
     score : str
         Name of the value.
     """
@@ -51,7 +51,7 @@ def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
         ax.set_xscale("log")
         ax.set_xticks(shares, [f"{share:g}" for share in shares])
         ax.minorticks_off()
-        ax.set_xlabel("labelled part of the training images (%)")
+        ax.set_xlabel("labelled part of all images (%)")
         ax.set_ylabel(score)
         _legend_above(figure, ax.get_legend_handles_labels()[0], 3)
     return figure

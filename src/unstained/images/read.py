@@ -370,7 +370,8 @@ class GreyPlanes(LazyPlanes):
         if (spread > allowed).any():
             raise DataError(
                 "is a color image",
-                "export the grey values of each channel, or take one color: PATH#R, #G or #B",
+                "export the grey values of each channel, or take one color: PATH#R, #G or #B; a "
+                "movie must say its axes: save it as OME-TIFF with the axes TYX",
                 file=self._source,
             )
         return np.asarray(samples[1])
