@@ -16,9 +16,10 @@ from ..images.image import Image
 from ..images.read import SUFFIXES, fields_of, read_image, split_selector
 from .links import LinkSettings
 
-__all__ = ["FileOptions", "Source", "find_sources"]
+__all__ = ["NOT_IMAGES", "FileOptions", "Source", "find_sources"]
 
 NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg)$", re.IGNORECASE)
+"""What names of masks and labels end in."""
 _BETWEEN = r"(?:^|[_\W])", r"(?=[_\W]|$)"
 _NAMED = {
     "well": r"(?P<well>well[ _-]?\d+|[A-P](?:0?[1-9]|1\d|2[0-4]))",
