@@ -6,6 +6,7 @@
     python benchmarks/accuracy.py inside --out runs/inside
     python benchmarks/accuracy.py folds --out runs/folds
     python benchmarks/accuracy.py cuts --out runs/cuts --seeds 0
+    python benchmarks/accuracy.py masks
 
 `weighted` weights the pairs of experiment_1 by what `shared` of the same seed predicts for the
 label-free images of experiment_2, and needs that arm's model. `inside` trains on experiment_2
@@ -13,6 +14,9 @@ itself, in five folds: what the same network reaches without any shift.
 
 `cuts` tries recipes on `isl` without its test part: each is trained three times, on the columns
 0-767 but for the validation block and one strip of 176 columns, and scored on that strip.
+
+`masks` trains nothing: what r_s would a prediction have on the test strip that knew every pixel's
+side of the best threshold, and nothing of brightness?
 
 Each arm leaves its model in OUT/ARM-SEED, and a line in OUT/results.jsonl. The table that
 ends a run is made from that file. The test part of an arm is scored once.
@@ -102,13 +106,16 @@ CUTS = {"0": (0, 176), "1": (200, 376), "2": (400, 576)}  # columns scored
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("isl", "mlcp", "inside", "folds", "cuts"))
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("what", choices=("isl", "mlcp", "inside", "folds", "cuts", "masks"))
+    parser.add_argument("--out", type=Path, default=Path("runs/accuracy"))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--arms", default="", help="only these, as a,b")
     parser.add_argument("--steps", type=int, help="in place of the preset's")
     parser.add_argument("--init", type=Path, help="model that every training starts from")
     given = parser.parse_args()
+    if given.what == "masks":
+        masks()
+        return
     given.out.mkdir(parents=True, exist_ok=True)
     seeds = [int(s) for s in given.seeds.split(",")]
     wanted = [a for a in given.arms.split(",") if a]
@@ -118,6 +125,18 @@ def main() -> None:
                 pairs = _weighed(pairs, given.out / weigher)
             _run(name, pairs, settings, given.out, given.init)
     print(table(given.out))
+
+
+def masks() -> None:
+    """r_s of the best mask of each stain of `isl` with one brightness inside."""
+    for strip in load_pairs("isl").of_split("test").fields():
+        for marker in strip.stains:
+            stain = strip.read_stain(marker).astype(float)
+            levels = np.percentile(stain, np.arange(80, 99.9, 0.1))
+            best = max(
+                np.corrcoef(stain.ravel(), (stain > level).ravel())[0, 1] for level in levels
+            )
+            print(f"{marker}: a perfect mask has r_s {best:.3f}")
 
 
 def _runs(

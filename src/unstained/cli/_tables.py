@@ -19,7 +19,7 @@ def check_folder(out: Path) -> None:
 
     for path in (out, *out.parents):
         if path.exists() and not path.is_dir():
-            raise FileError("is a file, not a folder", "give another folder with --out", file=path)
+            raise FileError("is a file, not a folder", "give another folder", file=path)
 
 
 def new_folder(out: Path, *names: str) -> None:

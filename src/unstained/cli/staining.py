@@ -11,6 +11,7 @@ import typer
 from ..errors import FileError, InputError
 from . import study
 from ._progress import Bar, TrainingReport
+from ._tables import check_folder
 
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
@@ -235,7 +236,6 @@ def score(
 ) -> None:
     """Score a model on pairs, beside what one gets without a model; compare several models."""
     from ..images import load_pairs
-    from ..images.atomic import make_folder
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
 
@@ -243,7 +243,7 @@ def score(
     if not models:
         raise InputError("give a model and a manifest", "unstained staining score MODEL MANIFEST")
     if figures is not None:
-        make_folder(figures)  # one that cannot be is told before the work, not after
+        check_folder(figures)  # before the work, not after
     pairs = load_pairs(manifest)
     tables: dict[str, ScoreTable] = {}
     names = _model_names(models)
