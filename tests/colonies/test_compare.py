@@ -413,6 +413,17 @@ def test_other_data_of_the_same_names_is_scored_whole(
     assert kept.notes[-1].startswith("has the name of the data of training, but not the images")
 
 
+def test_renamed_groups_of_the_training_data_are_refused(
+    examples: Examples, tmp_path: Path
+) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    renamed = Examples(
+        examples.table.assign(group="new " + examples.table["group"]), examples.root, examples.name
+    )
+    with pytest.raises(DataError, match="none of the groups that it set aside"):
+        held_out(model, renamed, "test")
+
+
 def test_every_image_of_the_training_data_is_scored_with_a_warning(
     examples: Examples, tmp_path: Path
 ) -> None:

@@ -302,13 +302,27 @@ def test_a_region_and_labels_that_do_not_fit_are_told_and_the_rest_is_seen(
 ) -> None:
     some = make(3)
     some.write("labels.png", np.zeros((10, 10), np.uint16))
+    (some.folder / "broken.tif").write_bytes(b"II*")
     table = some.pairs.table.assign(region=["", f"0:{SIZE + 1},0:{SIZE}", ""])
-    table["labels"] = ["", "", str(some.folder / "labels.png")]
+    table["labels"] = [
+        str(some.folder / name) for name in ("broken.tif", "labels.png", "labels.png")
+    ]
     report = check_pairs(Pairs(table, some.folder))
     (region,), (labels,) = found(report, "region"), found(report, "shape")
     assert "reaches outside the image of 192 x 192 px" in region.found
     assert "labels are 10 x 10 px, the image 192 x 192" in labels.found
+    assert found(report, "unreadable")[0].where == "broken.tif"
     assert len(report.table) == 3
+
+
+@pytest.mark.parametrize("small_px", [100, 300])  # registered one by one, and together
+def test_a_region_outside_is_told_whatever_the_size(
+    make: Callable[[int], Set], small_px: int
+) -> None:
+    some = make(2)
+    table = some.pairs.table.assign(region=["", f"0:{SIZE + 1},0:{SIZE}"])
+    pairs = Pairs(table, some.folder)
+    assert len(found(check_pairs(pairs, CheckSettings(small_px=small_px)), "region")) == 1
 
 
 def test_the_report_is_json_without_nan(make: Callable[[int], Set]) -> None:

@@ -88,6 +88,11 @@ def test_a_region_is_cut_out_of_phase_and_stain_alike(folder: Path) -> None:
     assert field.read_stain("DAPI")[0, 0] == 1028
 
 
+def test_a_blank_line_and_empty_cells_beyond_the_header_are_of_no_meaning(folder: Path) -> None:
+    path = manifest(folder, "  \n" + HEAD + "phase/a.png,DAPI/a.png,DAPI,1,,\n\n")
+    assert len(pairs_from_manifest(path)) == 1
+
+
 def test_a_semicolon_table_with_a_byte_order_mark_as_excel_writes_it_is_read(folder: Path) -> None:
     path = folder / "excel.csv"
     path.write_text(
@@ -354,6 +359,11 @@ def test_letters_that_join_paths_and_channels_may_stand_in_a_name(tmp_path: Path
         (("Phase", "pH3", "DAPI"), "Phase"),
         (("TL", "Transferrin", "pH2AX"), "TL"),
         (("PH2", "DAPI"), "PH2"),
+        (("ph1", "pH3"), "ph1"),
+        (("Ph3", "pH3"), "Ph3"),
+        (("10xPhase", "DAPI"), "10xPhase"),
+        (("TransLight", "DAPI"), "TransLight"),
+        (("Trans1", "DAPI"), "Trans1"),
         (("img_BF", "GFP"), "img_BF"),
         (("TL Brightfield", "GFP"), "TL Brightfield"),
         (("Transmitted light", "Prophase marker"), "Transmitted light"),

@@ -242,6 +242,12 @@ def test_a_truncated_file_is_never_read_as_a_shorter_one(
         read_image(path)
 
 
+def test_a_header_that_is_cut_short_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*")
+    with pytest.raises(FileError, match=r"a\.tif: is no readable TIFF file"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_text_under_the_name_of_a_tiff_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_text("Dear colleague, here are the images")

@@ -190,7 +190,7 @@ def _tracks(examples: Examples) -> Array:
             "averages over time need colonies that were followed: detect a movie",
             file=examples.name,
         )
-    keys = examples.table[["well", "track"]].fillna("").astype(str)
+    keys = examples.table[["well", "track"]].astype(object).fillna("").astype(str)
     alone = np.where(keys["track"].str.strip() == "", np.arange(len(keys)), -1)
     return keys.assign(alone=alone).groupby(["well", "track", "alone"]).ngroup().to_numpy()
 

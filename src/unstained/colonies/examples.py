@@ -255,12 +255,20 @@ def _folders(folder: Path) -> Examples:
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    """Images however deep; a ``.zarr`` is one, and what is hidden is none."""
-    for inner, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names = [name for name in (*folders, *files) if not name.startswith(".")]
-        yield from (Path(inner, n) for n in names if Path(n).suffix.casefold() in SUFFIXES)
-        folders[:] = [name for name in folders if Path(name).suffix != ".zarr"]
+    """Images however deep; a ``.zarr`` is one, and what is hidden is none.
+
+    The folder of a class may be a link; links below are not followed, as they may lead back.
+    """
+    inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    yield from (path for path in inside if path.suffix.casefold() in SUFFIXES)
+    for of_class in inside:
+        if not of_class.is_dir() or of_class.suffix.casefold() == ".zarr":
+            continue
+        for here, folders, files in os.walk(of_class):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            names = [name for name in (*folders, *files) if not name.startswith(".")]
+            yield from (Path(here, n) for n in names if Path(n).suffix.casefold() in SUFFIXES)
+            folders[:] = [name for name in folders if Path(name).suffix.casefold() != ".zarr"]
 
 
 def _data_set(name: str) -> Examples:
@@ -307,7 +315,9 @@ def _checked(examples: Examples) -> Examples:
     if not len(table):
         raise DataError("has no images", "add rows", file=examples.name)
     said = table["label"].str.strip()
-    label = said.where(~said.str.casefold().isin(_UNLABELLED), "").map(as_label)
+    known = set(said)
+    label = said.where(~said.str.casefold().isin(_UNLABELLED), "")
+    label = label.map(lambda text: as_label(text, known))
     with contents_of(examples.name):
         check_labels(sorted(set(label) - {""}), None)
     notes = examples.notes

@@ -145,6 +145,8 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
     ------
     InputError
         Another word.
+    DataError
+        The images are those of training, under other groups.
     ModelError
         The model is old and knows its test images by their rows alone.
     """
@@ -160,11 +162,19 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
         )
     names = unit_names(examples, about["by"])
     kept = np.flatnonzero(np.isin(names, about["test_groups"]))
-    if not kept.size or not _has_sample(examples, about):
+    if not _has_sample(examples, about):
         return _noted(
             _warned(examples, about),
             "has the name of the data of training, but not the images that it set aside: taken "
-            "as other data, every image is scored",
+            "as other data, every image is scored; where some of them taught the model, these "
+            "scores flatter",
+        )
+    if not kept.size:
+        raise DataError(
+            f"has the images of training, but none of the {_what(examples, about)} that it set "
+            "aside",
+            "give them the names that they had, or score every image with --split all",
+            file=examples.name,
         )
     n, of = np.unique(names[kept]).size, len(about["test_groups"])
     some = str(n) if n == of else f"{n} (of {of})"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -251,10 +251,16 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
     return table
 
 
-def as_label(text: str) -> str:
-    """The class that a text names; "multi-label" where it names several, or says so."""
+def as_label(text: str, known: Set[str] | None = None) -> str:
+    """The class that a text names; "multi-label" where it names several, or says so.
+
+    Several are named by ``dense+spread``; with `known` only where both are known by themselves:
+    else it is one class, as CD44+CD105- is.
+    """
     parts = _parts(text)
-    return next(iter(parts)) if len(parts) == 1 else MULTI_LABEL
+    if MULTI_LABEL in parts or (len(parts) > 1 and (known is None or parts <= known)):
+        return MULTI_LABEL
+    return text.strip() if len(parts) > 1 else next(iter(parts))
 
 
 def _parts(label: str) -> set[str]:
@@ -382,8 +388,9 @@ def _found(
 
 def _one_folder(a: str, b: str) -> bool:
     """Whether two paths may mean one file: the folders of one end as those of the other."""
-    parents = [Path(path.replace("\\", "/")).parent.parts[::-1] for path in (a, b)]
-    return all(x == y for x, y in zip(*parents, strict=False))
+    parents = [PurePosixPath(path.replace("\\", "/").casefold()).parent.parts for path in (a, b)]
+    folders = [[part for part in of if part not in (".", "..")][::-1] for of in parents]
+    return all(x == y for x, y in zip(*folders, strict=False))
 
 
 def _with_labels(

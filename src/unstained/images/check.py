@@ -58,6 +58,7 @@ def check_pairs(
         doctor.look_at({str(key): value for key, value in row.items()})
         if progress is not None:
             progress(done, len(units))
+    doctor.look_at_fields()
     doctor.register_small()
     doctor.compare_planes()
     doctor.compare_focus()
@@ -82,6 +83,7 @@ class _Doctor:
         self.edges: tuple[str, Array] | None = None  # of the phase last seen
         self.looked: dict[str, tuple[bool, float, float]] = {}  # phase: (good, clipped, sharp)
         self.planes: dict[str, int] = {}  # of each phase
+        self.sound: list[Field] = []  # which can be read, region and all
 
     def say(self, severity: str, kind: str, where: str, found: str, remedy: str) -> None:
         problem = Problem(severity, kind, where, found, remedy)
@@ -259,12 +261,42 @@ class _Doctor:
             remedy = "register them: --corrected DIR writes moved stains and a new manifest"
             self.say(severe, "offset", where, found, remedy)
 
+    def look_at_fields(self) -> None:
+        """Regions that leave their image, and labels that do not fit it."""
+        for one in self.fields:
+            if one.phase not in self.broken:
+                self._look_at_labels(one)
+                if self._inside(one):
+                    self.sound.append(one)
+
+    def _look_at_labels(self, one: Field) -> None:
+        if not one.labels:
+            return
+        try:
+            labels, image = full_shape(one.labels), full_shape(split_paths(one.phase)[0])
+        except UnstainedError as error:
+            self.say(
+                "error", _kind(error), self.short(one.labels), error.reason, error.remedy or ""
+            )
+            return
+        if labels not in (image, one.shape):
+            found = f"labels are {labels[0]} x {labels[1]} px, the image {image[0]} x {image[1]}"
+            self.say("error", "shape", self.short(one.labels), found, "give the image's own labels")
+
+    def _inside(self, one: Field) -> bool:
+        shape, region = full_shape(split_paths(one.phase)[0]), one.region
+        if region is None or (region.y1 <= shape[0] and region.x1 <= shape[1]):
+            return True
+        found = f"region {region} reaches outside the image of {shape[0]} x {shape[1]} px"
+        self.say("error", "region", self.short(one.phase), found, "correct the region")
+        return False
+
     def register_small(self) -> None:
         """One offset for the small images of each marker and group together."""
         sets: dict[tuple[str, str], list[Field]] = {}
-        for one in self.fields:
+        for one in self.sound:
             for marker, stain in one.stains.items():
-                bad = one.phase in self.broken or stain in self.broken
+                bad = stain in self.broken
                 if not bad and self._is_small({"cell": one.row["cell"], "stain": stain}):
                     sets.setdefault((marker, one.group), []).append(one)
         for (marker, group), members in sets.items():
@@ -305,7 +337,7 @@ class _Doctor:
 
     def find_duplicates(self) -> None:
         """Fields and stains that occur twice."""
-        good = [f for f in self.fields if f.phase not in self.broken and self._fits(f)]
+        good = self.sound
         hashes, small = [], []
         for one in good:
             planes = self._part(one, split_paths(one.phase))
@@ -327,20 +359,6 @@ class _Doctor:
                 first, second = having[twin.first], having[twin.second]
                 if not (first.phase == second.phase and first.region == second.region):
                     self._judge_twin(first, second, f"{marker} image", 1.0)
-
-    def _fits(self, one: Field) -> bool:
-        """Whether the field's region lies in its image; labels of another size are told too."""
-        shape = full_shape(split_paths(one.phase)[0])
-        if one.labels and full_shape(one.labels) not in (shape, one.shape):
-            y, x = full_shape(one.labels)
-            found = f"labels are {y} x {x} px, the image {shape[0]} x {shape[1]}"
-            self.say("error", "shape", self.short(one.labels), found, "give the image's own labels")
-        region = one.region
-        inside = region is None or (region.y1 <= shape[0] and region.x1 <= shape[1])
-        if not inside:
-            found = f"region {region} reaches outside the image of {shape[0]} x {shape[1]} px"
-            self.say("error", "region", self.short(one.phase), found, "correct the region")
-        return inside
 
     def _part(self, one: Field, paths: list[str]) -> Array:
         region = one.region or self._middle(full_shape(paths[0]))

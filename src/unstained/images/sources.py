@@ -31,10 +31,12 @@ _SUFFIXES = (
     *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
     *(".zarr", ".czi", ".nd2", ".lif"),
 )
-# whole words but for endings: pH3 and Transferrin are stains; of phase rings the P is a capital
+# short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
 _LABEL_FREE = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?i:phase|bright.?field|dark.?field|label.?free|transmi|diascop)"
-    r"|(?:(?i:bf|df|dic|tl|trans|t-?pmt)|P[Hh][1-3L]?)(?![A-Za-z0-9]))"
+    r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
+    r"|transmi|diascop|(?<![A-Za-z0-9])(?:bf|df|dic|tl|trans.?(?:light|pmt|\d*)|t-?pmt|ph[12l]?"
+    r"|(?-i:P[Hh]3))(?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
 
 
@@ -310,21 +312,25 @@ def read_table(path: Path) -> pd.DataFrame:
         text = path.read_text(encoding="utf-8-sig")
         head = text.lstrip().partition("\n")[0]
         separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
-        _refuse_longer_rows(text, separator, path)
         with warnings.catch_warnings():  # empty cells beyond the header: of no meaning
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
             table = pd.read_csv(
                 StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
             )
-    except (UnicodeDecodeError, ValueError, csv.Error) as error:
+    except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
+    _refuse_longer_rows(text, separator, path)
     return table.rename(columns=lambda column: str(column).strip())
 
 
 def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
-    """What stands beyond the header's columns would be lost."""
-    rows = [row for row in csv.reader(StringIO(text), delimiter=separator) if row]
+    """What stands beyond the header's columns is lost to pandas."""
+    every = csv.reader(StringIO(text), delimiter=separator)
+    try:
+        rows = [row for row in every if any(cell.strip() for cell in row)]
+    except csv.Error:  # cells longer than it takes, which pandas does
+        return
     width = len(rows[0]) if rows else 0
     for number, row in enumerate(rows[1:], 1):
         if any(cell.strip() for cell in row[width:]):

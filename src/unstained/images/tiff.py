@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 import threading
 import warnings
 from collections import OrderedDict
@@ -375,7 +376,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
                 if any(sign in text for sign in _CUT_SHORT):
                     raise _truncated(path, "its list of planes leads behind its end")
             yield tif
-    except tifffile.TiffFileError as error:
+    except (tifffile.TiffFileError, struct.error) as error:  # struct: a header cut short
         raise FileError(
             f"is no readable TIFF file ({error})", "check that it is the right file", file=path
         ) from error
