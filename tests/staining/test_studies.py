@@ -253,7 +253,7 @@ def test_a_study_s_folder_that_is_none_or_tells_nothing_is_named(
     taken = tmp_path / "taken"
     taken.write_text("a file")
     for out in (taken, taken / "below"):
-        with pytest.raises(FileError, match="cannot be made a folder") as error:
+        with pytest.raises(FileError, match="folder cannot be made") as error:
             begin_study(out, "size", pairs, brief)
         assert error.value.file == str(out)
     note = tmp_path / "s" / "study.json"

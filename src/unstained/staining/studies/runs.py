@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from ...errors import FileError, InputError
-from ...images.atomic import atomic_path
+from ...images.atomic import atomic_path, make_folder
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
@@ -160,12 +160,7 @@ def begin_study(
         return
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty", "choose a new folder for the study")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"cannot be made a folder: {error.strerror or error}", "choose another --out", file=out
-        ) from error
+    make_folder(out)
     with atomic_path(note) as temporary:
         temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
