@@ -20,7 +20,7 @@ from unstained.images import (
     pairs_from_manifest,
     write_manifest,
 )
-from unstained.images.read import name_of_source
+from unstained.images.read import name_of_source, split_joined
 
 HEAD = "phase,stain,marker,group\n"
 
@@ -351,6 +351,11 @@ def test_letters_that_join_paths_and_channels_may_stand_in_a_name(tmp_path: Path
     assert field.read_phase()[:, 0, 0].tolist() == [0]
     assert field.read_stain("CD#44")[0, 0] == 1
     assert name_of_source(str(file)) == "a_b__2"
+    # however the folder is written
+    (tmp_path / "in").mkdir()
+    assert split_joined(f"{tmp_path}/in/../././{file.name}#1") == [
+        f"{tmp_path}/in/../././{file.name}#1"
+    ]
 
 
 @pytest.mark.parametrize(

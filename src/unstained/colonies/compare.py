@@ -262,9 +262,8 @@ def _counts(y: Array, classes: Sequence[str]) -> dict[str, int]:
 def _read_run(file: Path, classes: Sequence[str], n_test: int) -> dict[str, Any]:
     """What `_run` wrote, `labels` as ``labels_NAME``."""
     said = json.loads(file.read_text(encoding="utf-8"))
-    if (
-        "labels" not in said
-    ):  # earlier runs have ``n_NAME``, where a class `test` took n_test's place
+    if "labels" not in said:
+        # earlier runs have ``n_NAME``, where a class `test` took n_test's place
         said["labels"] = {name: said[f"n_{name}"] for name in classes}
         said |= {"n_labelled": sum(said["labels"].values()), "n_test": n_test}
     numbers = ("seconds", "n_labelled", "n_unlabelled", "n_test")

@@ -79,7 +79,8 @@ def split_joined(joined: str) -> list[str]:
     """
     if ";" in joined:
         file = split_selector(joined).path
-        if file.exists() and ";" not in joined[len(str(file)) :]:
+        # after the first mention of its name, as `Path` may have shortened what leads there
+        if file.exists() and ";" not in joined.partition(file.name)[2]:
             return [joined]
     return [part.strip() for part in joined.split(";") if part.strip()]
 
