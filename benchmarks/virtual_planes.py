@@ -1,10 +1,16 @@
 """Does a virtual stain help to classify? DNA of `mlcp` predicted as one more plane of each cell.
 
+    python benchmarks/virtual_planes.py --out other-day --teacher experiment_2
+    unstained colonies compare mlcp+darkfield --stain other-day/model --planes 1 ...
+
     python benchmarks/virtual_planes.py --out stained
     unstained colonies compare stained/darkfield.csv --split-by image --folds 5 --labelled 0.1 ...
 
-Two networks learn DNA from brightfield and darkfield, each from half of the cells of
-experiment_1; what is written is always the prediction by the one that did not learn from the
+The first learns DNA from brightfield and darkfield of experiment_2, another day, whose cells are
+all in G1: no stain of experiment_1, whose cells are classified, is read but for the correlation
+that is printed.
+
+In the second two networks learn DNA, each from half of the cells of experiment_1; what is written is always the prediction by the one that did not learn from the
 cell, so that no cell is classified by its own stain. Classes are not used. OUT gets the predicted
 montages, and two manifests: brightfield.csv and darkfield.csv, the latter with all three planes.
 """
@@ -31,23 +37,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument(
+        "--teacher", choices=("experiment_1", "experiment_2"), default="experiment_1"
+    )
     given = parser.parse_args()
     given.out.mkdir(parents=True)
-    cells = load_pairs("mlcp")
-    cells = Pairs(cells.table[cells.table["group"] == "experiment_1"], cells.root, cells.name)
+    every = load_pairs("mlcp")
+    cells, others = (_of(every, experiment) for experiment in ("experiment_1", "experiment_2"))
+    planes = np.stack([field.read_phase() for field in cells.fields()])
+    settings = TrainSettings.preset("fast", steps=given.steps)
+    if given.teacher == "experiment_2":
+        taught = _taught_by(others, np.ones(len(others), bool))
+        _tell(cells, train(taught, given.out / "model", settings).predict_stack(planes)["DNA"])
+        return
     classified = load_examples("mlcp+darkfield").table
     if classified["region"].tolist() != cells.table["region"].tolist():
         raise SystemExit("cells and their classes are not in one order")
-    planes = np.stack([field.read_phase() for field in cells.fields()])
     half = generator(0, 0).permutation(len(cells)) % 2
     dna = np.empty(planes.shape[:1] + planes.shape[2:], np.float32)
     for k in (0, 1):
-        settings = TrainSettings.preset("fast", steps=given.steps)
         model = train(_taught_by(cells, half == k), given.out / f"model-{k}", settings)
         dna[half != k] = model.predict_stack(planes[half != k])["DNA"]
+    _tell(cells, dna)
+    _write(classified, cells, dna, given.out)
+
+
+def _of(pairs: Pairs, experiment: str) -> Pairs:
+    return Pairs(pairs.table[pairs.table["group"] == experiment], pairs.root, pairs.name)
+
+
+def _tell(cells: Pairs, dna: np.ndarray) -> None:
+    """(N, Y, X) predictions beside what was measured."""
     total = [tile_total(field.read_stain("DNA")) for field in cells.fields()]
     print(f"r of total DNA: {np.corrcoef(total, dna.sum(axis=(1, 2)))[0, 1]:.3f}")
-    _write(classified, cells, dna, given.out)
 
 
 def _taught_by(cells: Pairs, known: np.ndarray) -> Pairs:

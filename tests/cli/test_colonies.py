@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import pytest
 
 from unstained.cli.main import main
 from unstained.images import write_png
+from unstained.learning.networks import NetworkSpec, build_network
+from unstained.staining import Panel
+from unstained.staining.normalize import MarkerSpec
+from unstained.staining.panel import Member
 
 
 def run(*words: str) -> int:
@@ -63,6 +68,35 @@ def test_train_score_and_predict(
     assert run("colonies", "predict", str(model), str(times), *words) == 1
     assert "times.csv: row 1 has the frame 'T0'" in capsys.readouterr().err
     assert not (tmp_path / "no.csv").exists()
+
+
+def test_a_classifier_with_a_stain_travels_as_one_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stain's network stands in for a trained one: what it predicts is used everywhere alike."""
+    rng = np.random.default_rng(0)
+    for name in [f"{c}/{i}.png" for c in "ab" for i in range(12)]:
+        pixels = rng.integers(0, 250 if name.startswith("a") else 50, (24, 24))
+        write_png(pixels.astype(np.uint8), tmp_path / "data" / name)
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 2)).eval()
+    panel = Panel((MarkerSpec("DNA", 0.0, 1.0, "0000FF"),), (Member(network, ("DNA",)),))
+    panel.save(tmp_path / "dna")
+    data, model = str(tmp_path / "data"), tmp_path / "model"
+    stain = ("--stain", str(tmp_path / "dna"), "--planes", "none")
+    assert run("colonies", "train", data, "--out", str(model), *stain, *QUICK) == 0
+    assert "planes DNA are predicted by a model" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "dna")
+    model = model.rename(tmp_path / "elsewhere")
+    assert run("colonies", "predict", str(model), data, "--out", str(tmp_path / "p.csv")) == 0
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 24
+    capsys.readouterr()
+    assert run("colonies", "score", str(model), data, "--json") == 0
+    assert any("DNA" in note for note in json.loads(capsys.readouterr().out)["notes"])
+    shutil.rmtree(model / "stain")
+    assert run("colonies", "score", str(model), data) == 1
+    assert "stain: is no model" in capsys.readouterr().err
+    assert run("colonies", "train", data, "--out", str(tmp_path / "m"), "--planes", "1") == 1
+    assert "--planes '1' without a stain" in capsys.readouterr().err
 
 
 def test_predict_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

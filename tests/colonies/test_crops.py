@@ -204,11 +204,11 @@ def test_an_image_is_read_once() -> None:
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Patches(Counted(noise()), PATCH, INSIDE).prepared(0)
+    monkeypatch.setattr(crops_module, "_CACHE_BYTES", 2 * (one.pixels.nbytes + one.corners.nbytes))
     crops = Counted(noise())
     patches = Patches(crops, PATCH, INSIDE)
-    one = patches.prepared(0)
-    monkeypatch.setattr(crops_module, "_CACHE_BYTES", 2 * (one.pixels.nbytes + one.corners.nbytes))
-    for index in (1, 2, 1, 2, 0):  # 0 goes when 2 comes
+    for index in (0, 1, 2, 1, 2, 0):  # 0 goes when 2 comes
         patches.prepared(index)
     assert crops.reads == [0, 1, 2, 0]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
 from ._progress import TrainingReport
 from .colonies_compare import compare
 from .colonies_detect import detect, votes
@@ -61,6 +62,8 @@ def train(
         float | None, typer.Option(help="Share of the images whose labels are used; else all.")
     ] = None,
     split_by: SplitBy = "group",
+    stain: Stain = None,
+    planes: OwnPlanes = None,
     seed: Annotated[int, typer.Option(help="Of split, weights, order and patches.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a break.")] = False,
@@ -74,7 +77,6 @@ def train(
     A tenth of the groups is kept for the test (or the column `split` says which), and MODEL notes
     them; `score` uses them once. Validation is taken from the labelled part.
     """
-    from ..colonies.examples import load_examples
     from ..colonies.training import train_model
 
     changes: dict[str, Any] = {"seed": seed, "device": device}
@@ -83,7 +85,7 @@ def train(
     changes |= parse_settings(setting or [])
     report = TrainingReport()
     trained = train_model(
-        load_examples(data),
+        images_with_stains(data, stain, planes),
         out,
         method,
         changes,
@@ -136,12 +138,12 @@ def predict(
     """Say what each image is, how surely, and which others it may be."""
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import prediction_table
-    from ..colonies.examples import load_examples
     from ..colonies.fraction_report import check_fractions, with_conditions, write_fractions
     from ..colonies.training import check_table_name, write_table
 
     check_table_name(out)
-    classifier, examples = ColonyClassifier.load(model), load_examples(data)
+    classifier = ColonyClassifier.load(model)
+    examples = classified_images(data, classifier, model)
     if fractions is not None:
         check_fractions(examples.table, examples.name)
     if wells is not None:
@@ -185,10 +187,10 @@ def score(
     """Score a classifier on images that it did not learn from."""
     from ..colonies.classifier import ColonyClassifier
     from ..colonies.evaluation import evaluate
-    from ..colonies.examples import load_examples
     from ..colonies.training import held_out
 
-    classifier, examples = ColonyClassifier.load(model), load_examples(data)
+    classifier = ColonyClassifier.load(model)
+    examples = classified_images(data, classifier, model)
     kept = held_out(classifier, examples, split)
     found = evaluate(
         classifier, kept, level=level, views=views, by=str(classifier.about.get("by", "group"))

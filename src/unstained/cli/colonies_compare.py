@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..errors import InputError
+from ._colony_images import OwnPlanes, Stain, images_with_stains
 from ._progress import TrainingReport
 from .staining import parse_settings
 
@@ -34,6 +35,8 @@ def compare(
         str, typer.Option(help="Share of all images that keep their labels; several as 0.01,0.1.")
     ] = "0.1",
     split_by: Annotated[str, typer.Option(help="group or image, as for train.")] = "group",
+    stain: Stain = None,
+    planes: OwnPlanes = None,
     seed: Annotated[int, typer.Option(help="Of folds and trainings.")] = 0,
     setting: Annotated[
         list[str] | None,
@@ -44,7 +47,6 @@ def compare(
     from ..colonies.compare import Plan, parse_arms
     from ..colonies.compare import compare as run
     from ..colonies.compare_report import write_comparison
-    from ..colonies.examples import load_examples
 
     ways = {"": [], "yes": [True], "no": [False], "both": [True, False]}
     if multi_label not in ways:
@@ -58,7 +60,7 @@ def compare(
     common: dict[str, Any] = parse_settings(setting or [])
     shares = tuple(_numbers("labelled", labelled, float))
     plan = Plan(folds, shares, split_by, seed, common, only)
-    examples = load_examples(data)
+    examples = images_with_stains(data, stain, planes)
     shown = _Shown()
     found = run(examples, arms, out, plan, report=shown.begins, progress=shown)
     written = write_comparison(found, examples)

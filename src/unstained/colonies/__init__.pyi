@@ -8,6 +8,7 @@ from .examples import Examples, load_examples
 from .fractions import class_fractions, compare_groups, group_fractions
 from .links import link_frames
 from .settings import METHODS, ClassifierSettings
+from .stains import Stains
 from .votes import fleiss_kappa, merge_votes, votes_into_detection
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Detection",
     "Evaluation",
     "Examples",
+    "Stains",
     "balancing_weights",
     "class_fractions",
     "compare_groups",

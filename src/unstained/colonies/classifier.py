@@ -148,7 +148,9 @@ class ColonyClassifier:
         data = self._data(crops, codes, group, validation)
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
-            _same_run(where, self.settings, codes, resume=resume)
+            stains = getattr(crops, "stains", None)  # of examples
+            said = None if stains is None else stains.as_dict()
+            _same_run(where, self.settings, codes, said, resume=resume)
             self._train(data, where, resume, report)
             self.about = {
                 "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
@@ -157,6 +159,7 @@ class ColonyClassifier:
                 "patch": data.patches.patch,
                 "planes": data.planes,
                 "pixels": data.patches.integers[0] if data.patches.integers else "float",
+                "stains": said,
             }
             self._calibrate(data)
             if self.settings.refit and data.validation.size:
@@ -260,9 +263,11 @@ class ColonyClassifier:
         self._ready()
         planes = crops.read(0).pixels.shape[0]
         if planes != self.about["planes"]:
+            stains = self.about.get("stains")
             raise ModelError(
                 f"was trained on {self.about['planes']} planes, and images have {planes}",
-                "give the same planes as in training",
+                "give the same planes as in training"
+                + (f", predicted {', '.join(stains['markers'])} among them" if stains else ""),
                 file=crops.name_at(0),
             )
         kind = self.about.get("pixels")  # older models do not say
@@ -383,15 +388,26 @@ def _rounds_of(model: Model) -> int | None:
     return features.rounds if isinstance(features, FeatureModel) else None
 
 
-def _same_run(folder: Path, settings: ClassifierSettings, y: Array, *, resume: bool) -> None:
-    """A training goes on only with the settings and labels that it began with."""
-    labels = hashlib.sha256(y.astype("<i8").tobytes()).hexdigest()
-    said: dict[str, Any] = {"settings": settings.as_dict(), "images": int(y.size), "labels": labels}
+def _same_run(
+    folder: Path,
+    settings: ClassifierSettings,
+    y: Array,
+    stains: dict[str, Any] | None,
+    *,
+    resume: bool,
+) -> None:
+    """A training goes on only with the settings, labels and stains that it began with."""
+    said: dict[str, Any] = {
+        "settings": settings.as_dict(),
+        "images": int(y.size),
+        "labels": hashlib.sha256(y.astype("<i8").tobytes()).hexdigest(),
+        "stains": stains,
+    }
     file = folder / "begun.json"
     if resume and file.is_file():
         before = json.loads(file.read_text(encoding="utf-8"))
         differ = [k for k, v in said["settings"].items() if before["settings"].get(k) != v]
-        differ += [k for k in ("images", "labels") if before[k] != said[k]]
+        differ += [k for k in ("images", "labels", "stains") if before.get(k) != said[k]]
         if differ:
             raise InputError(
                 f"the training in {folder} began with other {', '.join(differ)}",

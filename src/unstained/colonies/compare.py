@@ -333,6 +333,7 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
         "folds": plan.folds,
         "by": plan.by,
         "seed": plan.seed,
+        "stains": None if examples.stains is None else examples.stains.as_dict(),
     }
     file = folder / PLAN
     if file.exists():
@@ -341,7 +342,7 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
         if differ:
             raise InputError(
                 f"{folder} holds a comparison with other {', '.join(differ)}",
-                "name a new folder, or the same data, folds, seed and split",
+                "name a new folder, or the same data, folds, seed, split and stains",
             )
         return
     if folder.exists() and any(folder.iterdir()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -14,6 +13,7 @@ from ..errors import DataError, InputError
 from ..images.image import Array
 from ..images.tiles import read_reflected
 from ..learning.random import generator
+from .kept import Kept
 
 __all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "patch_corners", "prepare"]
 
@@ -22,10 +22,14 @@ _CACHE_BYTES = 2 * 2**30
 
 
 class Crop(NamedTuple):
-    """One object: `pixels` (P, Y, X) of any type, and its `mask` (Y, X) bool, or None."""
+    """One object: `pixels` (P, Y, X) of any type, and its `mask` (Y, X) bool, or None.
+
+    `read_as` is the type that the file has, where stains were added and the pixels are floats.
+    """
 
     pixels: Array
     mask: Array | None
+    read_as: np.dtype[Any] | None = None
 
 
 @runtime_checkable
@@ -121,7 +125,7 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
         The mask is empty, has another shape than the image, or the image has no pixels, or
         some that are not finite.
     """
-    pixels, mask = crop
+    pixels, mask = crop.pixels, crop.mask
     if not pixels.size:
         raise DataError(f"has shape {pixels.shape}", "remove it from the data", file=name)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
@@ -136,7 +140,8 @@ def prepare(crop: Crop, patch: int, inside: float, name: str = "the image") -> P
         raise DataError("the mask is empty", "outline the object or remove the image", file=name)
     zoom = max(1.0, patch / min(pixels.shape[1:]))
     while True:  # ends at the latest where one pixel of the mask has become a patch
-        larger, region = _enlarged(*_around(pixels, mask, patch, zoom), zoom, patch)
+        near = _around(pixels, mask, patch, zoom)
+        larger, region = _enlarged(near.pixels, near.mask, zoom, patch)
         corners = patch_corners(region, larger.shape[1:], patch, inside)
         if len(corners):
             return Prepared(larger, corners, mask is not None)
@@ -247,27 +252,18 @@ class Patches:
         self.flips, self.quarter_turns = flips, quarter_turns
         self.reach = round(shift * patch)
         self.integers = integers
-        self._kept: OrderedDict[int, Prepared] = OrderedDict()
-        self._bytes = 0
+        self._kept = Kept[Prepared](_CACHE_BYTES, lambda p: p.pixels.nbytes + p.corners.nbytes)
         self._lock = threading.Lock()
 
     def prepared(self, index: int) -> Prepared:
         """Crop `index`, from memory if it was read before."""
-        with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self._kept[index]
-        crop, name = self.crops.read(index), self.crops.name_at(index)
-        self._check_type(crop.pixels.dtype, name)
-        ready = prepare(crop, self.patch, self.inside, name)
-        with self._lock:
-            if index not in self._kept:
-                self._kept[index] = ready
-                self._bytes += ready.pixels.nbytes + ready.corners.nbytes
-            while self._bytes > _CACHE_BYTES and len(self._kept) > 1:
-                _, old = self._kept.popitem(last=False)
-                self._bytes -= old.pixels.nbytes + old.corners.nbytes
-        return ready
+
+        def made() -> Prepared:
+            crop, name = self.crops.read(index), self.crops.name_at(index)
+            self._check_type(crop.read_as or crop.pixels.dtype, name)
+            return prepare(crop, self.patch, self.inside, name)
+
+        return self._kept.get(index, made)
 
     def _check_type(self, dtype: np.dtype[Any], name: str) -> None:
         """The same grey values in 8 and in 16 bits would mean different things."""

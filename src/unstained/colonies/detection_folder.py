@@ -29,11 +29,12 @@ __all__ = [
     "DetectedFiles",
     "detect_files",
     "open_original",
+    "pixel_sizes",
     "read_colonies",
     "read_crop",
 ]
 
-TABLE = "colonies.parquet"
+TABLE, _ABOUT = "colonies.parquet", "detection.json"
 
 _MASK_CHUNK_PX = 1024
 
@@ -143,7 +144,7 @@ def detect_files(
         for entry, source in zip(about["images"], sources, strict=True):
             entry["colonies_per_frame"] = counts[source.path]
         text = json.dumps(about, indent=1)
-        (folder / "detection.json").write_text(text + "\n", encoding="utf-8")
+        (folder / _ABOUT).write_text(text + "\n", encoding="utf-8")
     return DetectedFiles(Path(out_dir), table, tracks, events, total, notes)
 
 
@@ -165,6 +166,22 @@ def read_colonies(folder: str | os.PathLike[str]) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
+        raise FileError(f"cannot be read ({error})", "detect again", file=path) from error
+
+
+def pixel_sizes(folder: str | os.PathLike[str]) -> dict[str, float | None]:
+    """Micrometers per pixel of each `image` of the table, as it was detected; None: not known.
+
+    Raises
+    ------
+    FileError
+        ``detection.json`` is not there, or damaged.
+    """
+    path = Path(folder) / _ABOUT
+    try:
+        images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        return {entry["image"]: entry["pixel_size_um"] for entry in images}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"cannot be read ({error})", "detect again", file=path) from error
 
 

@@ -19,7 +19,8 @@ from ..images.read import SUFFIXES, read_labels
 from ..images.sources import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
-from .detection_folder import TABLE, open_original, read_colonies, read_crop
+from .detection_folder import TABLE, open_original, pixel_sizes, read_colonies, read_crop
+from .stains import Stains
 from .votes import MULTI_LABEL, as_label, check_labels, without_masks
 
 __all__ = ["DATA_SETS", "Examples", "load_examples"]
@@ -63,6 +64,8 @@ class Examples:
         Whether it is a detection folder.
     notes : tuple of str
         What the user should know.
+    stains : Stains, optional
+        Predicted for every image, as further planes of it; see `with_stains`.
     """
 
     table: pd.DataFrame
@@ -70,6 +73,7 @@ class Examples:
     name: str
     detected: bool = False
     notes: tuple[str, ...] = field(default=())
+    stains: Stains | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -136,14 +140,63 @@ class Examples:
         parts = [str(row["image"]), *(str(row[k]) for k in ("region", "index") if row.get(k))]
         return " ".join(parts)
 
+    def with_stains(self, stains: Stains | None) -> Examples:
+        """The same images with predicted stains as further planes; without them for None.
+
+        Colonies of a detection folder are predicted with what surrounds them in their image,
+        images and regions of a manifest as they are. The pixel size is that of the detection or
+        of the image's file; where it is not known, it is taken to be the stain model's. Notes say
+        what a score with stains rests on.
+        """
+        if stains is None:
+            return replace(self, stains=None)
+        stainer = stains.stainer
+        notes = [
+            f"planes {', '.join(stainer.names)} are predicted by a model that learned from "
+            f"{stainer.learned_from}: of images whose stains it saw, scores flatter"
+        ]
+        if shared := sorted(set(self.table["group"]) & stainer.taught_groups - {""}):
+            notes.append(
+                f"it saw stains of {len(shared)} groups of these images, {shared[0]} for example: "
+                "score other groups, or learn the stain from others"
+            )
+        if stainer.pixel_size_um is not None and len(self) and self._pixel_size_um(0) is None:
+            notes.append(
+                "images that do not say their pixel size are taken to have the "
+                f"{stainer.pixel_size_um:g} um of the stain's model"
+            )
+        return replace(self, stains=stains, notes=(*self.notes, *notes))
+
     def read(self, index: int) -> Crop:
-        """The pixels of an image and its mask.
+        """The pixels of an image, with stains if it has `stains`, and its mask.
 
         Raises
         ------
         FileError, DataError
             A file is absent or damaged, a region or page is not in it.
         """
+        if self.stains is None:
+            return self._own(index)
+        wide, inside = self._surrounded(index, self.stains.stainer.context_px)
+        name = self.name_at(index)
+        with contents_of(name):
+            size = self._pixel_size_um(index)
+            planes = self.stains.planes((self.root, name), wide.pixels, inside, size)
+        mask = None if wide.mask is None else wide.mask[inside]
+        return Crop(planes, mask, wide.pixels.dtype)
+
+    def _surrounded(self, index: int, margin_px: int) -> tuple[Crop, tuple[slice, slice]]:
+        """An image with what lies around it, and where it lies in that."""
+        if not self.detected:
+            return self._own(index), (slice(None), slice(None))
+        row = self.table.iloc[index]
+        cut = read_crop(row, self.root, margin_px)
+        y0, x0, y1, x1 = (int(row[name]) for name in ("y0", "x0", "y1", "x1"))
+        y, x = min(y0, margin_px), min(x0, margin_px)
+        return Crop(cut.pixels, cut.mask), (slice(y, y + y1 - y0), slice(x, x + x1 - x0))
+
+    def _own(self, index: int) -> Crop:
+        """An image as its files have it."""
         row = self.table.iloc[index]
         if self.detected:
             cut = read_crop(row, self.root)
@@ -163,6 +216,16 @@ class Examples:
             labels = read_labels(self._path(row["mask"]))
             mask = (labels if region is None else labels[region.slices]) > 0
         return Crop(np.concatenate(planes), mask)
+
+    def _pixel_size_um(self, index: int) -> float | None:
+        image = str(self.table["image"].iloc[index])
+        if self.detected:
+            return self._detected_sizes.get(image)
+        return open_original(self._path(image.split(";")[0])).pixel_size_um
+
+    @cached_property
+    def _detected_sizes(self) -> dict[str, float | None]:
+        return pixel_sizes(self.root)
 
     def _portable(self, text: str) -> str:
         path = Path(text.strip().replace("\\", "/"))

@@ -49,7 +49,7 @@ def patch_figures(examples: Examples, classifier: ColonyClassifier, folder: Path
 
 def _draw_several(examples: Examples, index: int, classifier: ColonyClassifier, path: Path) -> Path:
     side = int(classifier.about["patch"])
-    pixels, mask = examples.read(index)
+    pixels, mask, _ = examples.read(index)
     corners = patch_corners(mask, pixels.shape[1:], side, classifier.settings.inside)
     corners = _spread(corners, _PATCHES)
     cut = [pixels[:, y : y + side, x : x + side] for y, x in corners]

@@ -22,6 +22,7 @@ from .classifier import ColonyClassifier
 from .deal import parts, unit_names, units
 from .examples import Examples
 from .model_files import HISTORY, MODEL
+from .stains import STAIN
 
 __all__ = ["check_table_name", "held_out", "keep_history", "train_model", "write_table"]
 
@@ -58,12 +59,17 @@ def train_model(
     report : callable
         Is told stage and progress.
 
+    Images with stains (`Examples.with_stains`) leave the stain's model in the folder too, so
+    that the classifier travels as a whole.
+
     Raises
     ------
     FileError
         `out` exists.
     DataError
         No class is labelled, or the split cannot be made.
+    InputError
+        A training goes on with other settings, labels or stains.
     """
     if (out / MODEL).exists():
         raise FileError(
@@ -109,6 +115,8 @@ def train_model(
         "sample": _sample(examples, part.test),
         "notes": list(examples.notes),
     }
+    if examples.stains is not None and not (out / STAIN).exists():
+        examples.stains.stainer.save(out / STAIN)
     keep_history(out / TRAINING, out / HISTORY)
     classifier.write_into(out)
     shutil.rmtree(out / TRAINING)
@@ -203,8 +211,8 @@ def _by_row(about: Mapping[str, Any]) -> bool:
 def _sample(examples: Examples, test: Array) -> dict[str, str]:
     """Checksums of some test images by name: other data may have the same names."""
     some = test[:: max(1, test.size // _SAMPLED)]
-    names = examples.names()
-    return {str(names[i]): _checksum(examples.read(int(i)).pixels) for i in some}
+    names, plain = examples.names(), examples.with_stains(None)
+    return {str(names[i]): _checksum(plain.read(int(i)).pixels) for i in some}
 
 
 def _has_sample(examples: Examples, about: Mapping[str, Any]) -> bool:
@@ -212,8 +220,9 @@ def _has_sample(examples: Examples, about: Mapping[str, Any]) -> bool:
     if "sample" not in about:
         return True
     row = {name: i for i, name in enumerate(examples.names().tolist())}
+    plain = examples.with_stains(None)
     return any(
-        name in row and _checksum(examples.read(row[name]).pixels) == checksum
+        name in row and _checksum(plain.read(row[name]).pixels) == checksum
         for name, checksum in about["sample"].items()
     )
 

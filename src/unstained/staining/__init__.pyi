@@ -4,6 +4,7 @@ from .predictor import PredictOptions, Predictor
 from .score import score_panel
 from .score_table import ScoreSettings, ScoreTable
 from .settings import PRESETS, TrainSettings
+from .stain_planes import StainPlanes
 from .training import train
 from .verdict import Verdict, verdicts
 from .weigh import Weighed, weigh
@@ -15,6 +16,7 @@ __all__ = [
     "Predictor",
     "ScoreSettings",
     "ScoreTable",
+    "StainPlanes",
     "TrainSettings",
     "Verdict",
     "Weighed",
