@@ -10,9 +10,10 @@ The first learns DNA from brightfield and darkfield of experiment_2, another day
 all in G1: no stain of experiment_1, whose cells are classified, is read but for the correlation
 that is printed.
 
-In the second two networks learn DNA, each from half of the cells of experiment_1; what is written is always the prediction by the one that did not learn from the
-cell, so that no cell is classified by its own stain. Classes are not used. OUT gets the predicted
-montages, and two manifests: brightfield.csv and darkfield.csv, the latter with all three planes.
+In the second two networks learn DNA, each from half of the cells of experiment_1; what is written
+is always the prediction by the one that did not learn from the cell, so that no cell is classified
+by its own stain. OUT gets the predicted montages, and two manifests: brightfield.csv and
+darkfield.csv, the latter with all three planes. Classes are used in neither.
 """
 
 from __future__ import annotations
