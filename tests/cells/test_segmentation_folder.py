@@ -202,6 +202,18 @@ def test_a_movie_that_lacks_a_frame_is_refused(tmp_path: Path) -> None:
     assert len(find_images([tmp_path])) == 5  # five stills lack nothing
 
 
+def test_a_channel_is_chosen_however_its_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.arange(2 * 8 * 9, dtype=np.uint16).reshape(2, 8, 9)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "a.tif", pixels, imagej=True, metadata={"axes": "CYX"})
+    monkeypatch.chdir(tmp_path)
+    for spec in ("in/a.tif#1", "./in/a.tif#1", "in//a.tif#1", "in/../in#1", "./in/#1"):
+        (found,) = find_images([spec])
+        np.testing.assert_array_equal(found.image.plane(), pixels[1])
+
+
 @pytest.mark.parametrize(
     ("names", "gap"),
     [

@@ -14,7 +14,13 @@ import tifffile
 
 from unstained.errors import DataError, FileError, InputError
 from unstained.images.image import Channel
-from unstained.images.read import fields_of, read_image, read_labels, split_selector
+from unstained.images.read import (
+    fields_of,
+    name_of_source,
+    read_image,
+    read_labels,
+    split_selector,
+)
 
 GREY = (np.arange(200 * 300).reshape(200, 300) % 65521).astype(np.uint16)
 BYTES = (GREY >> 8).astype(np.uint8)
@@ -194,6 +200,40 @@ def test_a_selector_is_taken_apart(tmp_path: Path) -> None:
     assert split_selector(odd).path == odd
     assert split_selector(f"{odd}#0").channel == "0"
     np.testing.assert_array_equal(read_image(f"{odd}#0").plane(), GREY)
+
+
+def stack(path: Path) -> tuple[str, np.ndarray]:
+    """Two channels, five planes each; every pixel differs."""
+    pixels = np.arange(2 * 5 * 6 * 7, dtype=np.uint16).reshape(2, 5, 6, 7)
+    tifffile.imwrite(path, pixels, ome=True, metadata={"axes": "CZYX"})
+    return str(path), pixels
+
+
+def test_planes_of_a_stack_are_chosen(tmp_path: Path) -> None:
+    path, pixels = stack(tmp_path / "a.ome.tif")
+    np.testing.assert_array_equal(read_image(f"{path}#z=3").planes(), pixels[:, 3])
+    np.testing.assert_array_equal(
+        read_image(f"{path}#z=1:4#1").planes(y=slice(2, 4)), pixels[1, 1:4, 2:4]
+    )
+    np.testing.assert_array_equal(read_image(f"{path}#0#z=0:5").planes(), pixels[0])
+
+
+@pytest.mark.parametrize("z", ["5", "3:3", "4:2", "2:9"])
+def test_planes_that_a_stack_lacks_are_refused(z: str, tmp_path: Path) -> None:
+    path, _ = stack(tmp_path / "a.ome.tif")
+    with pytest.raises(DataError, match=r"a\.ome\.tif: has 5 planes in z, and plane"):
+        read_image(f"{path}#z={z}")
+
+
+def test_planes_of_a_stack_have_results_of_their_own() -> None:
+    names = [name_of_source(f"a/stack.tif#z={z}#phase") for z in ("3", "3:6", "4")]
+    assert names == ["stack_z3_phase", "stack_z3-6_phase", "stack_z4_phase"]
+
+
+@pytest.mark.parametrize("path", ["a.tif", "./a.tif", "b//a.tif", "../a.tif"])
+def test_what_is_chosen_inside_a_file_does_not_depend_on_how_its_path_is_written(path: str) -> None:
+    for inside in ("", "#field=2#z=1:3#DAPI", "#0", "#a#b"):
+        assert split_selector(path + inside).inside == inside
 
 
 def test_an_image_is_its_own_only_field(tmp_path: Path) -> None:

@@ -462,6 +462,16 @@ def test_several_models_make_one_image(tmp_path: Path) -> None:
     assert [c.name for c in read_image(done[0].zarr).channels] == ["CD90", "CD29"]
 
 
+def test_planes_of_the_stacks_in_a_folder_are_chosen(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for k, name in enumerate(("a", "b")):
+        np.save(tmp_path / "in" / f"{name}.npy", picture(30, 40, planes=5, seed=k))
+    done = predict_files(panel(planes=2), [f"{tmp_path}/in/#z=2:4"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a_z2-4.ome.zarr", "b_z2-4.ome.zarr"]
+    expected = whole(panel(planes=2), picture(30, 40, planes=5, seed=1)[2:4])
+    assert off(read_image(done[1].zarr), expected) < 1e-4
+
+
 def test_joined_paths_are_the_planes_of_one_image(tmp_path: Path) -> None:
     planes = picture(30, 40, planes=3)
     for k in range(3):

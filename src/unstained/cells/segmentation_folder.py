@@ -372,8 +372,8 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def _relative(path: str, home: Path) -> str:
     """As seen from the folder, with ``/``; absolute on another drive of Windows."""
-    file = split_selector(path).path
-    selector = path[len(str(file)) :]
+    chosen = split_selector(path)
+    file, selector = chosen.path, chosen.inside
     real = file.parent.resolve() / file.name  # links among folders break ".."
     try:
         return Path(os.path.relpath(real, home.resolve())).as_posix() + selector

@@ -116,13 +116,13 @@ def open_movie(
         No image in the folder, frames of different sizes, or of several planes; a frame is
         missing (`frame_order.check_frames`).
     """
-    file = split_selector(path).path
+    chosen = split_selector(path)
+    file = chosen.path
     if not _is_plain_folder(file):
         return None
-    selector = path[len(str(file)) :]
     frames = _images_in(file)
     check_frames(frames)
-    files = [f"{frame}{selector}" for frame in frames]
+    files = [f"{frame}{chosen.inside}" for frame in frames]
     first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
     if first.shape[:3] != (1, 1, 1):
         raise DataError(
@@ -173,8 +173,8 @@ def _images_in(folder: Path) -> list[Path]:
 
 def _images_at(spec: str, movie: bool) -> list[str]:
     """Absolute paths of the fields of an image or plate, or of all images in a folder."""
-    given = split_selector(spec).path
-    path, selector = given.absolute(), spec[len(str(given)) :]
+    chosen = split_selector(spec)
+    path, selector = chosen.path.absolute(), chosen.inside
     if not path.exists():
         raise FileError("does not exist", "check the path", file=path)
     if _is_plain_folder(path):
@@ -182,7 +182,7 @@ def _images_at(spec: str, movie: bool) -> list[str]:
             _check_one_series(path)
             return [f"{path}{selector}"]
         return [field + selector for file in _images_in(path) for field in fields_of(file)]
-    if "#field=" in selector:
+    if chosen.field is not None:
         return [f"{path}{selector}"]
     return [field + selector for field in fields_of(path)]
 
@@ -213,8 +213,8 @@ def _opened(path: str, options: SourceOptions) -> Image:
         raise DataError(
             f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; cells "
             "are looked for in one",
-            "choose a channel with --channel NAME or PATH#NAME; where the planes are times, save "
-            "them as OME-TIFF with axis T or as a file each",
+            "choose a channel with --channel NAME or PATH#NAME, a plane with PATH#z=3; where the "
+            "planes are times, save them as OME-TIFF with axis T or as a file each",
             file=path,
         )
     return image

@@ -94,8 +94,8 @@ class Source(NamedTuple):
 
     def relative_to(self, home: Path) -> str:
         """The path as seen from a folder, with ``/``; absolute on another drive of Windows."""
-        file = split_selector(self.path).path
-        selector = self.path[len(str(file)) :]
+        chosen = split_selector(self.path)
+        file, selector = chosen.path, chosen.inside
         real = file.parent.resolve() / file.name  # links among folders break ".."
         try:
             return Path(os.path.relpath(real, home.resolve())).as_posix() + selector
@@ -131,11 +131,11 @@ def find_sources(
 
 def _images_at(spec: str, notes: list[str]) -> list[str]:
     """Absolute paths of the fields of an image or plate, or of all images in a folder."""
-    given = split_selector(spec).path
-    path, selector = given.absolute(), spec[len(str(given)) :]
+    chosen = split_selector(spec)
+    path, selector = chosen.path.absolute(), chosen.inside
     zarr_names = ("zarr.json", ".zgroup", ".zattrs")
     if not path.is_dir() or any((path / name).exists() for name in zarr_names):
-        fields = [str(path)] if "#field=" in selector else fields_of(path)
+        fields = [str(path)] if chosen.field is not None else fields_of(path)
         return [field + selector for field in fields]
     inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
     inside = [p for p in inside if not p.name.startswith(".")]
@@ -159,8 +159,8 @@ def _source(path: str, options: FileOptions) -> Source:
         raise DataError(
             f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; colonies "
             "are looked for in one",
-            "choose a channel with --channel NAME or PATH#NAME; where the planes are times, save "
-            "them as OME-TIFF with axis T or as a file each",
+            "choose a channel with --channel NAME or PATH#NAME, a plane with PATH#z=3; where the "
+            "planes are times, save them as OME-TIFF with axis T or as a file each",
             file=path,
         )
     well, field, frame = _place(path, options.pattern)

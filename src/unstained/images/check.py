@@ -121,7 +121,9 @@ class _Doctor:
             return
         if len(stain) != 1:
             self.broken.add(stain_path)
-            remedy = "choose a channel with #CHANNEL, and project a z stack to one plane first"
+            remedy = (
+                "choose a channel with #CHANNEL and a plane with #z=3, or project the stack first"
+            )
             found = f"a stain is one plane, this has {len(stain)}"
             self.say("error", "planes", self.short(stain_path), found, remedy)
             return

@@ -181,7 +181,7 @@ class Field:
         if len(planes) != 1:
             raise DataError(
                 f"a stain is one plane, this has {len(planes)}",
-                "choose a channel with #CHANNEL, and project a z stack to one plane first",
+                "choose a channel with #CHANNEL and a plane with #z=3, or project the stack first",
                 file=path,
             )
         return np.asarray(planes[0])

@@ -145,6 +145,31 @@ class Image:
             levels=tuple(Planes(level, [i]) for level in self.levels),
         )
 
+    def z_planes(self, start: int, stop: int) -> Image:
+        """The planes start <= z < stop, counted from 0.
+
+        Raises
+        ------
+        DataError
+            It has fewer.
+        """
+        depth = self.shape[2]
+        if not 0 <= start < stop <= depth:
+            asked = f"plane {start}" if stop == start + 1 else f"planes {start}:{stop}"
+            raise DataError(
+                f"has {depth} planes in z, and {asked} of them asked for",
+                "count from 0; a range ends after its last plane",
+                file=self.source,
+            )
+        planes = range(start, stop)
+        return replace(
+            self,
+            data=Planes(self.data, z=planes),
+            levels=tuple(
+                Planes(level, z=planes) for level in self.levels if level.shape[2] == depth
+            ),
+        )
+
 
 def choose_field(field: int | None, n_fields: int, path: Path, first: str | Path) -> int:
     """The field that is meant: the only one, or the one that was chosen.
@@ -225,16 +250,22 @@ def _contiguous(span: range) -> tuple[slice, slice]:
 
 
 class Planes(LazyPlanes):
-    """Some channels of another array, in a given order."""
+    """Some channels of another array and some planes in z, each in a given order; all else."""
 
-    def __init__(self, data: LazyArray, channels: Sequence[int]) -> None:
-        t, _, z, y, x = data.shape
-        super().__init__((t, len(channels), z, y, x), data.dtype)
+    def __init__(
+        self,
+        data: LazyArray,
+        channels: Sequence[int] | None = None,
+        z: Sequence[int] | None = None,
+    ) -> None:
+        t, every_channel, every_z, height, width = data.shape
+        self._channels = range(every_channel) if channels is None else tuple(channels)
+        self._z = range(every_z) if z is None else tuple(z)
+        super().__init__((t, len(self._channels), len(self._z), height, width), data.dtype)
         self._data = data
-        self._channels = tuple(channels)
 
     def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
-        return np.asarray(self._data[t, self._channels[c], z, y, x])
+        return np.asarray(self._data[t, self._channels[c], self._z[z], y, x])
 
 
 def as_image(

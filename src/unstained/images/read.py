@@ -45,15 +45,21 @@ _LOSSY_GREY = 2
 
 @dataclass(frozen=True)
 class Selector:
-    """A path with what is selected inside it: ``PATH#field=2#DAPI``."""
+    """A path with what is selected inside it: ``PATH#field=2#z=3:6#DAPI``.
+
+    `z` is (start, stop), planes start <= z < stop; `inside` the text after the path, its first
+    ``#`` included.
+    """
 
     path: Path
     field: int | None = None
     channel: str | None = None
+    z: tuple[int, int] | None = None
+    inside: str = ""
 
 
 def split_selector(spec: str | Path) -> Selector:
-    """Take ``PATH``, ``PATH#CHANNEL``, ``PATH#field=2`` or ``PATH#field=2#CHANNEL`` apart.
+    """Take ``PATH`` and what may follow it, ``#field=2``, ``#z=3``, ``#CHANNEL``, apart.
 
     An existing file whose own name contains ``#`` is found under its whole name.
     """
@@ -61,19 +67,23 @@ def split_selector(spec: str | Path) -> Selector:
     cuts = range(len(pieces), 0, -1)
     cut = next((i for i in cuts if Path("#".join(pieces[:i])).exists()), 1)
     name, parts = "#".join(pieces[:cut]), pieces[cut:]
-    field = None
+    field = z = None
     channel: list[str] = []
     for part in parts:
         key, equals, value = part.partition("=")
         if equals and key == "field" and value.isdigit():
             field = int(value)
+        elif equals and key == "z" and (given := re.fullmatch(r"(\d+)(?::(\d+))?", value)):
+            start = int(given[1])
+            z = (start, start + 1 if given[2] is None else int(given[2]))
         else:
             channel.append(part)  # the name of a channel may have a # too
-    return Selector(Path(name), field, "#".join(channel) or None)
+    inside = "".join(f"#{part}" for part in parts)
+    return Selector(Path(name), field, "#".join(channel) or None, z, inside)
 
 
 def split_joined(joined: str) -> list[str]:
-    """Paths that are joined by ``;``, each perhaps with ``#CHANNEL``.
+    """Paths that are joined by ``;``, each perhaps with ``#CHANNEL`` or ``#z=3``.
 
     A file whose own name has a ``;`` stays whole.
     """
@@ -101,8 +111,13 @@ def name_of_source(source: str) -> str:
                 break
         parts = inside[::-1]
     parts += [] if chosen.field is None else [str(chosen.field)]
+    parts += [] if chosen.z is None else [_z_name(*chosen.z)]
     parts += [] if chosen.channel is None else [chosen.channel]
     return "_".join(re.sub(r"[^\w.+-]", "_", part) for part in parts)
+
+
+def _z_name(start: int, stop: int) -> str:
+    return f"z{start}" if stop == start + 1 else f"z{start}-{stop}"
 
 
 def _is_field_of_plate(path: Path) -> bool:
@@ -127,8 +142,10 @@ def read_image(
     ----------
     path : str or Path
         ``PATH#CHANNEL`` takes one channel, by name or position from 0; of a color image
-        ``#R``, ``#G`` or ``#B``. ``PATH#field=2`` takes one of several fields (see
-        `fields_of`). A field of a plate is a path: ``plate.zarr/B/3/0``.
+        ``#R``, ``#G`` or ``#B``. ``PATH#z=6`` takes one plane of a stack, ``#z=3:9`` the
+        planes 3 to 8, from 0. ``PATH#field=2`` takes one of several fields (see `fields_of`);
+        all of them together: ``PATH#field=2#z=6#CHANNEL``. A field of a plate is a path:
+        ``plate.zarr/B/3/0``.
     pixel_size_um, frame_interval_s : float, optional
         Micrometers and seconds, in place of what the file says.
     channel_names : sequence of str, optional
@@ -179,7 +196,9 @@ def read_image(
         image = replace(image, pixel_size_um=float(pixel_size_um))
     if frame_interval_s is not None:
         image = replace(image, frame_interval_s=float(frame_interval_s))
-    return image if channel is None else image.channel(channel)
+    if channel is not None:
+        image = image.channel(channel)
+    return image if chosen.z is None else image.z_planes(*chosen.z)
 
 
 def read_labels(path: str | Path) -> Array:

@@ -287,9 +287,9 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
                 raise FileError(
                     "holds no image", f"images end in {', '.join(SUFFIXES)}", file=folder
                 )
-            yield from _sources(inside)
-        elif chosen.field is None and chosen.channel is None:
-            yield from fields_of(path)
+            yield from _sources(f"{file}{chosen.inside}" for file in inside)
+        elif chosen.field is None:
+            yield from (field + chosen.inside for field in fields_of(folder))
         else:
             yield str(path)
 

@@ -187,8 +187,8 @@ class Predictor:
             raise InputError(
                 f"{image.source or 'the image'} has {image.n_planes} label-free planes (channels "
                 f"x z), the model takes {self.panel.planes}",
-                "choose a channel with PATH#CHANNEL, or join planes with PATH;PATH; of a z stack, "
-                "save the planes that are needed as a file",
+                "choose a channel with PATH#CHANNEL, planes of a z stack with PATH#z=3 or "
+                "PATH#z=3:6, or join planes with PATH;PATH",
             )
         if self.options.pixel_size_um is not None:
             image = replace(image, pixel_size_um=self.options.pixel_size_um)
