@@ -146,6 +146,22 @@ def test_a_folder_with_a_comparison_of_other_folds_is_refused(
         compare(examples, parse_arms(["features"]), found.folder, Plan(3, (0.1,)))
 
 
+def test_what_cannot_be_learned_is_told_before_anything_is_trained(
+    examples: Examples, tmp_path: Path
+) -> None:
+    """With all labels shown nothing is left for pseudo-labels; the small share comes first."""
+    begun: list[str] = []
+    with pytest.raises(DataError, match=r"ipb, 100% labelled, fold 0: ipb learns from unlabelled"):
+        compare(
+            examples,
+            parse_arms(["features", "ipb"]),
+            tmp_path / "out",
+            Plan(4, (0.2, 1.0), common=QUICK),
+            report=lambda name, done, of: begun.append(name),
+        )
+    assert not begun
+
+
 def test_tables_and_figures_are_written(found: Comparison, examples: Examples) -> None:
     written = {path.name for path in write_comparison(found, examples)}
     assert {"summary.csv", "classes.csv", "tests.csv", "summary.md"} <= written

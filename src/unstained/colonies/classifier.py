@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..errors import DataError, InputError, ModelError
+from ..errors import InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path
 from ..images.image import Array
 from ..learning.encoders import least_side
@@ -23,7 +23,7 @@ from ..learning.memory import tune_allocator
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .balance import geometric_mean
 from .crops import ArrayCrops, Crops, Patches
-from .deal import MIXED, UNLABELLED, choose_labelled
+from .deal import MIXED, check_learnable, choose_labelled, hidden
 from .feature_model import FeatureModel
 from .methods import train_method
 from .model_files import (
@@ -194,7 +194,7 @@ class ColonyClassifier:
         else:
             given = np.isin(known, aside)
             labelled, validation = np.flatnonzero(~given), np.flatnonzero(given)
-        unlabelled = np.flatnonzero(_hidden(y, settings))
+        unlabelled = np.flatnonzero(hidden(y, multi_label=settings.multi_label))
         patches = Patches(
             crops,
             settings.patch or _auto_patch(crops, known, settings),
@@ -460,28 +460,7 @@ def _check(
         )
     if y.size and y.min() < MIXED:
         raise InputError(f"class code {y.min()}", "give 0 and up, -1 unknown, -2 several classes")
-    count = np.bincount(y[y >= 0], minlength=len(classes))
-    if len(classes) < 2:
-        raise DataError(
-            f"{len(classes)} classes are labelled", "label images of two at least", file=file
-        )
-    few = [f"{name} has {n}" for name, n in zip(classes, count.tolist(), strict=True) if n < 2]
-    if few:
-        raise DataError(
-            f"too few labelled images: {', '.join(few)}",
-            "two of each class are the least, one to learn from and one to choose by; "
-            "label more, or leave the class out",
-            file=file,
-        )
-    unlabelled = int(_hidden(y, settings).sum())
-    if settings.learns_unlabelled and unlabelled < 2:
-        raise DataError(
-            f"{settings.method} learns from unlabelled images, and there are "
-            f"{unlabelled or 'none'}",
-            "add images without a label, hide some labels (--labelled 0.5), "
-            "or choose --method supervised",
-            file=file,
-        )
+    check_learnable(y, classes, settings, file)
 
 
 def _check_validation(positions: Array, y: Array) -> None:
@@ -491,11 +470,6 @@ def _check_validation(positions: Array, y: Array) -> None:
             f"validation has {strange[0]}, which is no position of a labelled image",
             f"give positions in y from 0 to {y.size - 1} whose class is known",
         )
-
-
-def _hidden(y: Array, settings: ClassifierSettings) -> Array:
-    """(N,) bool: images that are learned from without a label."""
-    return np.asarray((y == UNLABELLED) | (settings.multi_label & (y == MIXED)))
 
 
 def _auto_patch(crops: Crops, labelled: Array, settings: ClassifierSettings) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,14 @@ from ..images.atomic import atomic_path
 from ..images.image import Array
 from ..learning.loop import Progress
 from .classifier import ColonyClassifier
-from .deal import UNLABELLED, Parts, folds, parts, units
+from .deal import MIXED, UNLABELLED, Parts, check_learnable, folds, parts, units
 from .examples import Examples
 from .settings import ClassifierSettings
 from .training import keep_history
 
 __all__ = ["Arm", "Comparison", "Plan", "compare", "parse_arms"]
 
-PLAN, RUNS = "plan.json", "runs"
+PLAN, RUNS, RUN = "plan.json", "runs", "run.json"
 
 
 @dataclass(frozen=True)
@@ -174,48 +174,78 @@ def compare(
     """
     _same_plan(folder, examples, plan)
     y = examples.codes(examples.classes)
-    fold_of = folds(y, units(examples, plan.by), plan.folds, plan.seed)
-    todo = list(_runs(arms, plan))
-    for done, (arm, share, k) in enumerate(todo):
-        where = folder / RUNS / _slug(arm, plan) / f"labelled-{share:g}" / f"fold-{k}"
-        report(f"{arm.name}, {share:.0%} labelled, fold {k}", done, len(todo))
-        if not (where / "run.json").exists():
-            part = parts(
-                examples,
-                examples.classes,
-                fold=fold_of == k,
-                labelled=share,
-                by=plan.by,
-                seed=plan.seed + k,
-            )
-            _run(examples, arm, plan.seed + k, part, where, plan, progress)
+    todo = list(_runs(arms, plan, folder))
+    dealt = _learnable_parts(examples, y, [run for run in todo if not run.finished], plan)
+    for done, run in enumerate(todo):
+        report(run.name, done, len(todo))
+        if not run.finished:
+            _run(examples, run, dealt[run.share, run.fold], plan, progress)
     report("", len(todo), len(todo))
     return _collected(examples, arms, folder, plan)
 
 
-def _runs(arms: Sequence[Arm], plan: Plan) -> Iterator[tuple[Arm, float, int]]:
+class _Run(NamedTuple):
+    """One training: what is trained, on which part, and its folder."""
+
+    arm: Arm
+    share: float
+    fold: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}, {self.share:.0%} labelled, fold {self.fold}"
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / RUN).exists()
+
+
+def _runs(arms: Sequence[Arm], plan: Plan, folder: Path) -> Iterator[_Run]:
     """A whole fold of all arms before the next: a table of few folds is soon there."""
     for k in range(plan.folds if plan.only is None else plan.only):
         for share in plan.labelled:
             for arm in arms:
-                yield arm, share, k
+                where = folder / RUNS / _slug(arm, plan) / f"labelled-{share:g}" / f"fold-{k}"
+                yield _Run(arm, share, k, where)
+
+
+def _learnable_parts(
+    examples: Examples, y: Array, runs: Sequence[_Run], plan: Plan
+) -> dict[tuple[float, int], Parts]:
+    """The parts of each labelled share and fold; what cannot be learned is told before all."""
+    fold_of = folds(y, units(examples, plan.by), plan.folds, plan.seed)
+    classes = examples.classes
+    dealt: dict[tuple[float, int], Parts] = {}
+    for run in runs:
+        key, seed = (run.share, run.fold), plan.seed + run.fold
+        if key not in dealt:
+            fold = fold_of == run.fold
+            dealt[key] = parts(
+                examples, classes, fold=fold, labelled=run.share, by=plan.by, seed=seed
+            )
+        settings = run.arm.settings(seed, plan.common)
+        try:
+            check_learnable(_taught(y, dealt[key]), classes, settings, examples.name)
+        except DataError as error:
+            raise DataError(f"{run.name}: {error.reason}", error.remedy, file=error.file) from error
+    return dealt
 
 
 def _run(
     examples: Examples,
-    arm: Arm,
-    seed: int,
+    run: _Run,
     part: Parts,
-    where: Path,
     plan: Plan,
     progress: Callable[[str, Progress], None],
 ) -> None:
     """Train on the parts but the test, predict the test, keep predictions and history."""
-    classes, settings = examples.classes, arm.settings(seed, plan.common)
+    where = run.folder
+    classes = examples.classes
+    settings = run.arm.settings(plan.seed + run.fold, plan.common)
     y = examples.codes(classes)
     teach = np.concatenate([part.labelled, part.unlabelled])
-    codes = np.where(np.arange(teach.size) < part.labelled.size, y[teach], -1)
-    codes[y[teach] == -2] = -2
+    codes = _taught(y, part)
     classifier = ColonyClassifier(
         settings.method, **{k: v for k, v in settings.as_dict().items() if k != "method"}
     )
@@ -238,7 +268,7 @@ def _run(
     seconds = classifier.about["seconds"]
     shutil.rmtree(where / "training", ignore_errors=True)
     said = {
-        "arm": arm.name,
+        "arm": run.arm.name,
         "seconds": seconds,
         "n_labelled": int(part.labelled.size),
         "n_unlabelled": int(part.unlabelled.size),
@@ -247,8 +277,15 @@ def _run(
         "hidden": _counts(y[part.unlabelled], classes),  # the truth of the unlabelled part
         "settings": settings.as_dict(),
     }
-    with atomic_path(where / "run.json") as temporary:  # last: by it a run is known as finished
+    with atomic_path(where / RUN) as temporary:  # last: by it a run is known as finished
         temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _taught(y: Array, part: Parts) -> Array:
+    """Codes of the labelled and the unlabelled part, what is hidden as -1."""
+    shown = np.arange(part.labelled.size + part.unlabelled.size) < part.labelled.size
+    true = y[np.concatenate([part.labelled, part.unlabelled])]
+    return np.where(shown | (true == MIXED), true, UNLABELLED)
 
 
 def _counts(y: Array, classes: Sequence[str]) -> dict[str, int]:
@@ -275,14 +312,12 @@ def _read_run(file: Path, classes: Sequence[str], n_test: int) -> dict[str, Any]
 def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan) -> Comparison:
     predictions, runs = [], []
     groups = units(examples, plan.by)
-    for arm, share, k in _runs(arms, plan):
-        where = folder / RUNS / _slug(arm, plan) / f"labelled-{share:g}" / f"fold-{k}"
-        key = {"arm": arm.name, "labelled": share, "fold": k}
-        table = pd.read_csv(where / "predictions.csv")
-        table["arm"], table["labelled"], table["fold"] = arm.name, share, k
+    for run in _runs(arms, plan, folder):
+        key: dict[str, Any] = {"arm": run.arm.name, "labelled": run.share, "fold": run.fold}
+        table = pd.read_csv(run.folder / "predictions.csv").assign(**key)
         table["group"] = groups[table["row"].to_numpy()]
         predictions.append(table)
-        runs.append({**key, **_read_run(where / "run.json", examples.classes, len(table))})
+        runs.append({**key, **_read_run(run.folder / RUN, examples.classes, len(table))})
     notes = [*examples.notes, *_other_shares(pd.DataFrame(runs), len(examples))]
     if plan.by == "image":
         notes.append("split by image: images of one sequence may be on both sides of the split")

@@ -14,9 +14,11 @@ __all__ = [
     "MIXED",
     "UNLABELLED",
     "Parts",
+    "check_learnable",
     "choose_labelled",
     "deal",
     "folds",
+    "hidden",
     "parts",
     "unit_names",
     "units",
@@ -24,6 +26,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .examples import Examples
+    from .settings import ClassifierSettings
 
 UNLABELLED = -1
 """Code of an image whose class is not known."""
@@ -298,3 +301,52 @@ def a_tenth(y: Array, groups: Array, seed: int, name: str) -> Array:
         "give more wells or sequences, or a column `split`",
         file=name,
     )
+
+
+def hidden(y: Array, *, multi_label: bool) -> Array:
+    """(N,) bool: images that are learned from without a label; of several classes if so set."""
+    return np.asarray((y == UNLABELLED) | (multi_label & (y == MIXED)))
+
+
+def check_learnable(
+    y: Array, classes: Sequence[str], settings: ClassifierSettings, file: str | None
+) -> None:
+    """Whether there is enough to learn from.
+
+    Parameters
+    ----------
+    y : (N,) ints
+        Codes of the images that teach, validation among them.
+    classes : sequence of str
+    settings : ClassifierSettings
+    file : str or None
+        What an error calls the images.
+
+    Raises
+    ------
+    DataError
+        Fewer than two classes, or than two labelled images of one; no unlabelled images where
+        the method learns from them.
+    """
+    count = np.bincount(y[y >= 0], minlength=len(classes))
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} classes are labelled", "label images of two at least", file=file
+        )
+    few = [f"{name} has {n}" for name, n in zip(classes, count.tolist(), strict=True) if n < 2]
+    if few:
+        raise DataError(
+            f"too few labelled images: {', '.join(few)}",
+            "two of each class are the least, one to learn from and one to choose by; "
+            "label more, or leave the class out",
+            file=file,
+        )
+    unlabelled = int(hidden(y, multi_label=settings.multi_label).sum())
+    if settings.learns_unlabelled and unlabelled < 2:
+        raise DataError(
+            f"{settings.method} learns from unlabelled images, and there are "
+            f"{unlabelled or 'none'}",
+            "add images without a label, hide some labels (--labelled 0.5), "
+            "or choose --method supervised",
+            file=file,
+        )
