@@ -146,6 +146,15 @@ def test_a_folder_with_a_comparison_of_other_folds_is_refused(
         compare(examples, parse_arms(["features"]), found.folder, Plan(3, (0.1,)))
 
 
+def test_a_damaged_note_of_a_comparison_is_named(
+    found: Comparison, examples: Examples, tmp_path: Path
+) -> None:
+    shutil.copytree(found.folder, tmp_path / "out")
+    (tmp_path / "out" / "plan.json").write_text('{"data": ')
+    with pytest.raises(FileError, match=r"plan\.json: cannot be read .*name a new one"):
+        compare(examples, parse_arms(["features"]), tmp_path / "out", Plan(4, (0.1,)))
+
+
 def test_what_cannot_be_learned_is_told_before_anything_is_trained(
     examples: Examples, tmp_path: Path
 ) -> None:

@@ -87,6 +87,13 @@ def test_a_single_control_well_is_not_compared_and_a_note_says_so(tmp_path: Path
     assert (tmp_path / "fractions.csv").is_file()
 
 
+def test_nothing_of_an_earlier_comparison_stays(tmp_path: Path) -> None:
+    write_fractions(colonies(*["control", "drug"] * 2), tmp_path, **HOW)
+    assert (tmp_path / "effects.csv").is_file()
+    write_fractions(colonies("", ""), tmp_path, **HOW)
+    assert [path.name for path in tmp_path.iterdir()] == ["fractions.csv"]
+
+
 def test_one_treatment_of_too_few_wells_leaves_the_others_compared(tmp_path: Path) -> None:
     words = write_fractions(colonies(*["control", "drug"] * 2, "rare"), tmp_path, **HOW)
     assert words[0].startswith("rare was not compared with control")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unstained.errors import InputError
+from unstained.errors import FileError, InputError
 from unstained.learning.training_folder import begin_training, forget_if_unbegun
 
 
@@ -25,6 +25,13 @@ def test_a_training_goes_on_only_with_what_it_began_with(tmp_path: Path) -> None
         begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "a"}, resume=False)
     with pytest.raises(InputError, match="begun with other data"):
         begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "b"}, resume=True)
+
+
+def test_a_damaged_note_is_named(tmp_path: Path) -> None:
+    begin_training(tmp_path / "out", "model.json", {}, resume=False)
+    (tmp_path / "out" / "training" / "run.json").write_text("[1,", encoding="utf-8")
+    with pytest.raises(FileError, match=r"run\.json: cannot be read .*; remove the folder"):
+        begin_training(tmp_path / "out", "model.json", {}, resume=True)
 
 
 def test_only_what_has_no_checkpoint_is_forgotten(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_a_study_s_folder_that_is_none_or_tells_nothing_is_named(
     note.parent.mkdir()
     for text in ('{"study": "si', "7"):
         note.write_text(text)
-        with pytest.raises(FileError, match="does not tell") as error:
+        with pytest.raises(FileError, match="cannot be read") as error:
             begin_study(note.parent, "size", pairs, brief)
         assert error.value.file == str(note)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, atomic_path
+from ..images.atomic import atomic_dir, write_json
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
@@ -224,8 +224,7 @@ class CellModel:
             "pixel_size_um": self.pixel_size_um,
             "about": dict(self.about),
         }
-        with atomic_path(folder / MODEL) as temporary:
-            temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / MODEL, said)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu") -> CellModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, ModelError
-from ..images.atomic import atomic_dir, atomic_path
+from ..images.atomic import atomic_dir, read_json, write_json
 from ..images.image import Array
 from ..learning.encoders import least_side
 from ..learning.loop import Progress
@@ -405,7 +404,7 @@ def _same_run(
     }
     file = folder / "begun.json"
     if resume and file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file, "remove the folder, or name a new one")
         differ = [k for k, v in said["settings"].items() if before["settings"].get(k) != v]
         differ += [k for k in ("images", "labels", "stains") if before.get(k) != said[k]]
         if differ:
@@ -414,8 +413,7 @@ def _same_run(
                 "go on with the same, or name a new folder",
             )
         return
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    write_json(file, said)
 
 
 def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | None) -> Crops:

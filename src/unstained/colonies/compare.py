@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
-from ..images.atomic import atomic_path
+from ..images.atomic import read_json, write_csv, write_json
 from ..images.image import Array
 from ..learning.loop import Progress
 from .classifier import ColonyClassifier
@@ -262,8 +262,7 @@ def _run(
     table = pd.DataFrame({"row": part.test, "true": y[part.test], "predicted": p.argmax(axis=1)})
     for k, name in enumerate(classes):
         table[f"p_{name}"] = p[:, k]
-    with atomic_path(where / "predictions.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(table, where / "predictions.csv")
     keep_history(where / "training", where)
     seconds = classifier.about["seconds"]
     shutil.rmtree(where / "training", ignore_errors=True)
@@ -277,8 +276,7 @@ def _run(
         "hidden": _counts(y[part.unlabelled], classes),  # the truth of the unlabelled part
         "settings": settings.as_dict(),
     }
-    with atomic_path(where / RUN) as temporary:  # last: by it a run is known as finished
-        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    write_json(where / RUN, said)  # last: by it a run is known as finished
 
 
 def _taught(y: Array, part: Parts) -> Array:
@@ -298,7 +296,7 @@ def _counts(y: Array, classes: Sequence[str]) -> dict[str, int]:
 
 def _read_run(file: Path, classes: Sequence[str], n_test: int) -> dict[str, Any]:
     """What `_run` wrote, `labels` as ``labels_NAME``."""
-    said = json.loads(file.read_text(encoding="utf-8"))
+    said = read_json(file, "remove it: the run is made again")
     if "labels" not in said:
         # earlier runs have ``n_NAME``, where a class `test` took n_test's place
         said["labels"] = {name: said[f"n_{name}"] for name in classes}
@@ -372,7 +370,7 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
     }
     file = folder / PLAN
     if file.exists():
-        before = json.loads(file.read_text(encoding="utf-8"))
+        before = read_json(file, "remove the folder, or name a new one")
         differ = [name for name, value in said.items() if before.get(name) != value]
         if differ:
             raise InputError(
@@ -382,8 +380,7 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
         return
     if folder.exists() and any(folder.iterdir()):
         raise DataError("is not empty and holds no comparison", "name a new folder", file=folder)
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    write_json(file, said)
 
 
 def _within_common_folder(images: pd.Series[str]) -> pd.Series[str]:

@@ -17,6 +17,8 @@ from .training import write_table
 
 __all__ = ["check_fractions", "with_conditions", "write_fractions"]
 
+_CONDITIONS, _EFFECTS, _FIGURE = "conditions.csv", "effects.csv", "fractions.png"
+
 
 def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
     """Join what each well was given: a CSV with the column `well` and others.
@@ -103,6 +105,12 @@ def write_fractions(
     if condition in counted:
         counted[condition] = counted[condition].fillna("").astype(str).str.strip()
     has = condition in counted and (counted[condition] != "").any()
+    for name in (
+        _CONDITIONS,
+        _EFFECTS,
+        _FIGURE,
+    ):  # of an earlier run, which may have compared others
+        (folder / name).unlink(missing_ok=True)
     fractions = class_fractions(counted, keep=[condition] if has else [])
     write_table(fractions, folder / "fractions.csv")
     if not has:
@@ -114,8 +122,8 @@ def write_fractions(
         words.append(f"not compared, for their {condition} is blank: wells {names}")
     compared = counted[counted[condition] != ""]
     grouped = group_fractions(fractions[fractions[condition] != ""], condition)
-    write_table(grouped, folder / "conditions.csv")
-    save_figure(fractions_figure(grouped, condition=condition), folder / "fractions.png")
+    write_table(grouped, folder / _CONDITIONS)
+    save_figure(fractions_figure(grouped, condition=condition), folder / _FIGURE)
     given = sorted(compared[condition].unique())
     if control not in given:
         raise InputError(
@@ -161,7 +169,7 @@ def write_fractions(
         }
         for e, p in zip(effects, corrected, strict=True)
     ]
-    write_table(pd.DataFrame(rows), folder / "effects.csv")
+    write_table(pd.DataFrame(rows), folder / _EFFECTS)
     return words + [_words(e, p) for e, p in zip(effects, corrected, strict=True)]
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import FileError, ModelError
-from ..images.atomic import atomic_path
+from ..images.atomic import write_json
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
 from ..learning.training_folder import TRAINING
@@ -78,8 +78,7 @@ def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, 
     """Both files, ``model.json`` last."""
     save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
     whole = {"format": FORMAT, "kind": KIND, "unstained": version("unstained"), **said}
-    with atomic_path(folder / MODEL) as temporary:
-        temporary.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / MODEL, whole)
 
 
 def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

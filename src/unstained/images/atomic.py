@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic_dir", "atomic_path", "make_folder", "write_csv"]
+__all__ = ["atomic_dir", "atomic_path", "make_folder", "read_json", "write_csv", "write_json"]
 
 
 @contextmanager
@@ -56,6 +57,26 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> None:
+    """A JSON file with line breaks, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises
+    ------
+    FileError
+        It is not there, or damaged; with this remedy.
+    """
+    try:
+        return dict(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise FileError(f"cannot be read ({error})", remedy, file=path) from error
 
 
 def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

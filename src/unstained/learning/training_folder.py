@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..images.atomic import atomic_path
+from ..images.atomic import read_json, write_json
 
 __all__ = ["TRAINING", "begin_training", "forget_if_unbegun"]
 
@@ -50,7 +49,7 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
             "go on with --resume, choose another --out, or remove the folder",
         )
     if note.exists():
-        before = json.loads(note.read_text(encoding="utf-8"))
+        before = read_json(note, "remove the folder, or name a new one")
         changed = [name for name in said if before.get(name) != said[name]]
         if changed:
             raise InputError(
@@ -60,8 +59,7 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
         return
     if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
         raise InputError(f"{out} is not empty", "choose a new folder for the model")
-    with atomic_path(note) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    write_json(note, said)
 
 
 def forget_if_unbegun(out: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, atomic_path
+from ..images.atomic import atomic_dir, atomic_path, write_json
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
@@ -210,8 +210,7 @@ class Panel:
         save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
         with atomic_path(folder / CARD) as temporary:
             temporary.write_text(card, encoding="utf-8")
-        with atomic_path(folder / MODEL) as temporary:
-            temporary.write_text(json.dumps(self._as_json(), indent=2) + "\n", encoding="utf-8")
+        write_json(folder / MODEL, self._as_json())
 
     def _as_json(self) -> dict[str, Any]:
         return {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..figures import Amounts, amount_scatter, save_figure, score_boxplots
-from ..images.atomic import atomic_path, make_folder
+from ..images.atomic import atomic_path, make_folder, write_json
 from .compare import compare_models, score_frame
 from .score_table import ScoreTable
 
@@ -26,9 +25,7 @@ def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[P
     """
     make_folder(folder)
     written = [folder / "scores.json"]
-    with atomic_path(written[0]) as temporary:
-        summaries = {name: table.summary() for name, table in tables.items()}
-        temporary.write_text(json.dumps(summaries, indent=2) + "\n", encoding="utf-8")
+    write_json(written[0], {name: table.summary() for name, table in tables.items()})
     for name, table in tables.items():
         written.append(folder / f"pairs_{name}.csv")
         with atomic_path(written[-1]) as temporary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from ...errors import FileError, InputError
-from ...images.atomic import atomic_path, make_folder
+from ...errors import InputError
+from ...images.atomic import atomic_path, make_folder, read_json, write_json
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
@@ -140,7 +139,7 @@ def begin_study(
     }
     note = out / "study.json"
     if note.exists():
-        before = _read_note(note)
+        before = read_json(note, "remove the folder, or choose another --out")
         if before.get("study") != kind:
             raise InputError(
                 f"{out} holds another study: {before.get('study')}", "choose another --out"
@@ -161,19 +160,7 @@ def begin_study(
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out} is not empty", "choose a new folder for the study")
     make_folder(out)
-    with atomic_path(note) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_note(note: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(note.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise FileError(
-            f"does not tell what its folder is a study of ({error})",
-            "remove the folder, or choose another --out",
-            file=note,
-        ) from error
+    write_json(note, said)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
