@@ -26,7 +26,7 @@ from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.image import Array, Channel, Image, LazyArray
 from ..images.ome_zarr_writer import OmeZarrWriter, create_ome_zarr
-from ..images.read import read_image, split_selector
+from ..images.read import read_image, relative_source, split_selector
 from .segmentation_sources import open_movie
 
 __all__ = [
@@ -211,7 +211,7 @@ class SegmentationWriter:
         self.entries.append(
             {
                 "image": unique,
-                "path": None if path is None else _relative(os.fspath(path), self._home),
+                "path": None if path is None else relative_source(os.fspath(path), self._home),
                 "labels": files["labels"],
                 "nuclei": None if nuclei is None else files["nuclei"],
                 "frames": image.shape[0],
@@ -368,14 +368,3 @@ def _unique(name: str, taken: set[str]) -> str:
         n += 1
         unique = f"{plain}-{n}"
     return unique
-
-
-def _relative(path: str, home: Path) -> str:
-    """As seen from the folder, with ``/``; absolute on another drive of Windows."""
-    chosen = split_selector(path)
-    file, selector = chosen.path, chosen.inside
-    real = file.parent.resolve() / file.name  # links among folders break ".."
-    try:
-        return Path(os.path.relpath(real, home.resolve())).as_posix() + selector
-    except ValueError:
-        return real.as_posix() + selector

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array, Image, LazyPlanes
-from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .frame_order import check_frames
 
 __all__ = [
@@ -208,15 +208,7 @@ def _opened(path: str, options: SourceOptions) -> Image:
     image = open_movie(path, pixel_size_um=pixel, frame_interval_s=interval) or read_image(
         path, pixel_size_um=pixel, frame_interval_s=interval
     )
-    if image.n_planes != 1:
-        names = ", ".join(channel.name for channel in image.channels)
-        raise DataError(
-            f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; cells "
-            "are looked for in one",
-            "choose a channel with --channel NAME or PATH#NAME, a plane with PATH#z=3; where the "
-            "planes are times, save them as OME-TIFF with axis T or as a file each",
-            file=path,
-        )
+    check_one_plane(image, path, "cells")
     return image
 
 

@@ -6,14 +6,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Image
-from ..images.read import SUFFIXES, fields_of, read_image, split_selector
+from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .links import LinkSettings
 
 __all__ = ["NOT_IMAGES", "FileOptions", "Source", "find_sources"]
@@ -92,16 +91,6 @@ class Source(NamedTuple):
     def mask(self) -> str:
         return f"masks/{self.name if self.image.shape[0] > 1 else self.frame_name(0)}.zarr"
 
-    def relative_to(self, home: Path) -> str:
-        """The path as seen from a folder, with ``/``; absolute on another drive of Windows."""
-        chosen = split_selector(self.path)
-        file, selector = chosen.path, chosen.inside
-        real = file.parent.resolve() / file.name  # links among folders break ".."
-        try:
-            return Path(os.path.relpath(real, home.resolve())).as_posix() + selector
-        except ValueError:
-            return real.as_posix() + selector
-
 
 def find_sources(
     paths: Sequence[str | os.PathLike[str]], options: FileOptions
@@ -154,15 +143,7 @@ def _source(path: str, options: FileOptions) -> Source:
     if options.channel is not None:
         path = f"{path}#{options.channel}"
     image = read_image(path, pixel_size_um=options.pixel_size_um)
-    if image.n_planes != 1:
-        names = ", ".join(channel.name for channel in image.channels)
-        raise DataError(
-            f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; colonies "
-            "are looked for in one",
-            "choose a channel with --channel NAME or PATH#NAME, a plane with PATH#z=3; where the "
-            "planes are times, save them as OME-TIFF with axis T or as a file each",
-            file=path,
-        )
+    check_one_plane(image, path, "colonies")
     well, field, frame = _place(path, options.pattern)
     return Source(path, image, well, field, 0 if image.shape[0] > 1 else frame)
 

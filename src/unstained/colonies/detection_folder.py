@@ -18,7 +18,7 @@ from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.image import Array, Channel, Image
 from ..images.ome_zarr_writer import create_ome_zarr
-from ..images.read import read_image, split_selector
+from ..images.read import read_image, relative_source, split_selector
 from .detect import DetectSettings, detect_colonies
 from .detect_sources import FileOptions, Source, find_sources
 from .links import EVENT_COLUMNS, TRACK_COLUMNS, Linker
@@ -287,7 +287,7 @@ def _identified(
     ]
     table = found.assign(
         id=pd.Series(names, dtype=object),
-        image=source.relative_to(home),
+        image=relative_source(source.path, home),
         mask=source.mask,
         well=source.well,
         field=source.field,
@@ -354,7 +354,7 @@ def _about(
         "options": asdict(options),
         "images": [
             {
-                "image": source.relative_to(home),
+                "image": relative_source(source.path, home),
                 "mask": source.mask,
                 "well": source.well,
                 "field": source.field,

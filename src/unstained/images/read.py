@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -25,10 +26,12 @@ from .image import (
 
 __all__ = [
     "SUFFIXES",
+    "check_one_plane",
     "fields_of",
     "name_of_source",
     "read_image",
     "read_labels",
+    "relative_source",
     "split_joined",
     "split_selector",
 ]
@@ -199,6 +202,39 @@ def read_image(
     if channel is not None:
         image = image.channel(channel)
     return image if chosen.z is None else image.z_planes(*chosen.z)
+
+
+def relative_source(path: str, home: Path) -> str:
+    """A path and what is chosen inside it, as seen from a folder, with ``/``.
+
+    Absolute on another drive of Windows.
+    """
+    chosen = split_selector(path)
+    real = chosen.path.parent.resolve() / chosen.path.name  # links among folders break ".."
+    try:
+        return Path(os.path.relpath(real, home.resolve())).as_posix() + chosen.inside
+    except ValueError:
+        return real.as_posix() + chosen.inside
+
+
+def check_one_plane(image: Image, path: str, what: str) -> None:
+    """Refuse several channels or planes where `what` ("cells") are looked for in one.
+
+    Raises
+    ------
+    DataError
+        It has several.
+    """
+    if image.n_planes == 1:
+        return
+    names = ", ".join(channel.name for channel in image.channels)
+    raise DataError(
+        f"has {image.shape[1]} channels ({names}) and {image.shape[2]} planes in z; {what} are "
+        "looked for in one",
+        "choose a channel with --channel NAME or PATH#NAME, a plane with PATH#z=3; where the "
+        "planes are times, save them as OME-TIFF with axis T or as a file each",
+        file=path,
+    )
 
 
 def read_labels(path: str | Path) -> Array:
