@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,10 @@ def test_a_classifier_with_a_stain_travels_as_one_folder(
     capsys.readouterr()
     assert run("colonies", "score", str(model), data, "--json") == 0
     assert any("DNA" in note for note in json.loads(capsys.readouterr().out)["notes"])
+    shutil.rmtree(model / "stain")
+    replace(panel, pixel_size_um=0.5).save(model / "stain")
+    assert run("colonies", "score", str(model), data) == 1
+    assert "stain: is not the model whose stains the classifier" in capsys.readouterr().err
     shutil.rmtree(model / "stain")
     assert run("colonies", "score", str(model), data) == 1
     assert "stain: is no model" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import torch
 
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.compare import Plan, compare, parse_arms
@@ -21,7 +23,12 @@ from unstained.colonies.kept import Kept
 from unstained.colonies.stains import STAIN, Stains, own_planes
 from unstained.colonies.training import held_out, train_model
 from unstained.errors import DataError, InputError, ModelError
+from unstained.images.image import Image, as_image
 from unstained.learning.loop import Progress
+from unstained.learning.networks import NetworkSpec, build_network
+from unstained.staining import Panel, PredictOptions, Predictor, StainPlanes
+from unstained.staining.normalize import MarkerSpec, Normalization
+from unstained.staining.panel import Member
 
 BLUR = 9
 
@@ -31,15 +38,24 @@ class Blurred:
     """A stain that is the first plane, blurred over 9 px; what it was asked for is noted."""
 
     names: tuple[str, ...] = ("DNA",)
-    context_px: int = BLUR // 2
     fingerprint: str = "blurred"
     pixel_size_um: float | None = None
     learned_from: str = "other wells"
     taught_groups: frozenset[str] = frozenset()
-    asked: list[tuple[tuple[int, ...], float | None]] = field(default_factory=list)
+    asked: list[float | None] = field(default_factory=list)
 
-    def __call__(self, planes: np.ndarray, pixel_size_um: float | None) -> np.ndarray:
-        self.asked.append((planes.shape, pixel_size_um))
+    def __call__(
+        self,
+        image: Image,
+        window: tuple[slice, slice] | None = None,
+        *,
+        t: int = 0,
+        frame: Hashable = None,
+    ) -> np.ndarray:
+        self.asked.append(image.pixel_size_um)
+        return self.stain(image.planes(t))[:, *(window or (slice(None), slice(None)))]
+
+    def stain(self, planes: np.ndarray) -> np.ndarray:
         return blurred(planes[0])[None]
 
     def save(self, folder: Path) -> None:
@@ -55,7 +71,7 @@ def blurred(plane: np.ndarray) -> np.ndarray:
 class LastPlane(Blurred):
     """A stain that shows what the last plane shows."""
 
-    def __call__(self, planes: np.ndarray, pixel_size_um: float | None) -> np.ndarray:
+    def stain(self, planes: np.ndarray) -> np.ndarray:
         return planes[-1:].astype(np.float32)
 
 
@@ -126,7 +142,7 @@ def test_planes_are_counted_from_one(text: str | None, planes: tuple[int, ...] |
     assert own_planes(text) == planes
 
 
-@pytest.mark.parametrize("text", ["0", "1,1", "a", "", "1,", "-1", "1;2"])
+@pytest.mark.parametrize("text", ["0", "1,1", "1,01", "a", "", "1,", "-1", "1;2"])
 def test_what_names_no_planes_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="planes"):
         own_planes(text)
@@ -150,7 +166,9 @@ def test_kept_values_are_the_last_used_that_fit() -> None:
 # colonies in their image ---------------------------------------------------------------------
 
 
-def test_a_colony_is_predicted_with_what_surrounds_it(wells: tuple[Path, np.ndarray]) -> None:
+def test_a_colony_gets_the_stains_of_its_place_in_the_frame(
+    wells: tuple[Path, np.ndarray],
+) -> None:
     folder, image = wells
     stainer = Blurred()
     examples = load_examples(folder).with_stains(Stains(stainer))
@@ -164,7 +182,31 @@ def test_a_colony_is_predicted_with_what_surrounds_it(wells: tuple[Path, np.ndar
         np.testing.assert_array_equal(crop.pixels[1], whole[box])
         assert crop.mask is not None
         np.testing.assert_array_equal(crop.mask, cut.mask)
-    assert {size for _, size in stainer.asked} == {0.8}  # as it was detected
+    assert set(stainer.asked) == {0.8}  # as it was detected
+
+
+@pytest.mark.parametrize("model_um", [None, 0.8, 0.65, 1.3])
+def test_a_panel_gives_colonies_the_stains_that_it_gives_the_whole_frame(
+    model_um: float | None, wells: tuple[Path, np.ndarray]
+) -> None:
+    folder, image = wells
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 3)).eval()
+    panel = Panel(
+        (MarkerSpec("DNA", 0.0, 1.0, "0000FF"),),
+        (Member(network, ("DNA",)),),
+        Normalization("background"),
+        pixel_size_um=model_um,
+    )
+    options = PredictOptions(precision="float32", engine="torch")
+    frame = as_image(image, "YX", pixel_size_um=0.8)
+    whole = Predictor(panel, options)(frame).planes()
+    examples = load_examples(folder).with_stains(Stains(StainPlanes(panel), ()))
+    for index in range(2):
+        row = examples.table.iloc[index]
+        box = (slice(None), slice(row["y0"], row["y1"]), slice(row["x0"], row["x1"]))
+        off = np.abs(examples.read(index).pixels - whole[box]).max()
+        assert off < 1e-4 * np.ptp(whole)
 
 
 # what a score rests on -----------------------------------------------------------------------
@@ -174,10 +216,28 @@ def test_notes_say_what_taught_the_stain_and_whether_it_saw_these_groups(manifes
     plain = load_examples(manifest)
     (note,) = plain.with_stains(Stains(Blurred())).notes
     assert "DNA are predicted by a model that learned from other wells" in note
-    _, seen = plain.with_stains(Stains(Blurred(taught_groups=frozenset({"w3", "z9"})))).notes
-    assert "it saw stains of 1 groups of these images, w3 for example" in seen
+    seen = plain.with_stains(Stains(Blurred(taught_groups=frozenset({"w3", "z9"}))))
+    assert "saw stains of 1 of these groups, w3 for example" in seen.stained_in_training()[0]
+    others = seen.take(np.flatnonzero(seen.table["group"] != "w3"))
+    assert others.stained_in_training() == plain.stained_in_training() == []
     _, size = plain.with_stains(Stains(Blurred(pixel_size_um=0.5))).notes
     assert "0.5 um" in size
+
+
+def test_the_pixel_size_is_that_of_the_manifest_before_that_of_the_file(manifest: Path) -> None:
+    table = pd.read_csv(manifest).assign(pixel_size_um=0.7)
+    table.loc[1, "pixel_size_um"] = np.nan
+    table.to_csv(manifest, index=False)
+    stainer = Blurred(pixel_size_um=0.5)
+    examples = load_examples(manifest).with_stains(Stains(stainer))
+    assert "0.5 um of the stain's model" in examples.notes[-1]  # image 1 does not say it
+    for index in (0, 1):
+        examples.read(index)
+    assert stainer.asked == [0.7, None]
+    for wrong in ("wide", "-1", "inf"):
+        table.astype({"pixel_size_um": object}).assign(pixel_size_um=wrong).to_csv(manifest)
+        with pytest.raises(DataError, match=r"row 1 has the pixel_size_um"):
+            load_examples(manifest)
 
 
 def test_bit_depths_are_told_apart_though_stains_make_floats(manifest: Path) -> None:
@@ -220,6 +280,11 @@ def test_the_model_folder_has_the_stain_s_model_and_asks_for_its_planes(
     assert loaded.about["stains"] == {"markers": ["DNA"], "own": [0], "fingerprint": "blurred"}
     with pytest.raises(ModelError, match=r"trained on 2 planes.*predicted DNA among them"):
         loaded.predict_proba([np.zeros((24, 24))])
+    with pytest.raises(ModelError, match=r"did not learn from planes like these.*predicted DNA"):
+        loaded.predict_proba(load_examples(manifest))  # two planes as well
+    # saved over itself it keeps the stain's model
+    loaded.save(tmp_path / "model", replace=True)
+    assert (tmp_path / "model" / STAIN / "model.json").is_file()
     # test images are known by their own pixels, with stains or without
     for some in (examples, load_examples(manifest)):
         assert "training set aside" in held_out(loaded, some, "test").notes[-1]
@@ -229,7 +294,7 @@ def test_the_model_folder_has_the_stain_s_model_and_asks_for_its_planes(
 class Refusing(Blurred):
     """Takes other planes."""
 
-    def __call__(self, planes: np.ndarray, pixel_size_um: float | None) -> np.ndarray:
+    def stain(self, planes: np.ndarray) -> np.ndarray:
         raise DataError("has 2 planes, and the model takes 3", "give 3")
 
 

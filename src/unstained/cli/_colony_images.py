@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from ..colonies.classifier import ColonyClassifier
@@ -57,7 +57,13 @@ def images_with_stains(data: str, stain: Path | None, planes: str | None) -> Exa
 
 
 def classified_images(data: str, classifier: ColonyClassifier, model: Path) -> Examples:
-    """Images for a classifier, with the stains that it learned from."""
+    """Images for a classifier, with the stains that it learned from.
+
+    Raises
+    ------
+    FileError, ModelError
+        The stain's model in its folder is not there, damaged, or another.
+    """
     from ..colonies.examples import load_examples
 
     examples = load_examples(data)
@@ -67,4 +73,11 @@ def classified_images(data: str, classifier: ColonyClassifier, model: Path) -> E
     from ..colonies.stains import STAIN, Stains
     from ..staining.stain_planes import StainPlanes
 
-    return examples.with_stains(Stains(StainPlanes.load(model / STAIN), said["own"]))
+    stainer = StainPlanes.load(model / STAIN)
+    if stainer.fingerprint != said["fingerprint"]:
+        raise ModelError(
+            "is not the model whose stains the classifier learned from",
+            "copy the classifier's folder again",
+            file=model / STAIN,
+        )
+    return examples.with_stains(Stains(stainer, said["own"]))

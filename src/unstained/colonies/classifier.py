@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from .model_files import (
     write_model,
 )
 from .settings import ClassifierSettings
+from .stains import STAIN, Stained
 from .training_data import TrainingData, probabilities
 from .views import Normalizer
 
@@ -147,7 +149,7 @@ class ColonyClassifier:
         data = self._data(crops, codes, group, validation)
         with tempfile.TemporaryDirectory() as temporary:
             where = Path(temporary) if folder is None else Path(folder)
-            stains = getattr(crops, "stains", None)  # of examples
+            stains = crops.stains if isinstance(crops, Stained) else None
             said = None if stains is None else stains.as_dict()
             _same_run(where, self.settings, codes, said, resume=resume)
             self._train(data, where, resume, report)
@@ -262,13 +264,20 @@ class ColonyClassifier:
         self._ready()
         planes = crops.read(0).pixels.shape[0]
         if planes != self.about["planes"]:
-            stains = self.about.get("stains")
             raise ModelError(
                 f"was trained on {self.about['planes']} planes, and images have {planes}",
-                "give the same planes as in training"
-                + (f", predicted {', '.join(stains['markers'])} among them" if stains else ""),
+                f"give the same planes as in training{_with_stains(self.about.get('stains'))}",
                 file=crops.name_at(0),
             )
+        if isinstance(crops, Stained):
+            given = None if crops.stains is None else crops.stains.as_dict()
+            if given != self.about.get("stains"):
+                raise ModelError(
+                    "did not learn from planes like these",
+                    "give the same planes as in training"
+                    + (_with_stains(self.about.get("stains")) or ", without predicted stains"),
+                    file=crops.name_at(0),
+                )
         kind = self.about.get("pixels")  # older models do not say
         patches = Patches(
             crops,
@@ -331,8 +340,15 @@ class ColonyClassifier:
         return ClassConformal.fit(p, self.held.true, level, pool_rare=True)
 
     def save(self, folder: str | Path, *, replace: bool = False) -> None:
-        """Write ``model.safetensors`` and ``model.json``; the folder appears whole."""
+        """Write ``model.safetensors`` and ``model.json``; the folder appears whole.
+
+        The model of the stains that it learned from, if any, is not a part of it and stays where
+        it is; beside a new classifier write it with ``stains.stainer.save(folder / "stain")``.
+        """
+        stain = Path(folder) / STAIN
         with atomic_dir(folder, replace=replace) as temporary:
+            if self.about.get("stains") and stain.is_dir():
+                shutil.copytree(stain, temporary / STAIN)
             self.write_into(temporary)
 
     def write_into(self, folder: Path) -> None:
@@ -379,6 +395,11 @@ class ColonyClassifier:
         if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
         return self._model
+
+
+def _with_stains(said: dict[str, Any] | None) -> str:
+    """For errors: which planes were predicted."""
+    return "" if said is None else f", predicted {', '.join(said['markers'])} among them"
 
 
 def _rounds_of(model: Model) -> int | None:

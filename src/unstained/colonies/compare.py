@@ -168,7 +168,7 @@ def compare(
     Raises
     ------
     InputError
-        `folder` holds a comparison of other data, folds or labels.
+        `folder` holds a comparison of other data, folds, labels or stains.
     DataError
         Fewer groups than folds, or a class without labelled images in a training part.
     """
@@ -316,7 +316,8 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
         table["group"] = groups[table["row"].to_numpy()]
         predictions.append(table)
         runs.append({**key, **_read_run(run.folder / RUN, examples.classes, len(table))})
-    notes = [*examples.notes, *_other_shares(pd.DataFrame(runs), len(examples))]
+    notes = [*examples.notes, *examples.stained_in_training()]
+    notes += _other_shares(pd.DataFrame(runs), len(examples))
     if plan.by == "image":
         notes.append("split by image: images of one sequence may be on both sides of the split")
     if (examples.table["split"] != "").any():

@@ -220,7 +220,8 @@ def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -
     surest = part.assign(sure=part[[f"p_{name}" for name in names]].max(axis=1))
     surest = surest.sort_values("sure").drop_duplicates(["true", "predicted"], keep="last")
     columns = surest[["true", "predicted", "row"]].to_numpy(int)
-    patches = {(names[t], names[p]): examples.read(int(row)).pixels[0] for t, p, row in columns}
+    plain = examples.with_stains(None)
+    patches = {(names[t], names[p]): plain.read(int(row)).pixels[0] for t, p, row in columns}
     written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
     return written
 

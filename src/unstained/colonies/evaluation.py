@@ -119,6 +119,7 @@ def evaluate(
         if n := int((y == code).sum()):
             notes.append(f"{n} images {what} were left out")
     some = examples.take(scored)
+    notes += some.stained_in_training()
     groups = units(some, by) if np.unique(some.groups()).size > 1 else None
     if groups is None:
         notes.append("all images are of one group: the intervals treat each image as independent")

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError, contents_of
-from ..images.fields import Region, file_of, read_planes
-from ..images.image import Array
+from ..images.fields import Region, file_of, open_image, read_planes
+from ..images.image import LARGEST_PIXEL_UM, Array, as_image
 from ..images.read import SUFFIXES, read_labels
 from ..images.sources import read_table
 from .crops import Crop
@@ -143,10 +143,10 @@ class Examples:
     def with_stains(self, stains: Stains | None) -> Examples:
         """The same images with predicted stains as further planes; without them for None.
 
-        Colonies of a detection folder are predicted with what surrounds them in their image,
-        images and regions of a manifest as they are. The pixel size is that of the detection or
-        of the image's file; where it is not known, it is taken to be the stain model's. Notes say
-        what a score with stains rests on.
+        A colony of a detection folder gets the stains that its whole frame would get, an image
+        or region of a manifest is predicted as it is. The pixel size is that of the detection,
+        of the manifest's column `pixel_size_um`, or of the image's file; where none says it, it
+        is taken to be the stain model's. Notes say what a score with stains rests on.
         """
         if stains is None:
             return replace(self, stains=None)
@@ -155,17 +155,24 @@ class Examples:
             f"planes {', '.join(stainer.names)} are predicted by a model that learned from "
             f"{stainer.learned_from}: of images whose stains it saw, scores flatter"
         ]
-        if shared := sorted(set(self.table["group"]) & stainer.taught_groups - {""}):
-            notes.append(
-                f"it saw stains of {len(shared)} groups of these images, {shared[0]} for example: "
-                "score other groups, or learn the stain from others"
-            )
-        if stainer.pixel_size_um is not None and len(self) and self._pixel_size_um(0) is None:
+        if stainer.pixel_size_um is not None and self._some_size_unknown():
             notes.append(
                 "images that do not say their pixel size are taken to have the "
                 f"{stainer.pixel_size_um:g} um of the stain's model"
             )
         return replace(self, stains=stains, notes=(*self.notes, *notes))
+
+    def stained_in_training(self) -> list[str]:
+        """A note where the model of the stains saw stains of these groups; else nothing."""
+        if self.stains is None:
+            return []
+        shared = sorted(set(self.table["group"]) & self.stains.stainer.taught_groups - {""})
+        if not shared:
+            return []
+        return [
+            f"the model of the stains saw stains of {len(shared)} of these groups, {shared[0]} "
+            "for example: score other groups, or learn the stain from others"
+        ]
 
     def read(self, index: int) -> Crop:
         """The pixels of an image, with stains if it has `stains`, and its mask.
@@ -175,25 +182,27 @@ class Examples:
         FileError, DataError
             A file is absent or damaged, a region or page is not in it.
         """
+        own = self._own(index)
         if self.stains is None:
-            return self._own(index)
-        wide, inside = self._surrounded(index, self.stains.stainer.context_px)
+            return own
         name = self.name_at(index)
         with contents_of(name):
-            size = self._pixel_size_um(index)
-            planes = self.stains.planes((self.root, name), wide.pixels, inside, size)
-        mask = None if wide.mask is None else wide.mask[inside]
-        return Crop(planes, mask, wide.pixels.dtype)
+            planes = self.stains.planes(
+                (self.root, name), own.pixels, lambda: self._stained(index, own.pixels)
+            )
+        return Crop(planes, own.mask, own.pixels.dtype)
 
-    def _surrounded(self, index: int, margin_px: int) -> tuple[Crop, tuple[slice, slice]]:
-        """An image with what lies around it, and where it lies in that."""
+    def _stained(self, index: int, own: Array) -> Array:
+        """(M, Y, X) stains of an image with these planes."""
+        assert self.stains is not None
+        size = self._pixel_size_um(index)
         if not self.detected:
-            return self._own(index), (slice(None), slice(None))
+            return self.stains.stainer(as_image(own, "CYX", pixel_size_um=size))
         row = self.table.iloc[index]
-        cut = read_crop(row, self.root, margin_px)
-        y0, x0, y1, x1 = (int(row[name]) for name in ("y0", "x0", "y1", "x1"))
-        y, x = min(y0, margin_px), min(x0, margin_px)
-        return Crop(cut.pixels, cut.mask), (slice(y, y + y1 - y0), slice(x, x + x1 - x0))
+        path, t = os.path.normpath(self.root / row["image"]), int(row["t"])
+        image = replace(open_original(path), pixel_size_um=size)
+        window = slice(int(row["y0"]), int(row["y1"])), slice(int(row["x0"]), int(row["x1"]))
+        return self.stains.stainer(image, window, t=t, frame=(path, t))
 
     def _own(self, index: int) -> Crop:
         """An image as its files have it."""
@@ -218,10 +227,27 @@ class Examples:
         return Crop(np.concatenate(planes), mask)
 
     def _pixel_size_um(self, index: int) -> float | None:
-        image = str(self.table["image"].iloc[index])
+        row = self.table.iloc[index]
         if self.detected:
-            return self._detected_sizes.get(image)
-        return open_original(self._path(image.split(";")[0])).pixel_size_um
+            if row["image"] not in self._detected_sizes:
+                raise DataError(
+                    f"does not say the pixel size of {row['image']}", "detect again", file=self.root
+                )
+            return self._detected_sizes[row["image"]]
+        if row.get("pixel_size_um"):
+            return float(row["pixel_size_um"])
+        path = self._path(row["image"].split(";")[0])
+        return (open_original(path) if row["index"] else open_image(path)).pixel_size_um
+
+    def _some_size_unknown(self) -> bool:
+        """Of a manifest without the column the first image stands for all."""
+        if self.detected:
+            return None in self._detected_sizes.values()
+        if "pixel_size_um" in self.table:
+            blank = np.flatnonzero(self.table["pixel_size_um"] == "")
+        else:
+            blank = np.arange(min(1, len(self)))
+        return bool(blank.size) and self._pixel_size_um(int(blank[0])) is None
 
     @cached_property
     def _detected_sizes(self) -> dict[str, float | None]:
@@ -245,7 +271,8 @@ def load_examples(spec: str | os.PathLike[str]) -> Examples:
     spec : str or path-like
         A folder that ``unstained colonies detect`` made; a manifest CSV with the columns
         ``image,label`` and optionally ``group``, ``mask``, ``index`` (page of a multi-page TIFF or
-        of a ``.npy`` stack, from 0), ``region`` (``y0:y1,x0:x1``), ``split``; a folder with a
+        of a ``.npy`` stack, from 0), ``region`` (``y0:y1,x0:x1``), ``pixel_size_um``, ``split``;
+        a folder with a
         folder per class (``unlabelled`` and ``multi-label`` are no classes); or one of
         `DATA_SETS`. An empty label is an unknown one; ``a+b`` is "multi-label" where a and b are
         classes too. Where a manifest has no group, its column ``well`` is taken.
@@ -422,6 +449,16 @@ def _check_places(examples: Examples) -> None:
                 "give the page of the stack, from 0",
                 file=examples.name,
             )
+    sizes = examples.table.get("pixel_size_um", pd.Series(dtype=str))
+    given = pd.to_numeric(sizes[sizes != ""], errors="coerce")
+    wrong = given[~((given > 0) & (given <= LARGEST_PIXEL_UM))]
+    if len(wrong):
+        row = int(str(wrong.index[0]))
+        raise DataError(
+            f"row {row + 1} has the pixel_size_um {sizes[row]!r}",
+            f"give micrometers, above 0 and at most {LARGEST_PIXEL_UM:g}, or leave it blank",
+            file=examples.name,
+        )
 
 
 def _read(path: str, region: Region | None, page: int | None) -> Array:

@@ -28,12 +28,13 @@ def patch_figures(examples: Examples, classifier: ColonyClassifier, folder: Path
     mask and some patches in the colors of the classes that they are predicted to be.
     """
     side = int(classifier.about["patch"])
+    plain = examples.with_stains(None)
     labels = examples.table["label"].to_numpy()
     rows = {}
     for name in classifier.classes:
         found = np.flatnonzero(labels == name)
         if found.size:
-            pixels = examples.read(_largest(examples, found)).pixels[0]
+            pixels = plain.read(_largest(plain, found)).pixels[0]
             rows[name] = [pixels, _middle(pixels, side), _middle(pixels, side // 2)]
     titles = ["whole", f"{side} px", f"{side // 2} px"]
     written = []
@@ -41,8 +42,8 @@ def patch_figures(examples: Examples, classifier: ColonyClassifier, folder: Path
         written.append(save_figure(class_patches(rows, scales=titles), folder / "patches.png"))
     several = np.flatnonzero(labels == MULTI_LABEL)
     if several.size:
-        index = _largest(examples, several)
-        if min(examples.read(index).pixels.shape[1:]) >= side:
+        index = _largest(plain, several)
+        if min(plain.read(index).pixels.shape[1:]) >= side:
             written.append(_draw_several(examples, index, classifier, folder / "several.png"))
     return written
 
@@ -59,7 +60,8 @@ def _draw_several(examples: Examples, index: int, classifier: ColonyClassifier, 
         predicted = [classifier.classes[code] for code in codes]
     inside = np.ones(pixels.shape[1:], bool) if mask is None else mask
     boxes = [(float(y), float(x), float(y + side), float(x + side)) for y, x in corners]
-    return save_figure(colony_with_patches(pixels[0], inside, boxes, labels=predicted), path)
+    shown = examples.with_stains(None).read(index).pixels[0]
+    return save_figure(colony_with_patches(shown, inside, boxes, labels=predicted), path)
 
 
 def _largest(examples: Examples, among: Array) -> int:

@@ -40,7 +40,8 @@ def write_score_report(
     surest = found.table.assign(row=range(len(found.table))).sort_values("confidence")
     surest = surest.drop_duplicates(["label", "class"], keep="last")
     columns = (surest[c].tolist() for c in ("label", "class", "row"))
-    patches = {(t, p): scored.read(row).pixels[0] for t, p, row in zip(*columns, strict=True)}
+    plain = scored.with_stains(None)
+    patches = {(t, p): plain.read(row).pixels[0] for t, p, row in zip(*columns, strict=True)}
     figures = {
         "confusion.png": confusion_figure(found.scores.confusion, names),
         "reliability.png": reliability_figure(found.reliability),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from ..errors import InputError
-from ..images.image import Array
+from ..images.image import Array, Image
 from .kept import Kept
 
-__all__ = ["STAIN", "Stainer", "Stains", "own_planes"]
+__all__ = ["STAIN", "Stained", "Stainer", "Stains", "own_planes"]
 
 STAIN = "stain"
 """Folder of the stain's model in that of a classifier."""
@@ -27,8 +27,6 @@ class Stainer(Protocol):
     ----------
     names : tuple of str
         Markers, in the order of the planes.
-    context_px : int
-        How far beyond an object a prediction looks.
     fingerprint : str
         Changes with the model.
     pixel_size_um : float or None
@@ -40,14 +38,23 @@ class Stainer(Protocol):
     """
 
     names: tuple[str, ...]
-    context_px: int
     fingerprint: str
     pixel_size_um: float | None
     learned_from: str
     taught_groups: frozenset[str]
 
-    def __call__(self, planes: Array, pixel_size_um: float | None) -> Array:
-        """(P, Y, X) grey values to (M, Y, X) stains in their own units, float32."""
+    def __call__(
+        self,
+        image: Image,
+        window: tuple[slice, slice] | None = None,
+        *,
+        t: int = 0,
+        frame: Hashable = None,
+    ) -> Array:
+        """(M, Y, X) stains of a frame, or of a window of it, in their own units, float32.
+
+        `frame` names the frame: what is measured once on it need not be measured again.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -58,7 +65,8 @@ class Stainer(Protocol):
 class Stains:
     """Which planes a classifier gets: some of the image's own, then the predicted stains.
 
-    Predictions are kept while 1 GB lasts.
+    Predictions are kept while 1 GB lasts; of more than that, some are made again each time that
+    an image is drawn.
 
     Parameters
     ----------
@@ -72,30 +80,28 @@ class Stains:
     def __init__(self, stainer: Stainer, own: Sequence[int] | None = None) -> None:
         self.stainer = stainer
         self.own = None if own is None else tuple(own)
-        self._kept = Kept[Array](_CACHE_BYTES, lambda planes: planes.nbytes)
+        self._kept = Kept[Array](_CACHE_BYTES, lambda stains: stains.nbytes)
 
-    def planes(
-        self, key: Hashable, pixels: Array, inside: tuple[slice, slice], size_um: float | None
-    ) -> Array:
-        """(P + M, Y, X) float32 planes of the object `key`.
+    def planes(self, key: Hashable, own: Array, predict: Callable[[], Array]) -> Array:
+        """(P + M, Y, X) float32 planes of an image.
 
         Parameters
         ----------
-        pixels : (P, Y, X) array
-            Of the object and what surrounds it.
-        inside : (slice, slice)
-            Where it lies in them.
-        size_um : float or None
-            Micrometers per pixel.
+        key : hashable
+            Its name: it is predicted once.
+        own : (P, Y, X) array
+            Its own planes.
+        predict : callable
+            Gives its (M, Y, X) stains.
+
+        Raises
+        ------
+        InputError
+            It has fewer planes than the classifier is to see.
         """
-        where = (slice(None), *inside)
-
-        def made() -> Array:
-            own = pixels if self.own is None else pixels[self._checked(len(pixels))]
-            stains = self.stainer(pixels, size_um)
-            return np.concatenate([own[where], stains[where]], dtype=np.float32)
-
-        return self._kept.get(key, made)
+        seen = own if self.own is None else own[self._checked(len(own))]
+        stains = self._kept.get(key, predict)
+        return np.concatenate([seen, stains], dtype=np.float32)
 
     def _checked(self, planes: int) -> list[int]:
         beyond = [plane for plane in self.own or () if not 0 <= plane < planes]
@@ -115,6 +121,14 @@ class Stains:
         }
 
 
+@runtime_checkable
+class Stained(Protocol):
+    """Images that may have predicted stains, as `examples.Examples`."""
+
+    @property
+    def stains(self) -> Stains | None: ...
+
+
 def own_planes(text: str | None) -> tuple[int, ...] | None:
     """``1,2`` to (0, 1), ``none`` to (), nothing to None: all.
 
@@ -126,10 +140,9 @@ def own_planes(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = [] if text.strip().casefold() == "none" else [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts) or len(set(parts)) < len(
-        parts
-    ):
+    planes = [int(part) for part in parts if part.isdecimal()]
+    if len(planes) < len(parts) or 0 in planes or len(set(planes)) < len(planes):
         raise InputError(
             f"planes {text!r}", "give their positions from 1, each once (1,2), or none"
         )
-    return tuple(int(part) - 1 for part in parts)
+    return tuple(plane - 1 for plane in planes)

@@ -43,6 +43,9 @@ def train_model(
 ) -> ColonyClassifier:
     """Train a classifier into the folder `out`; a test part is set aside and noted in it.
 
+    Images with stains (`Examples.with_stains`) leave the stain's model in the folder too, so
+    that the classifier travels as a whole.
+
     Parameters
     ----------
     examples : Examples
@@ -58,9 +61,6 @@ def train_model(
         Go on with what `out` has.
     report : callable
         Is told stage and progress.
-
-    Images with stains (`Examples.with_stains`) leave the stain's model in the folder too, so
-    that the classifier travels as a whole.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def train_model(
         "test_groups": sorted(set(names[part.test].tolist())),
         "taught_groups": sorted(set(names[teach].tolist())),
         "sample": _sample(examples, part.test),
-        "notes": list(examples.notes),
+        "notes": [*examples.notes, *examples.take(part.test).stained_in_training()],
     }
     if examples.stains is not None and not (out / STAIN).exists():
         examples.stains.stainer.save(out / STAIN)

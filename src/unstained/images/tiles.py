@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import InputError
 from .image import Array
 
-__all__ = ["Tile", "Window", "read_reflected", "round_up", "tiles"]
+__all__ = ["Tile", "Window", "read_reflected", "round_up", "tile_of", "tiles"]
 
 Window = tuple[slice, slice]
 
@@ -96,6 +96,26 @@ def tiles(
         for row in rows
         for column in columns
     ]
+
+
+def tile_of(part: Window, shape_yx: tuple[int, int], *, halo: int, stride: int) -> Tile:
+    """The tile of one part of an image, wherever it starts; it joins those of `tiles`.
+
+    Parameters
+    ----------
+    part : (slice, slice)
+        Rows and columns that are kept, inside the image.
+    shape_yx, halo, stride
+        As for `tiles`.
+    """
+    halo = round_up(halo, stride)
+    outer, inner = [], []
+    for kept, length in zip(part, shape_yx, strict=True):
+        start = max(0, kept.start // stride * stride - halo)
+        stop = min(round_up(length, stride), round_up(kept.stop, stride) + halo)
+        outer.append(slice(start, stop))
+        inner.append(slice(kept.start - start, kept.stop - start))
+    return Tile((outer[0], outer[1]), (inner[0], inner[1]), part)
 
 
 def _cut(

@@ -254,6 +254,12 @@ class Panel:
                 raise ModelError(
                     f"was written by unstained {said['unstained']}", "update unstained", file=file
                 )
+            if "kind" in said:  # which the others have
+                raise ModelError(
+                    "is no model of stains, but of colonies or cells",
+                    "give a folder of unstained staining train",
+                    file=file,
+                )
             markers = tuple(MarkerSpec(**m) for m in said["markers"])
             normalization = _normalization(**said["normalization"])
             specs = [(NetworkSpec(**m["network"]), tuple(m["markers"])) for m in said["members"]]

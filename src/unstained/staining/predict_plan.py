@@ -12,7 +12,7 @@ import torch
 
 from ..errors import InputError
 from ..images.resample import Weights, axis_weights
-from ..images.tiles import Tile, round_up, tiles
+from ..images.tiles import Tile, round_up, tile_of, tiles
 from ..learning.footprint import activation_bytes_per_pixel
 from ..learning.networks import receptive_halo
 
@@ -116,6 +116,17 @@ class Grid:
         last = n if part.stop >= n_model else math.ceil(part.stop * self.step - 0.5)
         own = slice(max(0, first), min(n, last))
         return own, axis_weights(own.start, own.stop, step=1 / self.step, length=n_model)
+
+    def tile_of(self, panel: Panel, y: slice, x: slice) -> Tile:
+        """The tile on the model's pixels that gives these pixels of the image."""
+        kept = []
+        for part, n in ((y, self.model_yx[0]), (x, self.model_yx[1])):
+            if self.resampled:  # a pixel more on each side: centers are what counts
+                first, last = math.floor(part.start / self.step), math.ceil(part.stop / self.step)
+                part = slice(max(0, first - 1), min(n, last + 1))
+            kept.append(part)
+        halo = halo_of(panel) + self.margin
+        return tile_of((kept[0], kept[1]), self.model_yx, halo=halo, stride=stride_of(panel))
 
     def tiles(self, panel: Panel, tile: int, align: int = 1) -> list[Tile]:
         """Tiles on the model's pixels."""

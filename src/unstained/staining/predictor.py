@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -232,13 +232,13 @@ class Predictor:
         side = self.side(grid)
         work = _Work(image, grid, tuple(grid.tiles(self.panel, side, align)))
         frames = image.shape[0]
-        statistics = self._statistics(image, 0)
+        statistics = self.statistics_of(image, 0)
         expected = self._prepare(work, statistics, frames * len(work.tiles), side)
         if self._says_time:
             self.notify(f"{image.source or 'the image'}: {expected}")
         for t in range(frames):
             if t:
-                statistics = self._statistics(image, t)
+                statistics = self.statistics_of(image, t)
             for i, tile in enumerate(work.tiles):
                 self._one_tile(work, t, tile, statistics, sink)
                 if progress is not None:
@@ -250,11 +250,58 @@ class Predictor:
             )
         return expected
 
+    def window(
+        self, image: Image, t: int, y: slice, x: slice, statistics: Statistics | None = None
+    ) -> Array:
+        """Part of a frame's prediction, as the whole frame has it.
+
+        Parameters
+        ----------
+        image : Image
+            Checked.
+        t : int
+        y, x : slice
+            Start and stop inside the image. All of it is in memory at once.
+        statistics : Statistics, optional
+            Of the frame (`statistics_of`), where they are known from another part.
+
+        Returns
+        -------
+        (M, Y, X) float32 array
+        """
+        statistics = self.statistics_of(image, t) if statistics is None else statistics
+        grid = self._grid(image)
+        tile = grid.tile_of(self.panel, y, x)
+        work = _Work(image, grid, (tile,))
+        if not self._engines:
+            wanted = self.options.engine
+            samples = self._calibration(work, statistics)
+            self._make("torch" if wanted == "auto" and not samples else wanted, samples)
+        out = np.empty((len(self.panel.markers), y.stop - y.start, x.stop - x.start), np.float32)
+        for c, rows, columns, block in self._stained(work, t, tile, statistics):
+            # resampled, a tile gives some pixels beyond
+            ys = slice(max(rows.start, y.start), min(rows.stop, y.stop))
+            xs = slice(max(columns.start, x.start), min(columns.stop, x.stop))
+            out[
+                c, ys.start - y.start : ys.stop - y.start, xs.start - x.start : xs.stop - x.start
+            ] = block[
+                ys.start - rows.start : ys.stop - rows.start,
+                xs.start - columns.start : xs.stop - columns.start,
+            ]
+        return out
+
     # one tile ------------------------------------------------------------------------------
 
     def _one_tile(
         self, work: _Work, t: int, tile: Tile, statistics: Statistics, sink: Sink
     ) -> None:
+        for c, y, x, block in self._stained(work, t, tile, statistics):
+            sink.write(t, c, 0, y.start, x.start, self._typed(block))
+
+    def _stained(
+        self, work: _Work, t: int, tile: Tile, statistics: Statistics
+    ) -> Iterator[tuple[int, slice, slice, Array]]:
+        """Each marker's block in the stain's units, and the rows and columns it is for."""
         planes = work.read(t, tile.outer)
         stains = self._networks(self.panel.normalize(planes, statistics)[None])
         if work.grid.resampled:
@@ -262,8 +309,7 @@ class Predictor:
         else:
             (y, x), stains = tile.paste, stains[:, tile.inner[0], tile.inner[1]]
         for c, marker in enumerate(self.panel.markers):
-            block = marker.offset + marker.scale * stains[c]
-            sink.write(t, c, 0, y.start, x.start, self._typed(block))
+            yield c, y, x, marker.offset + marker.scale * stains[c]
 
     def _networks(self, batch: Array) -> Array:
         """(1, P, Y, X) normalized planes to (M, Y, X) normalized stains of all members."""
@@ -282,7 +328,8 @@ class Predictor:
         self._clipped += int(((rounded < 0) | (rounded > 65535)).sum())
         return np.clip(rounded, 0, 65535).astype(np.uint16)
 
-    def _statistics(self, image: Image, t: int) -> Statistics:
+    def statistics_of(self, image: Image, t: int) -> Statistics:
+        """What a frame's label-free planes are normalized with."""
         try:
             return self.panel.input_statistics(
                 lambda y, x: _finite(image, t, y, x), (image.shape[3], image.shape[4])
@@ -304,7 +351,7 @@ class Predictor:
         grid = Grid((tile.shape[3], tile.shape[4]))
         side = max(grid.image_yx)
         work = _Work(tile, grid, tuple(grid.tiles(self.panel, side)))
-        return self._prepare(work, self._statistics(tile, 0), n_tiles, side)
+        return self._prepare(work, self.statistics_of(tile, 0), n_tiles, side)
 
     def _choose_symmetries(self) -> tuple[Symmetry, ...]:
         if not self.options.tta:

@@ -1,30 +1,33 @@
-"""Predicted stains as planes of small images, for what classifies them."""
+"""Predicted stains as planes of images and of parts of them, for what classifies them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import DataError
-from ..images.image import as_image
+from ..images.image import Array, Image
+from .normalize import Statistics
 from .panel import CARD, Panel
-from .predict_plan import grid_of, halo_of
+from .predict_plan import grid_of
 from .predictor import PredictOptions, Predictor
 
 __all__ = ["StainPlanes"]
 
-Array = np.ndarray[Any, Any]
-
 _WHOLE_PX = 1024 * 1024
-"""An image up to this size is predicted whole; a larger one tile by tile."""
+"""A whole image up to this size is predicted as single-cell images are: at once, and faster."""
+
+_FEW_GROUPS = 3
 
 
 class StainPlanes:
-    """Stains of small images by a panel, one image at a time.
+    """Stains of images and of parts of them by a panel, in float32 wherever it runs.
 
     Parameters
     ----------
@@ -36,10 +39,8 @@ class StainPlanes:
     ----------
     names : tuple of str
         Markers.
-    context_px : int
-        How far from a pixel the networks look.
     fingerprint : str
-        SHA-256 of weights, markers and normalization.
+        SHA-256 of weights and of all else that a prediction depends on.
     pixel_size_um : float or None
         Of the images that it learned from.
     learned_from : str
@@ -51,16 +52,16 @@ class StainPlanes:
     def __init__(self, panel: Panel, card: str = "") -> None:
         self.panel = panel
         self.names = panel.names
-        self.context_px = halo_of(panel)
         self.pixel_size_um = panel.pixel_size_um
         self.fingerprint = _fingerprint(panel)
         data = panel.about.get("data", {})
         groups = data.get("groups", {})
         taught = [group for split in ("train", "validation") for group in groups.get(split, ())]
         self.taught_groups = frozenset(taught)
-        self.learned_from = str(data.get("name", "unknown images"))
+        self.learned_from = _learned_from(data.get("name"), taught, panel.about.get("parent"))
         self._card = card
-        self._predictor = Predictor(panel, PredictOptions(), notify=lambda words: None)
+        self._predictor = Predictor(panel, PredictOptions(precision="float32"))
+        self._statistics: dict[Hashable, Statistics] = {}
         self._lock = Lock()
 
     @classmethod
@@ -70,16 +71,26 @@ class StainPlanes:
         card = Path(folder) / CARD
         return cls(panel, card.read_text(encoding="utf-8") if card.is_file() else "")
 
-    def __call__(self, planes: Array, pixel_size_um: float | None = None) -> Array:
-        """Predict.
+    def __call__(
+        self,
+        image: Image,
+        window: tuple[slice, slice] | None = None,
+        *,
+        t: int = 0,
+        frame: Hashable = None,
+    ) -> Array:
+        """Predict a frame, or a part of it as the whole frame has it.
 
         Parameters
         ----------
-        planes : (P, Y, X) array
-            Grey values.
-        pixel_size_um : float, optional
-            Another than the panel's is resampled, and the stains come back on the image's own
-            pixels; not known, it is taken to be the panel's.
+        image : Image
+            Of another pixel size than the panel's it is resampled, and the stains come back on
+            its own pixels; where the size is not known, it is taken to be the panel's.
+        window : (slice, slice), optional
+            Rows and columns.
+        t : int
+        frame : hashable, optional
+            Name of the frame: what it is normalized with is measured once.
 
         Returns
         -------
@@ -89,22 +100,38 @@ class StainPlanes:
         Raises
         ------
         DataError
-            Other planes than in training.
+            Other planes than in training, pixels that are not finite, a constant plane.
         InputError
             A pixel size too far from the panel's.
         """
-        if len(planes) != self.panel.planes:
+        if image.n_planes != self.panel.planes:
             raise DataError(
-                f"has {len(planes)} planes, and the model of the stain takes {self.panel.planes}",
+                f"has {image.n_planes} planes, and the model of the stain takes "
+                f"{self.panel.planes}",
                 "give the planes that the stain was learned from",
             )
-        size = pixel_size_um or self.pixel_size_um
-        grid = grid_of(planes.shape[1:], size, self.pixel_size_um)
-        if grid.resampled or planes[0].size > _WHOLE_PX:
-            with self._lock:  # it makes its engines at the first image
-                image = self._predictor(as_image(planes, "CYX", pixel_size_um=size))
-            return image.planes().astype(np.float32, copy=False)
-        found = self.panel.predict_stack(planes[None])
+        if image.pixel_size_um is None:
+            image = replace(image, pixel_size_um=self.pixel_size_um)
+        image = self._predictor.checked(image)
+        shape = image.shape[3], image.shape[4]
+        resampled = grid_of(shape, image.pixel_size_um, self.pixel_size_um).resampled
+        if window is None and not resampled and shape[0] * shape[1] <= _WHOLE_PX:
+            return self._at_once(image.planes(t))
+        y, x = window or (slice(0, shape[0]), slice(0, shape[1]))
+        with self._lock:  # engines are made at the first image
+            statistics = self._statistics.get(frame)
+            if statistics is None:
+                statistics = self._predictor.statistics_of(image, t)
+            if frame is not None:
+                self._statistics[frame] = statistics
+            return self._predictor.window(image, t, y, x, statistics)
+
+    def _at_once(self, planes: Array) -> Array:
+        if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+            raise DataError("has pixels that are NaN or infinite", "repair the image or remove it")
+        # a classifier reads images within its own autocast
+        with torch.autocast("cpu", enabled=False):
+            found = self.panel.predict_stack(planes[None])
         return np.stack([found[name][0] for name in self.names])
 
     def save(self, folder: str | Path) -> None:
@@ -112,8 +139,19 @@ class StainPlanes:
         self.panel.save(folder, card=self._card)
 
 
+def _learned_from(name: str | None, groups: Sequence[str], parent: str | None) -> str:
+    words = "unknown images" if name is None else str(name)
+    if 0 < len(groups) <= _FEW_GROUPS:
+        words += f" ({', '.join(groups)})"
+    elif groups:
+        words += f" ({len(groups)} groups, {groups[0]} for example)"
+    return words if parent is None else f"{words}, begun from the model {parent}"
+
+
 def _fingerprint(panel: Panel) -> str:
-    digest = hashlib.sha256(repr((panel.markers, panel.normalization)).encode())
+    said = [panel.markers, panel.normalization, panel.pixel_size_um]
+    said += [(member.network.spec, member.markers) for member in panel.members]
+    digest = hashlib.sha256(repr(said).encode())
     for member in panel.members:
         for name, tensor in member.network.state_dict().items():
             digest.update(name.encode())
