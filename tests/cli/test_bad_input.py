@@ -305,9 +305,12 @@ def test_disk_full_while_the_model_is_written(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     out = tmp_path / "model"
-    from unstained.staining import Panel
+    write = Path.write_text
 
-    monkeypatch.setattr(Panel, "_as_json", _full)
+    def full_for_the_model(path: Path, text: str, encoding: str) -> int:
+        return _full() if path.name.startswith(".model") else write(path, text, encoding)
+
+    monkeypatch.setattr(Path, "write_text", full_for_the_model)
     assert _train(sound, out) == 1
     _assert_told(capsys, "model.json", "No space left", "free some space")
     assert not (out / "model.json").exists()
