@@ -272,10 +272,9 @@ def load_examples(spec: str | os.PathLike[str]) -> Examples:
         A folder that ``unstained colonies detect`` made; a manifest CSV with the columns
         ``image,label`` and optionally ``group``, ``mask``, ``index`` (page of a multi-page TIFF or
         of a ``.npy`` stack, from 0), ``region`` (``y0:y1,x0:x1``), ``pixel_size_um``, ``split``;
-        a folder with a
-        folder per class (``unlabelled`` and ``multi-label`` are no classes); or one of
-        `DATA_SETS`. An empty label is an unknown one; ``a+b`` is "multi-label" where a and b are
-        classes too. Where a manifest has no group, its column ``well`` is taken.
+        a folder with a folder per class (``unlabelled`` and ``multi-label`` are no classes); or
+        one of `DATA_SETS`. An empty label is an unknown one; ``a+b`` is "multi-label" where a and
+        b are classes too. Where a manifest has no group, its column ``well`` is taken.
 
     Raises
     ------

@@ -105,11 +105,8 @@ def write_fractions(
     if condition in counted:
         counted[condition] = counted[condition].fillna("").astype(str).str.strip()
     has = condition in counted and (counted[condition] != "").any()
-    for name in (
-        _CONDITIONS,
-        _EFFECTS,
-        _FIGURE,
-    ):  # of an earlier run, which may have compared others
+    # an earlier run may have compared others
+    for name in (_CONDITIONS, _EFFECTS, _FIGURE):
         (folder / name).unlink(missing_ok=True)
     fractions = class_fractions(counted, keep=[condition] if has else [])
     write_table(fractions, folder / "fractions.csv")

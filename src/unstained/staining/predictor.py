@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .normalize import Statistics
     from .panel import Panel
 
-__all__ = ["Notify", "PredictOptions", "Predictor", "Progress", "Sink"]
+__all__ = ["Notify", "PredictOptions", "Predictor", "Progress", "Sink", "finite_planes"]
 
 Progress = Callable[[float], None]
 """Called with the share done, 0 ... 1."""
@@ -123,10 +123,10 @@ class _Work:
 
         def read(y: slice, x: slice) -> Array:
             if not self.grid.resampled:
-                return _finite(self.image, t, y, x)
+                return finite_planes(self.image, t, y, x)
             rows, columns = self.grid.to_model(y, 0), self.grid.to_model(x, 1)
             y, x = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
-            return resample(_finite(self.image, t, y, x), rows, columns)
+            return resample(finite_planes(self.image, t, y, x), rows, columns)
 
         return read_reflected(read, window, self.grid.model_yx)
 
@@ -261,7 +261,7 @@ class Predictor:
             Checked.
         t : int
         y, x : slice
-            Start and stop inside the image. All of it is in memory at once.
+            Start and stop inside the image.
         statistics : Statistics, optional
             Of the frame (`statistics_of`), where they are known from another part.
 
@@ -271,24 +271,40 @@ class Predictor:
         """
         statistics = self.statistics_of(image, t) if statistics is None else statistics
         grid = self._grid(image)
+        out = np.empty((len(self.panel.markers), y.stop - y.start, x.stop - x.start), np.float32)
+        block = max(1, int(self.side(grid) * grid.step))  # what the memory allows
+        for top in range(y.start, y.stop, block):
+            for left in range(x.start, x.stop, block):
+                rows = slice(top, min(top + block, y.stop))
+                columns = slice(left, min(left + block, x.stop))
+                place = (
+                    slice(rows.start - y.start, rows.stop - y.start),
+                    slice(columns.start - x.start, columns.stop - x.start),
+                )
+                self._block(image, grid, t, (rows, columns), statistics, out[:, *place])
+        return out
+
+    def _block(
+        self,
+        image: Image,
+        grid: Grid,
+        t: int,
+        part: Window,
+        statistics: Statistics,
+        out: Array,
+    ) -> None:
+        """One part of a frame, which is computed at once, into (M, Y, X) `out`."""
+        y, x = part
         tile = grid.tile_of(self.panel, y, x)
         work = _Work(image, grid, (tile,))
         if not self._engines:
             wanted = self.options.engine
             samples = self._calibration(work, statistics)
             self._make("torch" if wanted == "auto" and not samples else wanted, samples)
-        out = np.empty((len(self.panel.markers), y.stop - y.start, x.stop - x.start), np.float32)
         for c, rows, columns, block in self._stained(work, t, tile, statistics):
             # resampled, a tile gives some pixels beyond
-            ys = slice(max(rows.start, y.start), min(rows.stop, y.stop))
-            xs = slice(max(columns.start, x.start), min(columns.stop, x.stop))
-            out[
-                c, ys.start - y.start : ys.stop - y.start, xs.start - x.start : xs.stop - x.start
-            ] = block[
-                ys.start - rows.start : ys.stop - rows.start,
-                xs.start - columns.start : xs.stop - columns.start,
-            ]
-        return out
+            top, left = y.start - rows.start, x.start - columns.start
+            out[c] = block[top : top + out.shape[1], left : left + out.shape[2]]
 
     # one tile ------------------------------------------------------------------------------
 
@@ -332,7 +348,7 @@ class Predictor:
         """What a frame's label-free planes are normalized with."""
         try:
             return self.panel.input_statistics(
-                lambda y, x: _finite(image, t, y, x), (image.shape[3], image.shape[4])
+                lambda y, x: finite_planes(image, t, y, x), (image.shape[3], image.shape[4])
             )
         except DataError as error:
             if error.file is not None or image.source is None:
@@ -456,7 +472,14 @@ def _back(stains: Array, tile: Tile, grid: Grid) -> tuple[slice, slice, Array]:
     return y, x, resample(stains[:, inner_y, inner_x], rows, columns)
 
 
-def _finite(image: Image, t: int, y: slice, x: slice) -> Array:
+def finite_planes(image: Image, t: int, y: slice, x: slice) -> Array:
+    """(P, Y, X) planes of a frame, cropped.
+
+    Raises
+    ------
+    DataError
+        Some values are NaN or infinite.
+    """
     planes = image.planes(t, y, x)
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise DataError(

@@ -16,7 +16,7 @@ from ..images.image import Array, Image
 from .normalize import Statistics
 from .panel import CARD, Panel
 from .predict_plan import grid_of
-from .predictor import PredictOptions, Predictor
+from .predictor import PredictOptions, Predictor, finite_planes
 
 __all__ = ["StainPlanes"]
 
@@ -114,10 +114,10 @@ class StainPlanes:
             image = replace(image, pixel_size_um=self.pixel_size_um)
         image = self._predictor.checked(image)
         shape = image.shape[3], image.shape[4]
+        y, x = window or (slice(0, shape[0]), slice(0, shape[1]))
         resampled = grid_of(shape, image.pixel_size_um, self.pixel_size_um).resampled
         if window is None and not resampled and shape[0] * shape[1] <= _WHOLE_PX:
-            return self._at_once(image.planes(t))
-        y, x = window or (slice(0, shape[0]), slice(0, shape[1]))
+            return self._at_once(finite_planes(image, t, y, x))
         with self._lock:  # engines are made at the first image
             statistics = self._statistics.get(frame)
             if statistics is None:
@@ -127,8 +127,6 @@ class StainPlanes:
             return self._predictor.window(image, t, y, x, statistics)
 
     def _at_once(self, planes: Array) -> Array:
-        if planes.dtype.kind == "f" and not np.isfinite(planes).all():
-            raise DataError("has pixels that are NaN or infinite", "repair the image or remove it")
         # a classifier reads images within its own autocast
         with torch.autocast("cpu", enabled=False):
             found = self.panel.predict_stack(planes[None])
