@@ -202,3 +202,16 @@ def test_a_track_with_two_cells_in_a_frame_has_no_kymograph(tmp_path: Path) -> N
     result = run("kymograph", path, "--out", tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert str(result.exception).startswith(f"{path}: track 1 of m has two cells in frame 0")
+
+
+def test_cells_at_the_edge_are_kept_on_request(tmp_path: Path) -> None:
+    cut = write_cells(table(border=True), tmp_path / "cut.h5ad")
+    for arguments in (
+        ["traces", cut],
+        ["error", cut, "--relative-error", "0.05"],
+        ["validity", cut, "--reference", cut],
+    ):
+        without = run(*arguments, "--out", tmp_path / "out")
+        assert isinstance(without.exception, DataError), arguments
+        kept = run(*arguments, "--border", "--out", tmp_path / "out")
+        assert kept.exit_code == 0, (arguments, kept.exception)

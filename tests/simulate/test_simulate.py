@@ -439,6 +439,8 @@ def test_an_unknown_marker_is_answered_with_the_known_ones() -> None:
         simulate_field(64, markers=("BODY", "CD999"))
     with pytest.raises(InputError, match="no simulated marker is named"):
         simulate_field(64, markers=())
+    with pytest.raises(InputError, match="named 'phase'; give it another name"):
+        simulate_field(64, markers={"phase": Marker()})
 
 
 @pytest.mark.parametrize(

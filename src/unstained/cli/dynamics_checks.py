@@ -121,6 +121,7 @@ def validity(
         typer.Option(help="Column of the reference: its fields or donors; its images if several."),
     ] = None,
     level: Annotated[float, typer.Option(help="Share of good frames beyond the limit.")] = 0.05,
+    border: Border = False,
     seed: Annotated[int, typer.Option(help="Of the parts of the reference.")] = 0,
 ) -> None:
     """Are the frames of a live movie like the fixed cells that a model was trained on?
@@ -137,7 +138,7 @@ def validity(
 
     settings = ValiditySettings(level=level, seed=seed)
     check_folder(out)
-    live, training = (_whole_cells(path) for path in (cells, reference))
+    live, training = (_cells_of(path, border) for path in (cells, reference))
     if group is not None:
         with contents_of(reference):
             need_columns(training, [group], "name one of its columns")
@@ -183,11 +184,16 @@ def validity(
     print(f"tables and figures: {out}")
 
 
-def _whole_cells(path: Path) -> AnnData:
-    """A table's cells that the image's edge does not cut, with a note where it cannot tell."""
+def _cells_of(path: Path, border: bool) -> AnnData:
+    """A table's cells; without `border` those alone that the image's edge does not cut.
+
+    A note tells where the table cannot say which these are.
+    """
     from ..cell_table import off_border, read_cells
 
     table = read_cells(path)
+    if border:
+        return table
     say_absent(path, table, "border")
     with contents_of(path):
         return off_border(table)
@@ -222,6 +228,7 @@ def error(
         str | None, typer.Option(metavar="A,B,...", help="All if not given.")
     ] = None,
     least_frames: Least = 10,
+    border: Border = False,
 ) -> None:
     """How much of each fluctuation may be the model's error, and what is left without it.
 
@@ -237,12 +244,14 @@ def error(
     if (relative_error is None) == (truth is None):
         raise InputError("--relative-error or --truth is needed", "give one of the two")
     check_folder(out)
-    table = _whole_cells(cells)
-    true = None if truth is None else _whole_cells(truth)
+    table = _cells_of(cells, border)
+    true = None if truth is None else _cells_of(truth, border)
     names = None if markers is None else split_names(markers)
     say_absent(cells, table, "parent")
     with contents_of(cells):
-        traces = relative_traces(marker_traces(table, names, least_frames=least_frames))
+        traces = relative_traces(
+            marker_traces(table, names, least_frames=least_frames, border=border)
+        )
     rows, shares = [], []
     for name, values in zip(traces.markers, traces.values, strict=True):
         sd, lasting = relative_error, None

@@ -129,20 +129,24 @@ class Field:
         given = float(self.row.get("weight", np.nan))
         return 1.0 if np.isnan(given) else given
 
-    def with_context(self, context_px: int) -> tuple[Field, tuple[slice, slice]]:
+    def with_context(
+        self, context_px: int, *, align_px: int = 1
+    ) -> tuple[Field, tuple[slice, slice]]:
         """The field with so many more pixels on each side, and where it lies in that.
 
-        As far as its image reaches: for predictions, which need what surrounds a pixel. A
-        single-cell image has nothing of its own around it and stays as it is.
+        As far as its image reaches: for predictions, which need what surrounds a pixel. It
+        begins at a multiple of `align_px`: a network pools blocks of so many pixels, and sees
+        the same blocks then as in the whole image. A single-cell image has nothing of its own
+        around it and stays as it is.
         """
         if self.region is None or self.row.get("cell"):
             return self, (slice(None), slice(None))
         height, width = full_shape(split_paths(self.phase)[0])
         y0, y1, x0, x1 = self.region
         wide = Region(
-            max(0, y0 - context_px),
+            max(0, y0 - context_px) // align_px * align_px,
             min(height, y1 + context_px),
-            max(0, x0 - context_px),
+            max(0, x0 - context_px) // align_px * align_px,
             min(width, x1 + context_px),
         )
         inside = slice(y0 - wide.y0, y1 - wide.y0), slice(x0 - wide.x0, x1 - wide.x0)

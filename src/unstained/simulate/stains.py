@@ -179,7 +179,8 @@ def chosen_markers(markers: Sequence[str] | Mapping[str, Marker]) -> dict[str, M
     Raises
     ------
     InputError
-        No marker, an unknown name, or bleed-through from a marker that is not known.
+        No marker, an unknown name, the name ``phase``, or bleed-through from a marker that is
+        not known.
     """
     if isinstance(markers, Mapping):
         chosen = dict(markers)
@@ -192,6 +193,8 @@ def chosen_markers(markers: Sequence[str] | Mapping[str, Marker]) -> dict[str, M
         chosen = {name: MARKERS[name] for name in markers}
     if not chosen:
         raise InputError("no simulated marker is named", f"there are {', '.join(MARKERS)}")
+    if "phase" in chosen:  # the label-free image has that name in every output
+        raise InputError("a simulated marker named 'phase'", "give it another name")
     for name, marker in chosen.items():
         for other, _ in marker.bleed:
             if other == name or not (other in chosen or other in MARKERS):

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..images.image import as_image
 from ..statistics import correlation_moments
-from .predict_plan import halo_of
+from .predict_plan import halo_of, stride_of
 from .predictor import PredictOptions, Predictor
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def calibrated(panel: Panel, pairs: Pairs, device: str = "auto") -> Panel:
     predictor = Predictor(panel, options, notify=lambda text: None)
     moments = np.zeros((len(panel.names), 6))
     for field in _thinned(pairs.of_split("validation").fields()):
-        wide, (y, x) = field.with_context(halo_of(panel))
+        wide, (y, x) = field.with_context(halo_of(panel), align_px=stride_of(panel))
         image = as_image(wide.read_phase(), "CYX", pixel_size_um=panel.pixel_size_um)
         stains = predictor(image).planes()[:, y, x]  # (M, Y, X)
         for i, marker in enumerate(panel.markers):

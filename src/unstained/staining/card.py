@@ -117,6 +117,7 @@ def score_with_panel(
         split=split,
         predict_batch=way.predict_batch,
         context_px=way.context_px,
+        align_px=way.align_px,
         settings=settings,
         progress=progress,
     )

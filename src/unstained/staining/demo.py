@@ -22,7 +22,7 @@ from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
 from .card import record_scores, score_with_panel
 from .panel import MODEL, Panel
-from .predict_plan import halo_of
+from .predict_plan import halo_of, stride_of
 from .prediction import PredictOptions, Predictor
 from .score_report import write_score_report
 from .score_table import ScoreTable
@@ -75,7 +75,8 @@ def _leave_pictures(
     field = pairs.of_split("test").fields()[0]
     planes = field.read_phase()
     predictor = Predictor(panel, options)
-    wide, (y, x) = field.with_context(halo_of(panel))  # as for the scores beside the pictures
+    # as for the scores beside the pictures
+    wide, (y, x) = field.with_context(halo_of(panel), align_px=stride_of(panel))
     image = as_image(wide.read_phase(), "CYX", pixel_size_um=panel.pixel_size_um)
     predicted = predictor(image)
     predicted = replace(predicted, data=np.asarray(predicted.data)[..., y, x])

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import as_image
-from .predict_plan import halo_of
+from .predict_plan import halo_of, stride_of
 from .predictor import PredictOptions, Predictor
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class PredictFields:
         The same for (N, P, Y, X) planes; used for single-cell images of one shape.
     context_px : int
         A field that is a region of an image is predicted with so much of what surrounds it.
+    align_px : int
+        What surrounds it begins at a multiple of this: the network's stride.
     batch : int
         Single-cell images predicted at once.
     """
@@ -46,6 +48,7 @@ class PredictFields:
     predict: Predict
     predict_batch: PredictBatch | None = None
     context_px: int = 0
+    align_px: int = 1
     batch: int = 256
 
     @classmethod
@@ -78,7 +81,7 @@ class PredictFields:
             return dict(panel.predict_stack(planes, tta=options.tta))
 
         # a stack is predicted on its own pixels
-        return cls(predict, None if other_sizes else stack, halo_of(panel))
+        return cls(predict, None if other_sizes else stack, halo_of(panel), stride_of(panel))
 
     def each(self, fields: Sequence[Field]) -> Iterator[tuple[Field, Array, dict[str, Array]]]:
         """Each field with its (P, Y, X) planes and {marker: (Y, X)}.
@@ -108,7 +111,7 @@ class PredictFields:
         return found
 
     def _of_field(self, field: Field, phase: Array) -> dict[str, Array]:
-        wide, inside = field.with_context(self.context_px)
+        wide, inside = field.with_context(self.context_px, align_px=self.align_px)
         try:
             planes = phase if wide is field else wide.read_phase()
             stains = self.predict(planes, field.pixel_size_um)

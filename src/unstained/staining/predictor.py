@@ -482,9 +482,10 @@ def finite_planes(image: Image, t: int, y: slice, x: slice) -> Array:
     """
     planes = image.planes(t, y, x)
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+        _, row, column = np.argwhere(~np.isfinite(planes))[0]
         raise DataError(
-            f"has values that are not finite (NaN or infinite) near row {y.start}, column "
-            f"{x.start}",
+            "has values that are not finite (NaN or infinite), the first in frame "
+            f"{t}, row {y.start + row}, column {x.start + column}",
             "export the image again, or fill them",
             file=image.source,
         )

@@ -33,6 +33,7 @@ def score_panel(
     split: str = "test",
     predict_batch: PredictBatch | None = None,
     context_px: int = 0,
+    align_px: int = 1,
     settings: ScoreSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
@@ -56,6 +57,8 @@ def score_panel(
     context_px : int
         A field that is a region of an image is predicted with so much of what surrounds it. Only
         label-free pixels are read there.
+    align_px : int
+        What surrounds it begins at a multiple of this: the stride of a network.
     settings : ScoreSettings, optional
         Kernel, block and window sizes, intervals.
     progress : callable, optional
@@ -77,7 +80,7 @@ def score_panel(
     parts: list[pd.DataFrame] = []
     without: list[Row] = []
     missing: set[str] = set()
-    way = PredictFields(predict, predict_batch, context_px, settings.batch)
+    way = PredictFields(predict, predict_batch, context_px, align_px, settings.batch)
     for done, (field, phase, prediction) in enumerate(way.each(fields), 1):
         missing.update(set(field.stains) - set(prediction))
         for marker in [m for m in field.stains if m in prediction]:
