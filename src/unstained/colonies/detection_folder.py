@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .. import __version__
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.image import Array, Channel, Image
@@ -348,7 +347,7 @@ def _about(
 ) -> dict[str, Any]:
     return {
         "what": "colonies found by unstained colonies detect",
-        "unstained": __version__,
+        **versions_of("unstained"),
         "versions": versions_of("numpy", "numba", "cv2", "zarr"),
         "settings": asdict(settings),
         "options": asdict(options),
