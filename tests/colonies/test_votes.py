@@ -200,7 +200,7 @@ def test_two_names_of_one_image_are_one_image(folder: Path, tmp_path: Path) -> N
 def test_a_folder_of_images_gets_a_manifest(tmp_path: Path) -> None:
     images = tmp_path / "crops"
     images.mkdir()
-    for name in ("a.png", "b.png", "a_mask.png", "b_labels.tif"):
+    for name in ("a.png", "._a.png", "b.png", "a_mask.png", "b_labels.tif"):
         (images / name).write_bytes(b"")
     labelled = votes_into_detection(images, write(tmp_path / "votes.csv", "a,ann,dense"))
     assert labelled.table == images / "manifest.csv"

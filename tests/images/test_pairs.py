@@ -248,6 +248,15 @@ def test_files_are_matched_by_name_and_not_by_order(tmp_path: Path) -> None:
         assert field.read_stain("CD105")[0, 0] == 100 + field.read_phase()[0, 0, 0]
 
 
+@pytest.mark.parametrize("suffix", [".lsm", ".stk", ".tf2", ".TIF"])
+def test_every_kind_of_file_that_is_read_is_found_in_a_folder(tmp_path: Path, suffix: str) -> None:
+    for part in ("bf", "cd105"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / f"a{suffix}").write_bytes(b"")
+    table = pairs_from_folders(tmp_path / "bf", tmp_path / "cd105", "CD105").table
+    assert [Path(path).name for path in table["stain"]] == [f"a{suffix}"]
+
+
 def test_unmatched_files_of_both_folders_are_all_named(folder: Path) -> None:
     image(folder / "phase" / "only_phase.png")
     image(folder / "DAPI" / "only_dapi.png")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..datasets.labelled import standard_labels
 from ..datasets.registry import names as known_sets
 from ..errors import DataError, FileError, InputError
+from ..images.folders import images_in
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..images.splits import SplitWarning
 from ..learning.random import generator
@@ -261,9 +262,7 @@ def _of_folders(folder: Path, labels: Path | None) -> list[dict[str, str]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise FileError("is no folder", "name a folder of images", file=folder)
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    files = images_in(folder)
     stems = [_TOLD.sub("", path.name[: -len(path.suffix)].removesuffix(".ome")) for path in files]
     found = dict(zip(stems, files, strict=True))
     if len(found) < len(files):

@@ -14,8 +14,9 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError, contents_of
 from ..images.fields import Region, file_of, open_image, read_planes
+from ..images.folders import is_image
 from ..images.image import LARGEST_PIXEL_UM, Array, as_image
-from ..images.read import SUFFIXES, read_labels
+from ..images.read import read_labels
 from ..images.sources import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
@@ -349,14 +350,14 @@ def _images_below(folder: Path) -> Iterator[Path]:
     The folder of a class may be a link; links below are not followed, as they may lead back.
     """
     inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    yield from (path for path in inside if path.suffix.casefold() in SUFFIXES)
+    yield from (path for path in inside if is_image(path))
     for of_class in inside:
         if not of_class.is_dir() or of_class.suffix.casefold() == ".zarr":
             continue
         for here, folders, files in os.walk(of_class):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            names = [name for name in (*folders, *files) if not name.startswith(".")]
-            yield from (Path(here, n) for n in names if Path(n).suffix.casefold() in SUFFIXES)
+            names = (*folders, *files)
+            yield from (Path(here, name) for name in names if is_image(Path(name)))
             folders[:] = [name for name in folders if Path(name).suffix.casefold() != ".zarr"]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
-from ..images.read import SUFFIXES
+from ..images.folders import images_in
 from ..images.sources import read_table
 from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
@@ -334,8 +334,7 @@ def _target(target: Path) -> tuple[Path, pd.DataFrame, tuple[str, ...]]:
         if "image" not in table.columns:
             raise DataError("has no column image", "name the images of each row", file=manifest)
         return manifest, table, ()
-    files = sorted(p for p in target.iterdir() if p.suffix.lower() in SUFFIXES)
-    images, notes = without_masks(files)
+    images, notes = without_masks(images_in(target))
     if not images:
         raise DataError(
             "holds neither detected colonies, a manifest.csv, nor images",

@@ -14,11 +14,11 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths, split_paths
+from .folders import images_in
 from .pairs import REQUIRED, Pairs
 
 __all__ = [
     "absolute_paths",
-    "is_image",
     "load_pairs",
     "pairs_from_channels",
     "pairs_from_folders",
@@ -27,10 +27,6 @@ __all__ = [
 ]
 
 TABLES = (".csv", ".tsv", ".txt")
-_SUFFIXES = (
-    *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
-    *(".zarr", ".czi", ".nd2", ".lif"),
-)
 # short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
 _LABEL_FREE = re.compile(
     r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
@@ -260,7 +256,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
         return pairs_from_manifest(folder / "manifest.csv")
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     phase = [p for p in inside if p.name.casefold() == "phase"]
-    stains = [p for p in inside if p not in phase and any(is_image(f) for f in p.iterdir())]
+    stains = [p for p in inside if p not in phase and images_in(p)]
     if len(phase) != 1 or not stains:
         raise DataError(
             f"no folder phase with stains beside it among {', '.join(p.name for p in inside)}",
@@ -268,7 +264,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
             file=folder,
         )
     parts = [_lenient(phase[0], stain) for stain in stains]
-    unused = set(map(str, _images(phase[0]))) - {p for part in parts for p in part.table["phase"]}
+    unused = set(map(str, images_in(phase[0]))) - {p for part in parts for p in part.table["phase"]}
     if unused:
         raise DataError(
             f"{len(unused)} phase images have no stain: {_some(sorted(unused))}",
@@ -281,9 +277,10 @@ def _pairs_from_tree(folder: Path) -> Pairs:
 
 def _lenient(phase: Path, stain: Path) -> Pairs:
     """Pairs of one marker; phase images without this marker are looked at by the caller."""
-    keyed = {path.stem: path for path in _images(phase)}
+    keyed = {path.stem: path for path in images_in(phase)}
     rows = [
-        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem) for path in _images(stain)
+        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem)
+        for path in images_in(stain)
     ]
     alone = [Path(row[1]).name for row in rows if not row[0]]
     if alone:
@@ -368,16 +365,6 @@ def _same_planes(pairs: Pairs, path: Path) -> None:
         )
 
 
-def is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.casefold() in _SUFFIXES
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileError("is no folder", "check the path", file=folder)
-    return sorted(path for path in folder.iterdir() if is_image(path))
-
-
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None:
         return None
@@ -398,7 +385,7 @@ _Keyed = dict[tuple[str, ...], list[tuple[Path, dict[str, str]]]]
 def _by_key(folder: Path, pattern: re.Pattern[str] | None) -> _Keyed:
     """Files by what they must share with their partner, each with its named groups."""
     found: _Keyed = {}
-    for path in _images(folder):
+    for path in images_in(folder):
         if pattern is None:
             found.setdefault((path.stem,), []).append((path, {}))
             continue
@@ -422,7 +409,9 @@ def _natural(text: str) -> tuple[int, str]:
 def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: bool) -> None:
     """Raise unless every image has one partner."""
     used = {path for keyed in (phase, stain) for files in keyed.values() for path, _ in files}
-    unread = [p.name for folder in dict.fromkeys(folders) for p in _images(folder) if p not in used]
+    unread = [
+        p.name for folder in dict.fromkeys(folders) for p in images_in(folder) if p not in used
+    ]
     alone = [_names(phase, phase.keys() - stain.keys()), _names(stain, stain.keys() - phase.keys())]
     doubles = [f for f in stain.values() if len(f) > 1]
     doubles += [f for f in phase.values() if len({g.get("plane") for _, g in f}) < len(f)]

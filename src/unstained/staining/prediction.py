@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import FileError, InputError
 from ..images.atomic import atomic_path
+from ..images.folders import images_in
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.pyramid import block_mean
@@ -282,7 +283,7 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
         chosen = split_selector(path)
         folder = chosen.path
         if folder.is_dir() and not _is_zarr(folder):
-            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = images_in(folder)
             if not inside:
                 raise FileError(
                     "holds no image", f"images end in {', '.join(SUFFIXES)}", file=folder
