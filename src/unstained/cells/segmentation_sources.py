@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
+from ..images.fields import file_key
 from ..images.folders import images_in
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
@@ -141,7 +142,7 @@ class _Frames(LazyPlanes):
         self._files = tuple(files)
 
     def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
-        frame = _frame(self._files[t])
+        frame = _frame(*file_key(self._files[t]))
         if frame.shape != (1, *self.shape[1:]):
             raise DataError(
                 f"has shape {frame.shape}, the first frame {(1, *self.shape[1:])}",
@@ -152,7 +153,7 @@ class _Frames(LazyPlanes):
 
 
 @lru_cache(maxsize=4)
-def _frame(path: str) -> Image:
+def _frame(path: str, changed_ns: int, size: int) -> Image:
     return read_image(path)
 
 

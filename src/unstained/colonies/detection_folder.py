@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
+from ..images.fields import file_key
 from ..images.image import Array, Channel, Image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.read import read_image, relative_source, split_selector
@@ -238,11 +239,11 @@ def open_original(path: str) -> Image:
         raise FileError(
             "is not there", "put the image back where it was, or detect again", file=file
         )
-    return _opened(path, file.stat().st_mtime_ns)
+    return _opened(*file_key(path))
 
 
 @lru_cache(maxsize=32)
-def _opened(path: str, changed: int) -> Image:
+def _opened(path: str, changed_ns: int, size: int) -> Image:
     return read_image(path)
 
 
