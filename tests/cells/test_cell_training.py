@@ -387,6 +387,13 @@ def test_a_manifest_names_groups_and_splits(tmp_path: Path) -> None:
     assert (image.group, image.split, image.nuclei) == ("donor 1", "train", None)
 
 
+def test_a_manifest_of_excel_s_is_read(tmp_path: Path) -> None:
+    _written(tmp_path, disc_field(0), "a")
+    text = "image;labels;group\r\nimages/a.png;labels/a_labels.png;donor 1\r\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8-sig")
+    assert [image.group for image in load_labelled(tmp_path / "m.csv")] == ["donor 1"]
+
+
 def test_data_that_is_not_there_or_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no data set"):
         load_labelled("nowhere")

@@ -208,12 +208,9 @@ def _apart(some: set[str], others: set[str], where: str) -> None:
 
 
 def _of_manifest(file: Path) -> list[dict[str, str]]:
-    import pandas as pd
+    from ..images.sources import read_table
 
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FileError(f"is no table ({error})", "give a CSV with a header", file=file) from error
+    table = read_table(file)
     missing = [name for name in ("image", "labels") if name not in table.columns]
     if missing or not len(table):
         raise DataError(
@@ -221,7 +218,7 @@ def _of_manifest(file: Path) -> list[dict[str, str]]:
             "a manifest has the columns image, labels and, if wanted, group, split, nuclei",
             file=file,
         )
-    wrong = sorted(set(table.get("split", pd.Series(dtype=str))) - set(_SPLITS))
+    wrong = sorted(set(table["split"]) - set(_SPLITS)) if "split" in table else []
     if wrong:
         raise DataError(f"split {wrong[0]!r}", "write train, validation or test", file=file)
     rows: list[dict[str, str]] = []
