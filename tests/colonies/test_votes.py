@@ -223,6 +223,21 @@ def test_a_manifest_keeps_its_columns_and_its_own_labels(tmp_path: Path) -> None
     assert found["group"].tolist() == ["w1", "w2"]
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding", "begins"),
+    [(";", "utf-8-sig", b"\xef\xbb\xbfimage;"), ("\t", "utf-8", b"image\t")],
+)
+def test_a_manifest_stays_as_its_program_reads_it(
+    separator: str, encoding: str, begins: bytes, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"image{separator}well\na.png{separator}w1\n", encoding)
+    votes_into_detection(manifest, write(tmp_path / "votes.csv", "a.png,ann,dense"))
+    assert manifest.read_bytes().startswith(begins)
+    row = manifest.read_text(encoding).splitlines()[1]
+    assert row.split(separator) == ["a.png", "w1", "dense", "1", "1.0"]
+
+
 def test_labels_that_no_vote_gave_are_not_overwritten(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("image,label\na.png,spread\n")
