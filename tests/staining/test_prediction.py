@@ -533,6 +533,14 @@ def test_a_file_of_two_names_is_known_as_one(tmp_path: Path) -> None:
         predict_files(panel(), [tmp_path / "a.png"], tmp_path / "out")
 
 
+def test_a_folder_whose_name_has_a_semicolon_is_one_folder(tmp_path: Path) -> None:
+    write_png(picture(40, 40)[0], tmp_path / "x;y" / "a.png")
+    done = predict_files(panel(), [tmp_path / "x;y"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a.ome.zarr"]
+    with pytest.raises(InputError, match="would replace the image"):
+        predict_files(panel(), [tmp_path / "x;y"], tmp_path / "x;y", EXACT)
+
+
 @pytest.mark.parametrize("source", ["a.png", "a.png;b.png", "b.png;a.png"])
 def test_a_prediction_never_replaces_an_image_that_it_is_made_from(
     tmp_path: Path, source: str

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DataError, FileError
 from ..images.folders import images_in
 from ..images.image import Array, Image, LazyArray
-from ..images.read import name_of_source, read_image, split_selector
+from ..images.read import name_of_source, read_image, split_joined, split_selector
 from .segmentation_folder import Segmented, plain_name
 from .segmentation_sources import image_key
 
@@ -235,7 +235,7 @@ def _of_manifest(
     stains: dict[tuple[Path, int], dict[tuple[str, str | None], None]] = {}
     for phase, stain, marker in zip(table["phase"], table["stain"], table["marker"], strict=True):
         # once, however many regions of a field the manifest has
-        stains.setdefault(_field(phase.split(";")[0]), {})[stain, marker] = None
+        stains.setdefault(_field(split_joined(phase)[0]), {})[stain, marker] = None
     return {one.image: list(stains.get(_field(one.image_path), {})) for one in images}
 
 

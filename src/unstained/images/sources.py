@@ -18,13 +18,16 @@ from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths, split_paths
 from .folders import images_in
 from .pairs import REQUIRED, Pairs
+from .read import split_selector
 
 __all__ = [
+    "absolute_path",
     "absolute_paths",
     "load_pairs",
     "pairs_from_channels",
     "pairs_from_folders",
     "pairs_from_manifest",
+    "parts_of",
     "read_table",
     "read_typed_table",
     "style_of",
@@ -404,26 +407,35 @@ def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
 
 def absolute_paths(text: str, root: Path) -> list[str]:
     """Absolute paths of a manifest's cell; a file whose own name has a ``;`` stays whole."""
+    return [absolute_path(part, root) for part in parts_of(text, root)]
+
+
+def parts_of(text: str, root: Path) -> list[str]:
+    """The paths that a manifest's cell joins by ``;``, as they are written there."""
     whole = str(root / text)
-    parts = [text] if split_paths(whole) == [whole] else text.split(";")
-    found = []
-    for part in (part.strip() for part in parts):
-        path = str(root / part)
-        if "\\" in part and not file_of(path).exists():  # written on Windows, read elsewhere
-            other = str(root / part.replace("\\", "/"))
-            path = other if file_of(other).exists() else path
-        if part:
-            found.append(os.path.normpath(path))
-    return found
+    parts = text.split(";") if ";" in text and split_paths(whole) != [whole] else [text]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def absolute_path(text: str, root: Path) -> str:
+    """One path of a manifest's cell, relative to `root`, without ``..``."""
+    path = str(root / text.strip())
+    if "\\" in text and not file_of(path).exists():  # written on Windows, read elsewhere
+        other = str(root / text.strip().replace("\\", "/"))
+        path = other if file_of(other).exists() else path
+    if ".." not in Path(path).parts:
+        return os.path.normpath(path)
+    chosen = split_selector(path)  # what lies above a link is not what lies above its folder
+    return f"{chosen.path.parent.resolve() / chosen.path.name}{chosen.inside}"
 
 
 def _same_planes(pairs: Pairs, path: Path) -> None:
-    counts = pairs.table["phase"].str.count(";")
-    odd = counts[counts != counts.mode().iloc[0]]
+    counts = pairs.table["phase"].map(lambda joined: len(split_paths(joined)))
+    usual = int(counts.mode().iloc[0])
+    odd = counts[counts != usual]
     if len(odd):
         raise DataError(
-            f"row {int(odd.index[0]) + 1} has {int(odd.iloc[0]) + 1} phase files, "
-            f"most rows {int(counts.mode().iloc[0]) + 1}",
+            f"row {int(odd.index[0]) + 1} has {int(odd.iloc[0])} phase files, most rows {usual}",
             "all rows must have the same planes",
             file=path,
         )
