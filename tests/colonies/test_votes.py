@@ -15,7 +15,7 @@ from unstained.cli.colonies_detect import votes as votes_command
 from unstained.colonies.detection_folder import read_colonies
 from unstained.colonies.votes import fleiss_kappa, merge_votes, votes_into_detection
 from unstained.errors import DataError, FileError
-from unstained.images.sources import read_table
+from unstained.images.tables import read_table
 
 
 def table(text: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..cell_table import OBS_COLUMNS
 from ..errors import DataError
-from ..images.sources import read_typed_table
+from ..images.tables import read_typed_table
 from .familiar import FLAGS
 from .segmentation_folder import Segmented, plain_name
 

@@ -208,7 +208,7 @@ def _apart(some: set[str], others: set[str], where: str) -> None:
 
 
 def _of_manifest(file: Path) -> list[dict[str, str]]:
-    from ..images.sources import read_table
+    from ..images.tables import read_table
 
     table = read_table(file)
     missing = [name for name in ("image", "labels") if name not in table.columns]

@@ -17,7 +17,8 @@ from ..images.fields import Region, file_of, join_paths, open_image, read_planes
 from ..images.folders import is_image
 from ..images.image import LARGEST_PIXEL_UM, Array, as_image
 from ..images.read import read_labels
-from ..images.sources import absolute_path, absolute_paths, parts_of, read_table
+from ..images.sources import absolute_path, absolute_paths, parts_of
+from ..images.tables import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
 from .detection_folder import TABLE, open_original, pixel_sizes, read_colonies, read_crop

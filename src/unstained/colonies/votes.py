@@ -15,7 +15,7 @@ import pandas as pd
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
 from ..images.folders import images_in
-from ..images.sources import TableStyle, read_table, style_of
+from ..images.tables import TableStyle, read_table, style_of
 from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
 

@@ -15,7 +15,7 @@ from ..cell_table import need_columns, values_of, write_cells
 from ..errors import DataError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
-from ..images.sources import read_table
+from ..images.tables import read_table
 from .choice import (
     Array,
     choose_cells,

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..errors import DataError, FileError, InputError
 from .fields import Field, Region, file_of, join_paths
 from .folders import images_in, is_image
-from .sources import TABLES, absolute_paths, read_table
+from .sources import absolute_paths
+from .tables import TABLES, read_table
 
 __all__ = ["label_free_fields"]
 
