@@ -456,6 +456,14 @@ def test_files_and_folders_become_ome_zarr_and_composites(tmp_path: Path) -> Non
     assert off(back, expected) < 1e-4
 
 
+def test_what_macos_leaves_beside_an_image_is_not_predicted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", picture(30, 40)[0])
+    (tmp_path / "in" / "._a.npy").write_bytes(b"Mac OS X")
+    done = predict_files(panel(), [tmp_path / "in"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a.ome.zarr"]
+
+
 def test_several_models_make_one_image(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", picture(40, 40)[0])
     done = predict_files([panel([RED]), panel([GREEN])], [tmp_path / "x.npy"], tmp_path / "out")
@@ -523,6 +531,14 @@ def test_a_file_of_two_names_is_known_as_one(tmp_path: Path) -> None:
     os.link(tmp_path / "other.png", tmp_path / "a.png")
     with pytest.raises(InputError, match="would replace the image"):
         predict_files(panel(), [tmp_path / "a.png"], tmp_path / "out")
+
+
+def test_a_folder_whose_name_has_a_semicolon_is_one_folder(tmp_path: Path) -> None:
+    write_png(picture(40, 40)[0], tmp_path / "x;y" / "a.png")
+    done = predict_files(panel(), [tmp_path / "x;y"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a.ome.zarr"]
+    with pytest.raises(InputError, match="would replace the image"):
+        predict_files(panel(), [tmp_path / "x;y"], tmp_path / "x;y", EXACT)
 
 
 @pytest.mark.parametrize("source", ["a.png", "a.png;b.png", "b.png;a.png"])
