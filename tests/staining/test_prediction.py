@@ -333,6 +333,16 @@ def test_an_unknown_pixel_size_is_asked_for() -> None:
     assert told.pixel_size_um == 0.5
 
 
+def test_a_pixel_size_that_contradicts_the_file_is_taken_with_a_notice() -> None:
+    image = as_image(picture(40, 40)[0], "YX", pixel_size_um=0.65)
+    for given, told in ((0.652, 0), (0.5, 1)):  # less than a hundredth apart; more
+        said: list[str] = []
+        predict(
+            panel(pixel_size_um=0.5), image, PredictOptions(pixel_size_um=given), notify=said.append
+        )
+        assert sum("says 0.65 um per pixel; the 0.5 um that were given" in s for s in said) == told
+
+
 def test_a_model_without_a_pixel_size_takes_any() -> None:
     image = as_image(picture(40, 40)[0], "YX", pixel_size_um=3.0)
     assert predict(panel(), image).pixel_size_um == 3.0
@@ -348,8 +358,22 @@ def test_another_magnification_is_refused() -> None:
 
 
 def test_another_number_of_planes_is_refused() -> None:
-    with pytest.raises(InputError, match=r"has 3 label-free planes.*takes 1"):
+    with pytest.raises(InputError, match=r"has 3 planes .*takes 1"):
         predict(panel(), picture(40, 40, planes=3))
+
+
+def test_the_label_free_channel_of_a_file_is_taken_by_its_name() -> None:
+    planes = picture(40, 40, planes=3)
+    image = as_image(planes, "CYX", channels=["DAPI", "Phase contrast", "MAP2"])
+    said: list[str] = []
+    taken = predict(panel(), image, EXACT, notify=said.append)
+    assert off(taken, whole(panel(), planes[1:2])) < 1e-4
+    assert any("Phase contrast is taken, by its name; DAPI, MAP2 is left out" in s for s in said)
+    two = as_image(planes, "CYX", channels=["PH2", "Phase contrast", "MAP2"])
+    with pytest.raises(
+        InputError, match=r"3 planes \(channels PH2, Phase contrast, MAP2; 1 in z\)"
+    ):
+        predict(panel(), two)
 
 
 def test_nan_is_refused_with_its_place() -> None:

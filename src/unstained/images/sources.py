@@ -13,7 +13,7 @@ from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths, split_paths
 from .folders import images_in
 from .pairs import REQUIRED, Pairs
-from .read import split_selector
+from .read import split_selector, stem_of
 from .tables import TABLES, read_table
 
 __all__ = [
@@ -25,14 +25,6 @@ __all__ = [
     "pairs_from_manifest",
     "parts_of",
 ]
-
-# short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
-_LABEL_FREE = re.compile(
-    r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
-    r"|transmi|diascop|(?<![A-Za-z0-9])(?:bf|df|dic|tl|trans.?(?:light|pmt|\d*)|t-?pmt|ph[12l]?"
-    r"|(?-i:P[Hh]3))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
 
 
 def load_pairs(spec: str | os.PathLike[str]) -> Pairs:
@@ -201,7 +193,8 @@ def pairs_from_channels(
     from .read import read_image
 
     path = Path(path).absolute()
-    names = [channel.name for channel in read_image(path).channels]
+    channels = read_image(path).channels
+    names = [channel.name for channel in channels]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
@@ -211,7 +204,7 @@ def pairs_from_channels(
         )
     told = phase is not None
     if phase is None:
-        phase = [n for n in names if _LABEL_FREE.search(n) and n not in (stains or ())]
+        phase = [c.name for c in channels if c.label_free and c.name not in (stains or ())]
     if stains is None:
         stains = [n for n in names if n not in phase]
     absent = [name for name in (*phase, *stains) if name not in names]
@@ -350,7 +343,7 @@ def _by_key(folder: Path, pattern: re.Pattern[str] | None) -> _Keyed:
     found: _Keyed = {}
     for path in images_in(folder):
         if pattern is None:
-            found.setdefault((path.stem,), []).append((path, {}))
+            found.setdefault((stem_of(path),), []).append((path, {}))
             continue
         match = pattern.fullmatch(path.name) or pattern.fullmatch(path.stem)
         if match is None:

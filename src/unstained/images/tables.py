@@ -100,6 +100,9 @@ def _parsed(path: Path, *, missing: bool) -> pd.DataFrame:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
     _refuse_longer_rows(text, separator, path)
+    # Excel writes rows of separators alone below a table
+    empty = table.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
+    table = table[~empty].reset_index(drop=True) if len(table.columns) else table
     return table.rename(columns=lambda column: str(column).strip())
 
 
