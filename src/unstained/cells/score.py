@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -10,9 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..errors import DataError, FileError
+from ..images.atomic import json_text
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..statistics.intervals import Interval
@@ -180,7 +178,7 @@ def scores_as_json(scored: ScoredFiles) -> str:
         ],
         "notes": scored.notes,
     }
-    return json.dumps(_defined(about), indent=1, allow_nan=False)
+    return json_text(about, indent=1)
 
 
 # Which labels there are --------------------------------------------------------------------
@@ -286,14 +284,3 @@ def _with_interval(value: Interval) -> str:
 
 def _share(part: float, whole: int) -> float:
     return part / whole if whole else float("nan")
-
-
-def _defined(value: Any) -> Any:
-    """NaN becomes None, which JSON has; NumPy numbers become Python's."""
-    if isinstance(value, dict):
-        return {key: _defined(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_defined(inner) for inner in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,7 +200,9 @@ def score(
 
         write_score_report(found, kept, classifier, figures, model / HISTORY / "student.jsonl")
     if as_json:
-        print(json.dumps(found.as_dict()))
+        from ..images.atomic import json_text
+
+        print(json_text(found.as_dict()))
         return
     _print_evaluation(found, classifier)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -266,7 +265,9 @@ def score(
         write_score_report(tables, figures)
     summaries = {name: table.summary() for name, table in tables.items()}
     if as_json:
-        print(json.dumps(summaries if len(models) > 1 else summaries[names[0]]))
+        from ..images.atomic import json_text
+
+        print(json_text(summaries if len(models) > 1 else summaries[names[0]]))
         return
     for name, table in tables.items():
         _print_scores(name, table)

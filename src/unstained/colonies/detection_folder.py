@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, write_json
 from ..images.image import Array, Channel, Image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.read import read_image, relative_source, split_selector
@@ -143,8 +143,7 @@ def detect_files(
         about |= {"colonies": len(table), "frames": total, "faint": faint, "notes": notes}
         for entry, source in zip(about["images"], sources, strict=True):
             entry["colonies_per_frame"] = counts[source.path]
-        text = json.dumps(about, indent=1)
-        (folder / _ABOUT).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / _ABOUT, about)
     return DetectedFiles(Path(out_dir), table, tracks, events, total, notes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import uuid
@@ -17,7 +18,15 @@ from ..errors import FileError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["atomic_dir", "atomic_path", "make_folder", "read_json", "write_csv", "write_json"]
+__all__ = [
+    "atomic_dir",
+    "atomic_path",
+    "json_text",
+    "make_folder",
+    "read_json",
+    "write_csv",
+    "write_json",
+]
 
 
 @contextmanager
@@ -59,10 +68,47 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
             part.unlink(missing_ok=True)
 
 
-def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> None:
-    """A JSON file with line breaks, whole or not at all."""
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON that every program reads; a number that is not finite is null.
+
+    Python's own would write NaN and Infinity, which JSON does not know.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, sequences, arrays, text and numbers, NumPy's too.
+    indent : int, optional
+        Spaces for each level; else one line.
+
+    Raises
+    ------
+    TypeError
+        Something in it is none of these.
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # an array or a number of NumPy, which is not imported for this
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> Path:
+    """A JSON file with line breaks, whole or not at all; see `json_text`.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(said, indent=2) + "\n", encoding="utf-8")
+    return Path(path)
 
 
 def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:

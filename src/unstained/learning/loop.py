@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import DataError, InputError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, json_text
 from . import devices
 from .checkpoints import (
     load_optimizer,
@@ -260,7 +260,7 @@ class _Run:
             save_tensors(self.best, self.averaged.state_dict(), {"step": self.done, "score": score})
         line = {"step": self.done, "seconds": round(self.seconds, 1), **losses, **scores}
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json_text(line) + "\n")
         return scores
 
     def _save(self) -> None:
