@@ -136,8 +136,8 @@ def detect_files(
         table.to_parquet(folder / TABLE, index=False)
         tracks, events = _of_all(linkers, sources)
         if total > len(linkers):
-            tracks.to_csv(folder / "tracks.csv", index=False)
-            events.to_csv(folder / "events.csv", index=False)
+            tracks.to_csv(folder / "tracks.csv", index=False, lineterminator="\n")
+            events.to_csv(folder / "events.csv", index=False, lineterminator="\n")
         notes += _notes(sources, counts, faint)
         about = _about(sources, home, settings, options)
         about |= {"colonies": len(table), "frames": total, "faint": faint, "notes": notes}

@@ -125,8 +125,17 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
         raise FileError(f"cannot be read ({error})", remedy, file=path) from error
 
 
-def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table without its index, numbers with eight digits.
+def write_csv(
+    table: pd.DataFrame, path: str | os.PathLike[str], *, float_format: str | None = "%.8g"
+) -> Path:
+    """Write a table without its index; its lines end alike on every system.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : path-like
+    float_format : str or None
+        Of its numbers, by default eight digits; None for those that give the same number back.
 
     Raises
     ------
@@ -134,7 +143,7 @@ def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         It cannot be written.
     """
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
+        table.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n")
     return Path(path)
 
 
