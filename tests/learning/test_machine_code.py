@@ -21,10 +21,10 @@ def test_machine_code_does_what_the_function_does() -> None:
 def _njit_that_refuses_to_keep_code(reason: str) -> Callable[..., Any]:
     real = numba.njit
 
-    def njit(*types: str, cache: bool = False, **given: bool) -> Any:
+    def njit(signature: str | None, cache: bool = False, **given: bool) -> Any:
         if cache:
             raise RuntimeError(reason)
-        return real(*types, **given)
+        return real(signature, **given)
 
     return njit
 

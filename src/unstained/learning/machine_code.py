@@ -33,9 +33,8 @@ def machine_code(function: Function, signature: str | None = None) -> Function:
     """
     import numba
 
-    types = () if signature is None else (signature,)
     try:
-        return cast(Function, numba.njit(*types, nogil=True, cache=True)(function))
+        return cast(Function, numba.njit(signature, nogil=True, cache=True)(function))
     except RuntimeError as error:
         if "cannot cache" not in str(error):  # numba has no class for it
             raise
@@ -44,4 +43,4 @@ def machine_code(function: Function, signature: str | None = None) -> Function:
         "again: set the environment variable NUMBA_CACHE_DIR to one",
         stacklevel=3,
     )
-    return cast(Function, numba.njit(*types, nogil=True)(function))
+    return cast(Function, numba.njit(signature, nogil=True)(function))
