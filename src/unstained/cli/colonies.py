@@ -9,9 +9,9 @@ import typer
 
 from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
 from ._progress import TrainingReport
+from ._words import parse_settings
 from .colonies_compare import compare
 from .colonies_detect import detect, votes
-from .staining import parse_settings
 
 if TYPE_CHECKING:
     from ..colonies.classifier import ColonyClassifier
@@ -81,7 +81,7 @@ def train(
     changes: dict[str, Any] = {"seed": seed, "device": device}
     given = {"network": network, "scales": scales, "multi_label": not no_multi_label}
     changes |= {k: v for k, v in given.items() if v is not None}
-    changes |= parse_settings(setting or [])
+    changes |= parse_settings(setting)
     report = TrainingReport()
     trained = train_model(
         images_with_stains(data, stain, planes),

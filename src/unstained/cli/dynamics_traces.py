@@ -21,9 +21,9 @@ from ._dynamics import (
     say_absent,
     say_slopes,
     say_traces,
-    split_names,
 )
 from ._tables import check_folder, new_folder
+from ._words import listed
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -178,7 +178,7 @@ def _read(
     from ..cell_table import read_cells
     from ..dynamics.traces import marker_traces
 
-    names = None if markers is None else split_names(markers)
+    names = listed(markers) or None
     table = read_cells(cells)
     found = marker_traces(table, names, layer=layer, least_frames=least_frames, border=border)
     say_absent(cells, table, "parent", *([] if border else ["border"]))
