@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..images.image import Array
 from ..images.tiles import round_up
+from ..learning.encoders import parameter_groups
 from ..learning.loop import Batch, Trained, Update
 from ..learning.networks import Generator, apply_whole
 from .labelled import LabelledImage
@@ -154,12 +155,5 @@ def found_cells(truth: Array, predicted: Array) -> Found:
 
 
 def _trained(network: Generator, settings: CellSettings) -> Trained:
-    """AdamW with weight decay on convolutions alone."""
-    decayed = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
-    known = {id(p) for p in decayed}
-    free = [p for p in network.parameters() if id(p) not in known]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+    groups = parameter_groups(network, settings.weight_decay)
     return Trained(network, torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99)))

@@ -19,6 +19,7 @@ from scipy import ndimage
 from ..errors import DataError, InputError, UnstainedError
 from ..images.atomic import atomic_path
 from ..images.image import Array
+from ..images.resample import common_pixel_size
 from ..learning import devices
 from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Outcome, Progress
@@ -90,7 +91,8 @@ def train_cells(
     """
     out, settings = Path(out), settings or CellSettings()
     split = split_images(images, settings.validation, settings.seed)
-    pixel_size_um = _pixel_size([*split.train, *split.validation])
+    learned = [*split.train, *split.validation]
+    pixel_size_um = common_pixel_size(image.pixel_size_um for image in learned)
     if not any(image.labels.any() for image in split.train):
         raise DataError("no image to train on has a cell", "look at the labels and the split")
     said = {"settings": settings.as_dict(), "data": _fingerprint(split)}
@@ -248,16 +250,6 @@ def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> Found:
     )
     positives = [match_overlaps(some, threshold).iou.size for threshold in (0.5, 0.75)]
     return Found(some.truth.size, some.predicted.size, np.array(positives))
-
-
-def _pixel_size(images: Sequence[LabelledImage]) -> float | None:
-    sizes = {image.pixel_size_um for image in images if image.pixel_size_um is not None}
-    if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
-        raise DataError(
-            f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
-            "resample them to one pixel size",
-        )
-    return float(min(sizes)) if sizes else None
 
 
 def _min_areas_px(images: Sequence[LabelledImage]) -> list[int]:
