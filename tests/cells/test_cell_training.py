@@ -372,12 +372,26 @@ def test_folders_of_images_and_labels_meet_by_name(tmp_path: Path) -> None:
     np.testing.assert_array_equal(alone[1].labels, images[1].labels)
 
 
+def test_what_macos_leaves_beside_images_and_labels_is_not_learned(tmp_path: Path) -> None:
+    _written(tmp_path, disc_field(0), "a")
+    for hidden in ("images/._a.png", "labels/._a_labels.png"):
+        (tmp_path / hidden).write_bytes(b"Mac OS X")
+    assert [Path(image.name).name for image in load_labelled(tmp_path)] == ["a.png"]
+
+
 def test_a_manifest_names_groups_and_splits(tmp_path: Path) -> None:
     _written(tmp_path, disc_field(0), "a")
     text = "image,labels,group,split,nuclei\nimages/a.png,labels/a_labels.png,donor 1,train,\n"
     (tmp_path / "m.csv").write_text(text, encoding="utf-8")
     (image,) = load_labelled(tmp_path / "m.csv")
     assert (image.group, image.split, image.nuclei) == ("donor 1", "train", None)
+
+
+def test_a_manifest_of_excel_s_is_read(tmp_path: Path) -> None:
+    _written(tmp_path, disc_field(0), "a")
+    text = "image;labels;group\r\nimages/a.png;labels/a_labels.png;donor 1\r\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8-sig")
+    assert [image.group for image in load_labelled(tmp_path / "m.csv")] == ["donor 1"]
 
 
 def test_data_that_is_not_there_or_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -431,10 +445,10 @@ def test_images_in_which_the_pattern_finds_the_same_text_are_one_group(tmp_path:
     for name in ("well3_t001", "well3_t002", "well11_t001"):
         _written(tmp_path, disc_field(0), name)
     images = load_labelled(tmp_path, group="well[0-9]+")
-    # in the order of the names: well11_t001, well3_t001, well3_t002
-    assert [image.group for image in images] == ["well11", "well3", "well3"]
+    # in the order of the numbers in their names: well3_t001, well3_t002, well11_t001
+    assert [image.group for image in images] == ["well3", "well3", "well11"]
     inner = load_labelled(tmp_path, group="well([0-9]+)")
-    assert [image.group for image in inner] == ["11", "3", "3"]
+    assert [image.group for image in inner] == ["3", "3", "11"]
 
 
 @pytest.mark.parametrize("names", [("t1", "t2"), ("well_x0_y0_phase", "well_x0_y1_phase")])

@@ -28,6 +28,16 @@ def test_stains_of_their_own_files_are_found_by_name_and_conditions_joined(
     assert names_of(cells, "image") == ["image"]  # a channel without a name
 
 
+def test_a_table_of_excel_s_is_read_with_its_numbers(stills: Path, tmp_path: Path) -> None:
+    text = "image;donor;passage;dose\r\ns1.tif;B;3;0.5\r\ns0;A;5;\r\n"
+    (tmp_path / "c.csv").write_text(text, "utf-8-sig")
+    options = FileOptions(tmp_path / "stains", conditions=tmp_path / "c.csv")
+    cells, _ = measure_segmentation(stills, None, options)
+    assert cells.obs["donor"].tolist() == ["A", "A", "B", "B"]
+    assert cells.obs["passage"].tolist() == [5, 5, 3, 3]
+    np.testing.assert_equal(cells.obs["dose"].tolist(), [np.nan, np.nan, 0.5, 0.5])
+
+
 @pytest.mark.parametrize(
     ("table", "says"),
     [
@@ -38,6 +48,7 @@ def test_stains_of_their_own_files_are_found_by_name_and_conditions_joined(
         ("image,outside\ns0,1\ns1,1\n", "column outside"),
         ("image,dose mg/mL\ns0,1\ns1,1\n", "column dose mg/mL cannot be kept"),
         ("_index,image\n0,s0\n1,s1\n", "column _index cannot be kept"),
+        ("image;dose\ns0;1\ns1;0,5\n", "column dose holds '0,5'; write numbers with a point"),
     ],
 )
 def test_conditions_that_do_not_fit_are_refused(

@@ -167,6 +167,22 @@ def test_an_unknown_pixel_size_is_refused(tmp_path: Path) -> None:
     assert cells.n_obs == 1
 
 
+def test_a_size_that_contradicts_the_segmentation_is_taken_with_a_note(
+    make_film: MakeFilm,
+) -> None:
+    folder = make_film(120.0)
+    own, notes = measure_segmentation(folder)
+    assert not any("as given" in note for note in notes)
+    known = own.uns["unstained"]["pixel_size_um"]
+    twice, notes = measure_segmentation(folder, None, FileOptions(pixel_size_um=2 * known))
+    said = f"outlined with {known:g} um per pixel; {2 * known:g} is taken, as given"
+    assert any(said in note for note in notes)
+    area = [cells.obs_vector("area_um2")[0] for cells in (own, twice)]
+    assert area[1] == pytest.approx(4 * area[0])
+    _, notes = measure_segmentation(folder, None, FileOptions(frame_interval_s=60.0))
+    assert any("outlined with 120 s from frame to frame; 60 is taken" in note for note in notes)
+
+
 def test_tracks_of_other_cells_are_refused(make_film: MakeFilm, tmp_path: Path) -> None:
     folder = make_film(120.0)
     (folder / "track_of.csv").write_text("image,frame,label,track\nother,0,1,1\n", "utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,17 @@ def test_a_folder_is_many_images_or_one_movie(tmp_path: Path, movie: np.ndarray)
     image = one.open_image()
     assert (image.shape[0], image.pixel_size_um, image.frame_interval_s) == (3, 0.5, 60)
     assert np.array_equal(image.plane(2), movie[2])
+
+
+def test_a_movie_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    seen = []
+    for grey in (1, 2):
+        for name in ("t1.tif", "t2.tif"):
+            tifffile.imwrite(tmp_path / name, np.full((8, 9), grey, np.uint8), compression="zlib")
+            os.utime(tmp_path / name, (grey, grey))  # s; as fast as a test is, no clock ticks
+        (found,) = find_images([tmp_path], SourceOptions(movie=True))
+        seen.append(found.image.plane(1).max())
+    assert seen == [1, 2]
 
 
 def test_two_wells_in_a_folder_are_not_one_movie(tmp_path: Path, movie: np.ndarray) -> None:

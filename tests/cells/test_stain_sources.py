@@ -102,6 +102,16 @@ def test_rows_of_a_manifest_are_of_one_field_of_a_file(
     assert means(folder, tmp_path / "m.csv") == [8.0, 3.0]
 
 
+def test_an_image_with_a_semicolon_in_its_name_has_its_row(
+    segmented: Segment, tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "a;b.tif", np.zeros((64, 64), np.uint8))
+    tifffile.imwrite(tmp_path / "stain.tif", np.full((64, 64), 7, np.uint8))
+    folder = segmented({"a": str(tmp_path / "a;b.tif")})
+    (tmp_path / "m.csv").write_text("phase,stain,marker,group\na;b.tif,stain.tif,CD44,g\n", "utf-8")
+    assert means(folder, tmp_path / "m.csv") == [7.0]
+
+
 def test_regions_of_one_field_in_a_manifest_are_one_stain(stills: Path, tmp_path: Path) -> None:
     parts = ("0:32,0:64", "32:64,0:64")
     rows = [f's{i}.tif,stains/s{i}_CD44.tif,CD44,g,"{part}"' for i in (0, 1) for part in parts]

@@ -92,12 +92,26 @@ def test_an_error_of_the_user_is_one_line_and_code_1(
     assert shown.out == ""
 
 
-def test_a_full_disk_is_one_line_that_names_the_file(
-    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("number", "says", "remedy"),
+    [
+        (errno.ENOSPC, "No space left on device", "free some space"),
+        (errno.EDQUOT, "Disk quota exceeded", "your quota is used up"),
+        (errno.EACCES, "Permission denied", "choose another folder or change its permissions"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_with_file_and_remedy(
+    number: int,
+    says: str,
+    remedy: str,
+    failing: list[BaseException],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    failing.append(OSError(errno.ENOSPC, "No space left on device", "out/a.tif"))
+    failing.append(OSError(number, says, "out/a.tif"))
     assert leave(["fail", "now"]) == 1
-    assert capsys.readouterr().err.startswith("unstained: out/a.tif: the disk is full; free")
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"unstained: out/a.tif: {says}; {remedy}")
+    assert shown.count("\n") == 1
 
 
 def test_an_interrupt_leaves_with_130_and_a_line(

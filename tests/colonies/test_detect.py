@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -285,6 +287,18 @@ def test_the_report_counts_every_frame(wells: Path, tmp_path: Path) -> None:
     assert about["settings"]["min_area_px"] == 2000
     assert (about["frames"], about["colonies"]) == (3, 4)
     assert "1 frames have no colony" in found.notes
+
+
+def test_opencv_from_another_package_loses_no_result(
+    wells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> Distribution:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(Distribution, "from_name", absent)
+    detect_files([wells], tmp_path / "out")
+    about = json.loads((tmp_path / "out" / "detection.json").read_text())
+    assert about["versions"]["cv2"] == cv2.__version__
 
 
 def test_crops_are_cut_from_the_original_with_their_own_mask(wells: Path, tmp_path: Path) -> None:

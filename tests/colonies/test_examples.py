@@ -180,6 +180,30 @@ def test_files_joined_by_semicolons_are_planes(separator: str, images: Path) -> 
     assert np.array_equal(pixels, np.stack([image(0), image(1)]))
 
 
+def test_a_semicolon_in_the_name_of_a_file_joins_nothing(images: Path) -> None:
+    tifffile.imwrite(images / "a;1.tif", image(5))
+    found = load_examples(manifest(images, "image,label", "a;1.tif,dense", "b.tif,x"))
+    assert found.read(0).pixels.shape == (1, 6, 8)
+    assert found.read(0).pixels[0, 0, 0] == 500
+    assert found.names()[0] == "a;1.tif"
+
+
+def test_a_manifest_is_at_home_where_its_folder_really_is(images: Path) -> None:
+    (images / "in").mkdir()
+    manifest(images / "in", "image,label", "../b.tif,dense")
+    (images / "elsewhere").mkdir()
+    try:
+        (images / "elsewhere" / "link").symlink_to(images / "in", target_is_directory=True)
+        # as git-annex keeps files: a link in place of each
+        moved = images / "store.csv"
+        (images / "in" / "images.csv").rename(moved)
+        (images / "in" / "images.csv").symlink_to(moved)
+    except OSError:
+        pytest.skip("no links on this system")
+    found = load_examples(images / "elsewhere" / "link" / "images.csv")
+    assert found.read(0).pixels[0, 0, 0] == 100
+
+
 def test_a_region_cuts_image_and_mask(images: Path) -> None:
     row = 'a.tif,dense,"1:4,2:7",mask.tif'
     crop = load_examples(manifest(images, "image,label,region,mask", row)).read(0)
@@ -234,6 +258,7 @@ def test_pages_and_regions_that_are_not_there_are_refused(
             r"1 images twice, the first again in row 3: a\.tif",
         ),
         (("image,label", "a.tif,x", "./a.tif,x"), DataError, "1 images twice"),
+        (("image,label", "a.tif,x", ",y"), DataError, "row 2 names no image"),
         (("image,label,index", "a.tif,x,one"), DataError, "row 1 has the index 'one'"),
         (
             ("image,label", "a.tif,Dense", "b.tif,dense"),

@@ -15,7 +15,7 @@ from unstained.cli.colonies_detect import votes as votes_command
 from unstained.colonies.detection_folder import read_colonies
 from unstained.colonies.votes import fleiss_kappa, merge_votes, votes_into_detection
 from unstained.errors import DataError, FileError
-from unstained.images.sources import read_table
+from unstained.images.tables import read_table
 
 
 def table(text: str) -> pd.DataFrame:
@@ -200,7 +200,7 @@ def test_two_names_of_one_image_are_one_image(folder: Path, tmp_path: Path) -> N
 def test_a_folder_of_images_gets_a_manifest(tmp_path: Path) -> None:
     images = tmp_path / "crops"
     images.mkdir()
-    for name in ("a.png", "b.png", "a_mask.png", "b_labels.tif"):
+    for name in ("a.png", "._a.png", "b.png", "a_mask.png", "b_labels.tif"):
         (images / name).write_bytes(b"")
     labelled = votes_into_detection(images, write(tmp_path / "votes.csv", "a,ann,dense"))
     assert labelled.table == images / "manifest.csv"
@@ -221,6 +221,21 @@ def test_a_manifest_keeps_its_columns_and_its_own_labels(tmp_path: Path) -> None
     found = read_table(manifest)
     assert found["label"].tolist() == ["dense", "spread"]
     assert found["group"].tolist() == ["w1", "w2"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "encoding", "begins"),
+    [(";", "utf-8-sig", b"\xef\xbb\xbfimage;"), ("\t", "utf-8", b"image\t")],
+)
+def test_a_manifest_stays_as_its_program_reads_it(
+    separator: str, encoding: str, begins: bytes, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"image{separator}well\na.png{separator}w1\n", encoding)
+    votes_into_detection(manifest, write(tmp_path / "votes.csv", "a.png,ann,dense"))
+    assert manifest.read_bytes().startswith(begins)
+    row = manifest.read_text(encoding).splitlines()[1]
+    assert row.split(separator) == ["a.png", "w1", "dense", "1", "1.0"]
 
 
 def test_labels_that_no_vote_gave_are_not_overwritten(tmp_path: Path) -> None:

@@ -235,6 +235,14 @@ def test_an_image_named_001_is_not_image_1(make_table, tmp_path):
     person.write_text("image,frame,label,phenotype\n001,0,1,RS\n001,0,2,FC\n", "utf-8")
     said = run("phenotypes", str(path), "--person", str(person), "--out", str(tmp_path / "out"))
     assert "person: SS 0, RS 1, FC 1" in said
+    # as Excel writes it, and R a word that is not known
+    text = "image;frame;label;phenotype\r\n001;0;1;RS\r\n001;0;2;NA\r\n"
+    person.write_text(text, "utf-8-sig")
+    said = run("phenotypes", str(path), "--person", str(person), "--out", str(tmp_path / "out"))
+    assert "person: SS 0, RS 1, FC 0" in said
+    person.write_text("image,frame,label,phenotype\n001,0,1,RS\n001,0,two,FC\n", "utf-8")
+    with pytest.raises(DataError, match=r"person\.csv: row 2: label is 'two'; give a whole number"):
+        run("phenotypes", str(path), "--person", str(person), "--out", str(tmp_path / "out"))
 
 
 def test_what_is_not_known_is_null_in_json(file, tmp_path):

@@ -82,6 +82,15 @@ def test_a_full_disk_names_file_reason_and_remedy(tmp_path: Path, make) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_that_excel_has_open_is_told_so(tmp_path: Path) -> None:
+    # Windows refuses to replace it: PermissionError, errno 13
+    with (
+        pytest.raises(FileError, match="close the file where another program has it open"),
+        atomic_path(tmp_path / "a.csv"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
 def test_an_error_of_another_kind_is_not_renamed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="input/output") as caught, atomic_path(tmp_path / "a.csv"):
         raise OSError(errno.EIO, "input/output")

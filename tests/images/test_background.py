@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from unstained.errors import DataError, InputError
-from unstained.images import read_image
+from unstained.images import pairs_from_folders, read_image
 from unstained.images.background import (
     background_files,
     estimate_background,
     subtract_background,
     subtract_control,
 )
+from unstained.images.image import as_image
+from unstained.images.write import write_ome_tiff, write_png
 
 Y, X = np.mgrid[:160, :200]
 UNEVEN = 200 + 40 * X / 200 + 60 * (Y / 160 - 0.5) ** 2
@@ -107,3 +109,31 @@ def test_files_are_cleaned_under_their_names(tmp_path: Path) -> None:
                 [tmp_path / "a.npy"], tmp_path / "out3", controls=[tmp_path / "small.npy"]
             )
         )
+
+
+def test_a_cleaned_folder_pairs_as_the_folder_of_images_did(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("phase", "CD29"):
+        (tmp_path / folder).mkdir()
+        for name in ("Feld A1 (Kopie)", "b"):
+            write_png(
+                rng.integers(90, 110, (64, 64)).astype(np.uint8), tmp_path / folder / f"{name}.png"
+            )
+    written = list(background_files([tmp_path / "CD29"], tmp_path / "clean", method="constant"))
+    assert [path.name for path in written] == ["Feld A1 (Kopie).ome.tif", "b.ome.tif"]
+    pairs = pairs_from_folders(tmp_path / "phase", tmp_path / "clean", "CD29")
+    assert [Path(p).name for p in pairs.table["phase"]] == ["Feld A1 (Kopie).png", "b.png"]
+    assert [Path(p).name for p in pairs.table["stain"]] == [path.name for path in written]
+
+
+def test_a_label_free_channel_beside_stains_stays_as_it_is(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(90, 110, (2, 64, 64)).astype(np.uint16)
+    write_ome_tiff(as_image(planes, "CYX", channels=["Phase", "pH3"]), tmp_path / "a.ome.tif")
+    told: list[str] = []
+    (written,) = background_files(
+        [tmp_path / "a.ome.tif"], tmp_path / "out", method="constant", notify=told.append
+    )
+    phase, stain = read_image(written).planes()
+    np.testing.assert_array_equal(phase, planes[0])
+    assert abs(float(np.median(stain))) < 2  # its background, 100, is gone
+    assert [text.split(": ")[1] for text in told] == ["Phase stays as it is"]

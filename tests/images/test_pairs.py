@@ -14,6 +14,7 @@ from unstained.errors import DataError, FileError, InputError
 from unstained.images import (
     Pairs,
     Region,
+    label_free_fields,
     load_pairs,
     pairs_from_channels,
     pairs_from_folders,
@@ -101,6 +102,29 @@ def test_a_semicolon_table_with_a_byte_order_mark_as_excel_writes_it_is_read(fol
     )
     (field,) = pairs_from_manifest(path).fields()
     assert field.read_phase().shape[0] == 2
+
+
+def test_a_semicolon_in_the_name_of_a_file_is_no_second_plane(folder: Path) -> None:
+    image(folder / "phase" / "a;1.png")
+    rows = "phase/a;1.png,DAPI/a.png,DAPI,1\nphase/b.png,DAPI/b.png,DAPI,2\n"
+    fields = pairs_from_manifest(manifest(folder, HEAD + rows)).fields()
+    assert [field.read_phase().shape for field in fields] == [(1, 8, 12)] * 2
+
+
+def test_paths_out_of_a_linked_folder_start_where_it_really_is(folder: Path) -> None:
+    # real/in/pairs.csv names ../p.png, which is real/p.png, by whatever link one comes
+    (folder / "real" / "in").mkdir(parents=True)
+    image(folder / "real" / "p.png", 7)
+    image(folder / "real" / "in" / "s.png")
+    manifest(folder / "real" / "in", HEAD + "../p.png,s.png,DAPI,1\n")
+    try:
+        (folder / "link").symlink_to(folder / "real" / "in", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links on this system")
+    (field,) = pairs_from_manifest(folder / "link" / "pairs.csv").fields()
+    assert field.read_phase()[0, 0, 0] == 7
+    (alone,) = label_free_fields([folder / "link" / ".." / "p.png"])
+    assert alone.phase == str(folder / "real" / "p.png")
 
 
 def test_other_columns_and_the_pixel_size_are_kept(folder: Path) -> None:
@@ -246,6 +270,15 @@ def test_files_are_matched_by_name_and_not_by_order(tmp_path: Path) -> None:
     assert len(fields) == 3
     for field in fields:
         assert field.read_stain("CD105")[0, 0] == 100 + field.read_phase()[0, 0, 0]
+
+
+@pytest.mark.parametrize("suffix", [".lsm", ".stk", ".tf2", ".TIF"])
+def test_every_kind_of_file_that_is_read_is_found_in_a_folder(tmp_path: Path, suffix: str) -> None:
+    for part in ("bf", "cd105"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / f"a{suffix}").write_bytes(b"")
+    table = pairs_from_folders(tmp_path / "bf", tmp_path / "cd105", "CD105").table
+    assert [Path(path).name for path in table["stain"]] == [f"a{suffix}"]
 
 
 def test_unmatched_files_of_both_folders_are_all_named(folder: Path) -> None:

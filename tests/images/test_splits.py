@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -163,6 +166,14 @@ def test_a_single_field_is_cut_into_columns_with_guard_bands(
     assert split_kind(split) == "spatial"
     area = sum(r.shape[0] * r.shape[1] for r in map(Region.parse, found.explode()))
     assert area == 500 * 1128  # every pixel is somewhere, once
+
+
+def test_a_narrow_field_is_named_with_the_semicolon_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a;b.npy"
+    np.save(path, np.zeros((8, 40)))
+    rows = [{"phase": str(path), "stain": str(path), "marker": "A", "group": "1"}]
+    with pytest.raises(DataError, match=r"a;b\.npy: is 40 px wide"):
+        spatial_split(Pairs(pd.DataFrame(rows)))
 
 
 def test_a_field_too_narrow_to_be_cut_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

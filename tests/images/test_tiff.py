@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +248,37 @@ def test_a_header_that_is_cut_short_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*")
     with pytest.raises(FileError, match=r"a\.tif: is no readable TIFF file"):
         read_image(tmp_path / "a.tif")
+
+
+def test_a_file_is_not_blamed_for_what_another_thread_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE[0])
+
+    class Meanwhile(tifffile.TiffFile):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            log = logging.getLogger("tifffile")
+            other = threading.Thread(target=log.warning, args=("invalid page offset of b.tif",))
+            other.start()
+            other.join()
+
+    monkeypatch.setattr(tifffile, "TiffFile", Meanwhile)
+    assert fields_of(tmp_path / "a.tif") == [str(tmp_path / "a.tif")]
+    assert caplog.messages == ["invalid page offset of b.tif"]  # and it is still to be heard
+
+
+def test_the_log_of_tifffile_is_as_it_was_after_a_broken_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE, photometric="minisblack")
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileError):
+        fields_of(tmp_path / "a.tif")
+    assert caplog.messages == []  # what tifffile said is in our error
+    logging.getLogger("tifffile").warning("another file")
+    assert caplog.messages == ["another file"]
 
 
 def test_text_under_the_name_of_a_tiff_is_named(tmp_path: Path) -> None:

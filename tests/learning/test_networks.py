@@ -46,6 +46,14 @@ def test_a_pixel_beyond_the_halo_of_an_aligned_block_never_reaches_it(spec: Netw
     assert start - rows.min() > halo - stride
 
 
+def test_the_pixels_of_a_folded_block_leave_no_grid() -> None:
+    network = build_network(NetworkSpec("compact", planes=1, outputs=1, width=4, depth=2)).eval()
+    nn.init.zeros_(network.heads.weight)
+    network.heads.bias.data = torch.tensor([0.0, 1.0, 2.0, 7.0])  # of the four pixels of a block
+    out = network(torch.zeros(1, 1, 16, 16))[0, 0]
+    assert torch.allclose(out[1:-1, 1:-1], torch.tensor(2.5))  # (0 + 1 + 2 + 7) / 4
+
+
 @by_name
 def test_every_weight_gets_a_gradient(spec: NetworkSpec) -> None:
     network = build_network(spec).train()

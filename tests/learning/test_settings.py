@@ -13,17 +13,34 @@ class Some:
     network: str = "unet"
     steps: int = 10
     rate: float = 0.1
+    mirror: bool = True
 
 
 def test_text_is_read_as_the_setting_s_own_type():
-    assert changed_settings(Some(), {"steps": "20", "rate": "1e-3"}) == Some("unet", 20, 1e-3)
+    changes = {"steps": "20", "rate": "1e-3", "mirror": "no"}
+    assert changed_settings(Some(), changes) == Some("unet", 20, 1e-3, False)
+
+
+def test_the_type_is_that_of_the_default_and_not_of_the_value_before():
+    assert changed_settings(Some(rate=1), {"rate": "0.5", "steps": 20.0}) == Some(
+        rate=0.5, steps=20
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"step": 1}, "'step' is not known; known: network, steps, rate"),
-        ({"steps": "1.5"}, "steps is '1.5'; give int"),
+        ({"step": 1}, "'step' is not known; known: network, steps, rate, mirror"),
+        ({"steps": "1.5"}, "steps is '1.5'; give a whole number"),
+        ({"steps": 250.9}, "steps is 250.9; give a whole number"),
+        ({"steps": float("inf")}, "steps is inf; give a whole number"),
+        ({"steps": None}, "steps is None; give a whole number"),
+        ({"steps": True}, "steps is True; give a whole number"),
+        ({"rate": "much"}, "rate is 'much'; give a number"),
+        ({"rate": [1]}, r"rate is \[1\]; give a number"),
+        ({"network": None}, "network is None; give text"),
+        ({"mirror": "perhaps"}, "mirror is 'perhaps'; give true or false"),
+        ({"mirror": 0.5}, "mirror is 0.5; give true or false"),
     ],
 )
 def test_changes_that_cannot_be_are_refused(changes, said):

@@ -405,6 +405,7 @@ def test_the_commands_refuse_in_one_line(
         ({"tau_min": -1.0}, "tau_min of CD105 is -1.0"),
         ({"tau_min": {"CD90": 20.0}}, "a tau_min for CD90; markers: CD105, CD29"),
         ({"interval_s": 0.0}, "interval_s is 0.0"),
+        ({"interval_s": 1e300}, r"interval_s is 1e\+300; give at most 604800, a week"),
         ({"optics": Optics(pixel_size_um=0.001)}, "pixels of 0.001 um in the sample; give 0.05"),
         ({"death_per_h": -0.1}, "death_per_h is -0.1"),
         ({"mother_daughter": 1.5}, "mother_daughter is 1.5"),

@@ -333,6 +333,16 @@ def test_an_unknown_pixel_size_is_asked_for() -> None:
     assert told.pixel_size_um == 0.5
 
 
+def test_a_pixel_size_that_contradicts_the_file_is_taken_with_a_notice() -> None:
+    image = as_image(picture(40, 40)[0], "YX", pixel_size_um=0.65)
+    for given, told in ((0.652, 0), (0.5, 1)):  # less than a hundredth apart; more
+        said: list[str] = []
+        predict(
+            panel(pixel_size_um=0.5), image, PredictOptions(pixel_size_um=given), notify=said.append
+        )
+        assert sum("says 0.65 um per pixel; the 0.5 um that were given" in s for s in said) == told
+
+
 def test_a_model_without_a_pixel_size_takes_any() -> None:
     image = as_image(picture(40, 40)[0], "YX", pixel_size_um=3.0)
     assert predict(panel(), image).pixel_size_um == 3.0
@@ -348,8 +358,22 @@ def test_another_magnification_is_refused() -> None:
 
 
 def test_another_number_of_planes_is_refused() -> None:
-    with pytest.raises(InputError, match=r"has 3 label-free planes.*takes 1"):
+    with pytest.raises(InputError, match=r"has 3 planes .*takes 1"):
         predict(panel(), picture(40, 40, planes=3))
+
+
+def test_the_label_free_channel_of_a_file_is_taken_by_its_name() -> None:
+    planes = picture(40, 40, planes=3)
+    image = as_image(planes, "CYX", channels=["DAPI", "Phase contrast", "MAP2"])
+    said: list[str] = []
+    taken = predict(panel(), image, EXACT, notify=said.append)
+    assert off(taken, whole(panel(), planes[1:2])) < 1e-4
+    assert any("Phase contrast is taken, by its name; DAPI, MAP2 is left out" in s for s in said)
+    two = as_image(planes, "CYX", channels=["PH2", "Phase contrast", "MAP2"])
+    with pytest.raises(
+        InputError, match=r"3 planes \(channels PH2, Phase contrast, MAP2; 1 in z\)"
+    ):
+        predict(panel(), two)
 
 
 def test_nan_is_refused_with_its_place() -> None:
@@ -456,6 +480,14 @@ def test_files_and_folders_become_ome_zarr_and_composites(tmp_path: Path) -> Non
     assert off(back, expected) < 1e-4
 
 
+def test_what_macos_leaves_beside_an_image_is_not_predicted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", picture(30, 40)[0])
+    (tmp_path / "in" / "._a.npy").write_bytes(b"Mac OS X")
+    done = predict_files(panel(), [tmp_path / "in"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a.ome.zarr"]
+
+
 def test_several_models_make_one_image(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", picture(40, 40)[0])
     done = predict_files([panel([RED]), panel([GREEN])], [tmp_path / "x.npy"], tmp_path / "out")
@@ -523,6 +555,14 @@ def test_a_file_of_two_names_is_known_as_one(tmp_path: Path) -> None:
     os.link(tmp_path / "other.png", tmp_path / "a.png")
     with pytest.raises(InputError, match="would replace the image"):
         predict_files(panel(), [tmp_path / "a.png"], tmp_path / "out")
+
+
+def test_a_folder_whose_name_has_a_semicolon_is_one_folder(tmp_path: Path) -> None:
+    write_png(picture(40, 40)[0], tmp_path / "x;y" / "a.png")
+    done = predict_files(panel(), [tmp_path / "x;y"], tmp_path / "out", EXACT)
+    assert [one.zarr.name for one in done] == ["a.ome.zarr"]
+    with pytest.raises(InputError, match="would replace the image"):
+        predict_files(panel(), [tmp_path / "x;y"], tmp_path / "x;y", EXACT)
 
 
 @pytest.mark.parametrize("source", ["a.png", "a.png;b.png", "b.png;a.png"])

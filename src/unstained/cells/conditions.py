@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import OBS_COLUMNS
-from ..errors import DataError, FileError
+from ..errors import DataError
+from ..images.tables import read_typed_table
 from .familiar import FLAGS
 from .segmentation_folder import Segmented, plain_name
 
@@ -50,9 +51,10 @@ def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -
     Raises
     ------
     FileError
-        The file is not there or no CSV.
+        The file is not there.
     DataError
-        An image has no row or two, or a column's name cannot stand in a table of cells.
+        It is no table, an image has no row or two, or a column's name cannot stand in a table of
+        cells.
     """
     table = _read_csv(Path(path), ("image",))
     odd = [name for name in table.columns if "/" in name or name == "_index"]
@@ -94,12 +96,7 @@ def _name_of_file(text: str) -> str:
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"image": str})  # 001 is a name
-    except FileNotFoundError:
-        raise FileError("is not there", "check the path", file=path) from None
-    except (OSError, ValueError) as error:
-        raise FileError(f"cannot be read as CSV ({error})", "save it as CSV", file=path) from error
+    table = read_typed_table(path, text=["image"])  # 001 is a name
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..datasets.labelled import standard_labels
 from ..datasets.registry import names as known_sets
 from ..errors import DataError, FileError, InputError
+from ..images.folders import images_in
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..images.splits import SplitWarning
 from ..learning.random import generator
@@ -207,12 +208,9 @@ def _apart(some: set[str], others: set[str], where: str) -> None:
 
 
 def _of_manifest(file: Path) -> list[dict[str, str]]:
-    import pandas as pd
+    from ..images.tables import read_table
 
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FileError(f"is no table ({error})", "give a CSV with a header", file=file) from error
+    table = read_table(file)
     missing = [name for name in ("image", "labels") if name not in table.columns]
     if missing or not len(table):
         raise DataError(
@@ -220,7 +218,7 @@ def _of_manifest(file: Path) -> list[dict[str, str]]:
             "a manifest has the columns image, labels and, if wanted, group, split, nuclei",
             file=file,
         )
-    wrong = sorted(set(table.get("split", pd.Series(dtype=str))) - set(_SPLITS))
+    wrong = sorted(set(table["split"]) - set(_SPLITS)) if "split" in table else []
     if wrong:
         raise DataError(f"split {wrong[0]!r}", "write train, validation or test", file=file)
     rows: list[dict[str, str]] = []
@@ -261,9 +259,7 @@ def _of_folders(folder: Path, labels: Path | None) -> list[dict[str, str]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise FileError("is no folder", "name a folder of images", file=folder)
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
+    files = images_in(folder)
     stems = [_TOLD.sub("", path.name[: -len(path.suffix)].removesuffix(".ome")) for path in files]
     found = dict(zip(stems, files, strict=True))
     if len(found) < len(files):

@@ -30,6 +30,8 @@ __all__ = ["FileOptions", "Measured", "measure_folder", "measure_segmentation"]
 Array = np.ndarray[Any, Any]
 
 _LAYERS = STATISTICS[1:]
+_SAME = 0.01
+"""Sizes that differ by less are the same, rounded otherwise."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def measure_segmentation(
         The size of a pixel is not known.
     """
     settings, options = settings or MeasureSettings(), options or FileOptions()
-    images = [_sized(one, options) for one in read_segmentation(folder)]
+    segmented = list(read_segmentation(folder))
+    images = [_sized(one, options) for one in segmented]
     conditions = None if options.conditions is None else read_conditions(options.conditions, images)
     stains = {} if options.stains is None else stains_of(images, Path(options.stains))
     channels = {one.image: label_free(one) for one in images}
@@ -166,7 +169,7 @@ def measure_segmentation(
         _add_own(stains, channels, one, options.channels)
     total = max(1, sum(one.frames for one in images))
     frames: list[_Frame] = []
-    notes: list[str] = []
+    notes = _contradicted(segmented, options)
     done = 0
     for one in images:
         of_image = []
@@ -239,6 +242,26 @@ def _sized(one: Segmented, options: FileOptions) -> Segmented:
             f"the pixel size of image {one.image} is not known", "give --pixel-size, micrometers"
         )
     return one
+
+
+def _contradicted(segmented: Sequence[Segmented], options: FileOptions) -> list[str]:
+    """Notes on sizes that were given where the segmentation has others."""
+    notes = []
+    for what, given, known in (
+        ("um per pixel", options.pixel_size_um, {one.pixel_size_um for one in segmented}),
+        (
+            "s from frame to frame",
+            options.frame_interval_s,
+            {o.frame_interval_s for o in segmented},
+        ),
+    ):
+        others = sorted(v for v in known if v and given and abs(given / v - 1) > _SAME)
+        if others:
+            said = ", ".join(f"{v:g}" for v in others)
+            notes.append(
+                f"the cells were outlined with {said} {what}; {given:g} is taken, as given"
+            )
+    return notes
 
 
 def _add_own(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DataError, FileError
 from ..images.atomic import json_text
+from ..images.folders import images_in, natural_order
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..statistics.intervals import Interval
@@ -23,7 +24,7 @@ from .matching import (
     score_labels,
 )
 from .segmentation_folder import ABOUT, read_segmentation
-from .segmentation_sources import image_key, natural_order
+from .segmentation_sources import image_key
 
 __all__ = ["FileScore", "ScoredFiles", "score_files", "score_text", "scores_as_json"]
 
@@ -200,15 +201,15 @@ def _labelled(path: Path) -> list[_Labelled]:
 
 def _in_folder(folder: Path) -> list[_Labelled]:
     """Label images of a folder; where it has none, of the folders in it."""
-    here = [p for p in _sorted(folder) if _is_labels(p)]
+    here = images_in(folder)
     if here:
         return [_of_file(p, p.stem) for p in here]
     inner = [
         _of_file(p, f"{sub.name}-{p.stem}")
-        for sub in _sorted(folder)
+        for sub in sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
         if sub.is_dir()
-        for p in _sorted(sub)
-        if _is_labels(p) and not p.stem.casefold().endswith("raw")
+        for p in images_in(sub)
+        if not p.stem.casefold().endswith("raw")
     ]
     if not inner:
         raise FileError(
@@ -232,14 +233,6 @@ def _of_file(path: Path, name: str) -> _Labelled:
 
 def _call(function: Callable[[Any], Array], argument: Any) -> Callable[[], Array]:
     return lambda: function(argument)
-
-
-def _is_labels(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _sorted(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir(), key=lambda p: natural_order(p.name))
 
 
 def _paired(

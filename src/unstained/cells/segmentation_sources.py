@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
+from ..images.fields import file_key
+from ..images.folders import images_in
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .frame_order import check_frames
@@ -22,7 +24,6 @@ __all__ = [
     "SourceOptions",
     "find_images",
     "image_key",
-    "natural_order",
     "open_movie",
 ]
 
@@ -120,7 +121,7 @@ def open_movie(
     file = chosen.path
     if not _is_plain_folder(file):
         return None
-    frames = _images_in(file)
+    frames = _listed(file)
     check_frames(frames)
     files = [f"{frame}{chosen.inside}" for frame in frames]
     first = read_image(files[0], pixel_size_um=pixel_size_um, frame_interval_s=frame_interval_s)
@@ -141,7 +142,7 @@ class _Frames(LazyPlanes):
         self._files = tuple(files)
 
     def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
-        frame = _frame(self._files[t])
+        frame = _frame(*file_key(self._files[t]))
         if frame.shape != (1, *self.shape[1:]):
             raise DataError(
                 f"has shape {frame.shape}, the first frame {(1, *self.shape[1:])}",
@@ -152,7 +153,7 @@ class _Frames(LazyPlanes):
 
 
 @lru_cache(maxsize=4)
-def _frame(path: str) -> Image:
+def _frame(path: str, changed_ns: int, size: int) -> Image:
     return read_image(path)
 
 
@@ -161,14 +162,13 @@ def _is_plain_folder(path: Path) -> bool:
     return path.is_dir() and not any((path / name).exists() for name in _ZARR_FILES)
 
 
-def _images_in(folder: Path) -> list[Path]:
-    inside = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES]
-    images = [p for p in inside if not p.name.startswith(".") and not _NOT_IMAGES.search(p.stem)]
+def _listed(folder: Path) -> list[Path]:
+    images = [p for p in images_in(folder) if not _NOT_IMAGES.search(p.stem)]
     if not images:
         raise DataError(
             "is a folder without images", f"read are {', '.join(SUFFIXES)}", file=folder
         )
-    return sorted(images, key=lambda p: natural_order(p.name))
+    return images
 
 
 def _images_at(spec: str, movie: bool) -> list[str]:
@@ -181,7 +181,7 @@ def _images_at(spec: str, movie: bool) -> list[str]:
         if movie:
             _check_one_series(path)
             return [f"{path}{selector}"]
-        return [field + selector for file in _images_in(path) for field in fields_of(file)]
+        return [field + selector for file in _listed(path) for field in fields_of(file)]
     if chosen.field is not None:
         return [f"{path}{selector}"]
     return [field + selector for field in fields_of(path)]
@@ -192,7 +192,7 @@ def _check_one_series(folder: Path) -> None:
 
     Wells that differ in a number, too, cannot be told from days and hours.
     """
-    stems = {file.stem.casefold().removesuffix(".ome") for file in _images_in(folder)}
+    stems = {file.stem.casefold().removesuffix(".ome") for file in _listed(folder)}
     series = sorted({re.sub(r"\d+", "#", stem) for stem in stems})
     if len(series) > 1:
         more = " ..." if len(series) > 4 else ""
@@ -231,11 +231,6 @@ def _stem(path: str) -> str:
     stem = re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
     parts = [stem, *(file.relative_to(root).parts if inside else ())]
     return "-".join(parts) + ("" if chosen.field is None else f"-field{chosen.field}")
-
-
-def natural_order(text: str) -> list[tuple[int, str]]:
-    """t2 before t10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
 
 
 def image_key(name: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError, FileError
+from ..images.folders import images_in
 from ..images.image import Array, Image, LazyArray
-from ..images.read import SUFFIXES, name_of_source, read_image, split_selector
+from ..images.read import name_of_source, read_image, split_joined, split_selector
 from .segmentation_folder import Segmented, plain_name
 from .segmentation_sources import image_key
 
@@ -166,7 +167,7 @@ def _of_folder(
     found: dict[str, list[tuple[str, str | None]]] = {one.image: [] for one in images}
     # pictures of predictions (NAME.png beside NAME.ome.zarr) are for people
     suffixes = {".png": 1, ".jpg": 1, ".jpeg": 1}
-    listed = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    listed = images_in(folder)
     stems = {p: re.sub(r"\.ome$", "", p.stem, flags=re.IGNORECASE) for p in listed}
     better = {stems[p] for p in listed if p.suffix.lower() not in suffixes}
     segmented = {
@@ -174,7 +175,7 @@ def _of_folder(
     }
     names = _names(images)
     for path, stem in stems.items():
-        if path.name.startswith(".") or (path.suffix.lower() in suffixes and stem in better):
+        if path.suffix.lower() in suffixes and stem in better:
             continue
         if path.resolve() in segmented:  # the images may lie beside their stains
             continue
@@ -234,7 +235,7 @@ def _of_manifest(
     stains: dict[tuple[Path, int], dict[tuple[str, str | None], None]] = {}
     for phase, stain, marker in zip(table["phase"], table["stain"], table["marker"], strict=True):
         # once, however many regions of a field the manifest has
-        stains.setdefault(_field(phase.split(";")[0]), {})[stain, marker] = None
+        stains.setdefault(_field(split_joined(phase)[0]), {})[stain, marker] = None
     return {one.image: list(stains.get(_field(one.image_path), {})) for one in images}
 
 

@@ -63,7 +63,9 @@ def check(
 
 @app.command()
 def background(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Stain images.")],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Stain images, or folders of them.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
     control: Annotated[
         list[Path] | None,
@@ -80,7 +82,12 @@ def background(
     from ..images.background import background_files
 
     for path in background_files(
-        images, out, controls=control or (), method=method, radius_px=radius
+        images,
+        out,
+        controls=control or (),
+        method=method,
+        radius_px=radius,
+        notify=lambda text: print(f"note: {text}"),
     ):
         print(path)
 

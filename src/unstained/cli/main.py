@@ -6,7 +6,6 @@ plain text, so that ``unstained --help`` imports nothing.
 
 from __future__ import annotations
 
-import errno
 import sys
 import warnings
 from collections.abc import Sequence
@@ -45,13 +44,6 @@ Options:
   --help     Show this message; after a command, what that command takes.
 """
 
-# what a user mends without us: the disk is full, or a folder may not be written
-_USER_ERRNO = {
-    errno.ENOSPC: "the disk is full; free some space or choose another folder",
-    errno.EROFS: "the disk is read-only; choose another folder",
-    errno.EACCES: "permission denied; choose another folder or change its permissions",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
@@ -87,10 +79,13 @@ def _run(group: str, words: list[str]) -> NoReturn:
     except UnstainedError as error:
         _leave(str(error), 1)
     except OSError as error:
-        if error.errno not in _USER_ERRNO:
+        from ..images.atomic import disk_remedy
+
+        remedy = disk_remedy(error)
+        if remedy is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _leave(where + _USER_ERRNO[error.errno], 1)
+        _leave(f"{where}{error.strerror}; {remedy}", 1)
     except KeyboardInterrupt:  # while the group is still being imported
         _leave("interrupted", 130)
     except SystemExit as leave:

@@ -174,7 +174,7 @@ def predict(
         bool, typer.Option("--tta", help="Average over the optics' symmetries.")
     ] = False,
     pixel_size: Annotated[
-        float | None, typer.Option(metavar="UM", help="Of the images, if the files do not say.")
+        float | None, typer.Option(metavar="UM", help="Of the images; else as the files say.")
     ] = None,
     markers: Annotated[
         str, typer.Option(help="Only the networks that predict these, as A,B.")

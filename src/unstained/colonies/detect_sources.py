@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.folders import images_in, natural_order
 from ..images.image import Image
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .links import LinkSettings
@@ -103,7 +104,7 @@ def find_sources(
     for path in paths:
         listed += _images_at(os.fspath(path), notes)
     sources = [_source(path, options) for path in dict.fromkeys(listed)]
-    sources.sort(key=lambda s: (_natural(s.well), s.field, s.first_frame))
+    sources.sort(key=lambda s: (natural_order(s.well), s.field, s.first_frame))
     taken: dict[str, str] = {}
     for source in sources:
         for t in range(source.image.shape[0]):
@@ -126,8 +127,7 @@ def _images_at(spec: str, notes: list[str]) -> list[str]:
     if not path.is_dir() or any((path / name).exists() for name in zarr_names):
         fields = [str(path)] if chosen.field is not None else fields_of(path)
         return [field + selector for field in fields]
-    inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in SUFFIXES]
-    inside = [p for p in inside if not p.name.startswith(".")]
+    inside = images_in(path)
     images = [p for p in inside if not NOT_IMAGES.search(p.stem)]
     if not images:
         raise DataError("is a folder without images", f"read are {', '.join(SUFFIXES)}", file=path)
@@ -185,8 +185,3 @@ def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
         return rest.strip("_- ") or "well", field, frame
     field = int(found["field"]["field"]) if found["field"] is not None else field
     return found["well"]["well"], field, frame
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """B3 before B10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +15,11 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir, write_json
+from ..images.fields import file_key
 from ..images.image import Array, Channel, Image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.read import read_image, relative_source, split_selector
+from ..images.versions import versions_of
 from .detect import DetectSettings, detect_colonies
 from .detect_sources import FileOptions, Source, find_sources
 from .links import EVENT_COLUMNS, TRACK_COLUMNS, Linker
@@ -237,11 +238,11 @@ def open_original(path: str) -> Image:
         raise FileError(
             "is not there", "put the image back where it was, or detect again", file=file
         )
-    return _opened(path, file.stat().st_mtime_ns)
+    return _opened(*file_key(path))
 
 
 @lru_cache(maxsize=32)
-def _opened(path: str, changed: int) -> Image:
+def _opened(path: str, changed_ns: int, size: int) -> Image:
     return read_image(path)
 
 
@@ -344,11 +345,10 @@ def _notes(sources: Sequence[Source], counts: Mapping[str, Sequence[int]], faint
 def _about(
     sources: Sequence[Source], home: Path, settings: DetectSettings, options: FileOptions
 ) -> dict[str, Any]:
-    libraries = ("numpy", "numba", "opencv-python-headless", "zarr")
     return {
         "what": "colonies found by unstained colonies detect",
-        "unstained": version("unstained"),
-        "versions": {name: version(name) for name in libraries},
+        **versions_of("unstained"),
+        "versions": versions_of("numpy", "numba", "cv2", "zarr"),
         "settings": asdict(settings),
         "options": asdict(options),
         "images": [

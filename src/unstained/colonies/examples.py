@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError, contents_of
-from ..images.fields import Region, file_of, open_image, read_planes
+from ..images.fields import Region, file_of, join_paths, open_image, read_planes, split_paths
+from ..images.folders import is_image
 from ..images.image import LARGEST_PIXEL_UM, Array, as_image
-from ..images.read import SUFFIXES, read_labels
-from ..images.sources import read_table
+from ..images.read import read_labels
+from ..images.sources import absolute_path, absolute_paths, parts_of
+from ..images.tables import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
 from .detection_folder import TABLE, open_original, pixel_sizes, read_colonies, read_crop
@@ -122,7 +124,7 @@ class Examples:
         columns = self.table.reindex(columns=["image", "region", "index"], fill_value="")
         return np.array(
             [
-                " ".join([";".join(map(self._portable, image.split(";"))), *filter(None, part)])
+                " ".join([self._portable(image), *filter(None, part)])
                 for image, *part in columns.itertuples(index=False)
             ],
             str,
@@ -212,7 +214,7 @@ class Examples:
             return Crop(cut.pixels, cut.mask)
         region = Region.parse(row["region"]) if row["region"] else None
         page = int(row["index"]) if row["index"] else None
-        planes = [_read(self._path(part), region, page) for part in row["image"].split(";")]
+        planes = [_read(path, region, page) for path in absolute_paths(row["image"], self.root)]
         if len({plane.shape[1:] for plane in planes}) > 1:
             shapes = " and ".join(str(plane.shape[1:]) for plane in planes)
             raise DataError(
@@ -222,7 +224,7 @@ class Examples:
             )
         mask = None
         if row["mask"]:
-            labels = read_labels(self._path(row["mask"]))
+            labels = read_labels(absolute_path(row["mask"], self.root))
             mask = (labels if region is None else labels[region.slices]) > 0
         return Crop(np.concatenate(planes), mask)
 
@@ -236,7 +238,7 @@ class Examples:
             return self._detected_sizes[row["image"]]
         if row.get("pixel_size_um"):
             return float(row["pixel_size_um"])
-        path = self._path(row["image"].split(";")[0])
+        path = absolute_paths(row["image"], self.root)[0]
         return (open_original(path) if row["index"] else open_image(path)).pixel_size_um
 
     def _some_size_unknown(self) -> bool:
@@ -254,13 +256,9 @@ class Examples:
         return pixel_sizes(self.root)
 
     def _portable(self, text: str) -> str:
-        path = Path(text.strip().replace("\\", "/"))
-        if path.is_relative_to(self.root):
-            path = path.relative_to(self.root)
-        return posixpath.normpath(path.as_posix())
-
-    def _path(self, text: str) -> str:
-        return os.path.normpath(self.root / text.strip().replace("\\", "/"))
+        parts = [Path(part.replace("\\", "/")) for part in parts_of(text, self.root)]
+        inside = (p.relative_to(self.root) if p.is_relative_to(self.root) else p for p in parts)
+        return join_paths([posixpath.normpath(path.as_posix()) for path in inside])
 
 
 def load_examples(spec: str | os.PathLike[str]) -> Examples:
@@ -316,7 +314,10 @@ def _manifest(path: Path) -> Examples:
         )
     if "group" not in table and "well" in table:
         table["group"] = table["well"]
-    examples = Examples(_with_columns(table), path.resolve().parent, str(path))
+    blank = np.flatnonzero(table["image"].str.strip(" ;") == "")
+    if blank.size:
+        raise DataError(f"row {blank[0] + 1} names no image", "give its path", file=path)
+    examples = Examples(_with_columns(table), path.parent.resolve(), str(path))
     for column in ("image", "mask"):
         _check_files(examples, column)
     return _checked(examples)
@@ -349,14 +350,14 @@ def _images_below(folder: Path) -> Iterator[Path]:
     The folder of a class may be a link; links below are not followed, as they may lead back.
     """
     inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    yield from (path for path in inside if path.suffix.casefold() in SUFFIXES)
+    yield from (path for path in inside if is_image(path))
     for of_class in inside:
         if not of_class.is_dir() or of_class.suffix.casefold() == ".zarr":
             continue
         for here, folders, files in os.walk(of_class):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            names = [name for name in (*folders, *files) if not name.startswith(".")]
-            yield from (Path(here, n) for n in names if Path(n).suffix.casefold() in SUFFIXES)
+            names = (*folders, *files)
+            yield from (Path(here, name) for name in names if is_image(Path(name)))
             folders[:] = [name for name in folders if Path(name).suffix.casefold() != ".zarr"]
 
 
@@ -366,7 +367,7 @@ def _data_set(name: str) -> Examples:
     pairs = standard_pairs("mlcp")
     cells = pairs.table[pairs.table["group"] == "experiment_1"]
     planes = slice(None) if name.endswith("+darkfield") else slice(1)
-    image = [";".join(files.split(";")[planes]) for files in cells["phase"]]
+    image = [";".join(split_paths(files)[planes]) for files in cells["phase"]]
     label = cells["phase_of_cycle"]
     if not name.startswith("mlcp-7"):
         label = label.replace(_MERGED)
@@ -386,8 +387,8 @@ def _check_files(examples: Examples, column: str) -> None:
     lost = [
         (row, part)
         for row, text in rows_of.items()
-        for part in text.split(";")
-        if not file_of(examples._path(part)).exists()
+        for part in parts_of(text, examples.root)
+        if not file_of(absolute_path(part, examples.root)).exists()
     ]
     if lost:
         row, part = lost[0]
@@ -415,9 +416,7 @@ def _checked(examples: Examples) -> Examples:
         notes += (f"{len(joined)} images are of several classes, as {joined.iloc[0]!r} says",)
     examples = replace(examples, table=table.assign(label=label), notes=notes)
     if not examples.detected:
-        files = [
-            ";".join(os.path.normpath(part) for part in text.split(";")) for text in table["image"]
-        ]
+        files = [join_paths(absolute_paths(text, examples.root)) for text in table["image"]]
         twice = table.assign(image=files).duplicated(["image", "region", "index"])
         if twice.any():
             row = int(np.flatnonzero(twice)[0])

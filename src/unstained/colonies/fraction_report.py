@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..figures import fractions_figure, save_figure
-from ..images.sources import read_table
+from ..images.tables import read_table
 from ..statistics import holm
 from .fractions import GroupEffect, class_fractions, compare_groups, group_fractions
 from .training import write_table

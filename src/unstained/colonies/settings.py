@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import InputError
+from ..learning.settings import changed_settings
 
 __all__ = ["METHODS", "ClassifierSettings"]
 
@@ -281,13 +282,7 @@ class ClassifierSettings:
         """
         if method not in METHODS:
             raise InputError(f"method {method!r} is not known", f"choose {', '.join(METHODS)}")
-        kinds = {f.name: type(getattr(cls, f.name)) for f in fields(cls)}
-        merged: dict[str, Any] = {**METHODS[method], "method": method}
-        for name, value in changes.items():
-            if name not in kinds:
-                raise InputError(f"no setting {name!r}", f"there are {', '.join(kinds)}")
-            merged[name] = _converted(name, value, kinds[name])
-        return cls(**merged)
+        return changed_settings(cls(**{**METHODS[method], "method": method}), changes)
 
 
 _SHARES = (
@@ -353,18 +348,3 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "features": {**_QUICK, "refit": True},
 }
 """Settings by method, where they differ from the paper's."""
-
-
-def _converted(name: str, value: Any, kind: type) -> Any:
-    if kind is bool and isinstance(value, str):
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if value.lower() not in words:
-            raise InputError(f"{name}={value!r}", "write true or false")
-        return words[value.lower()]
-    try:
-        converted = kind(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name}={value!r} is no {kind.__name__}", "write a number") from None
-    if kind is int and isinstance(value, float) and converted != value:
-        raise InputError(f"{name}={value!r} is no whole number", "write a whole number")
-    return converted

@@ -14,8 +14,8 @@ import pandas as pd
 
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path
-from ..images.read import SUFFIXES
-from ..images.sources import read_table
+from ..images.folders import images_in
+from ..images.tables import TableStyle, read_table, style_of
 from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
 
@@ -177,7 +177,7 @@ def votes_into_detection(
         images, which gets a ``manifest.csv``; files whose names end in ``_mask``, ``_labels``,
         ``_classes`` or ``_seg`` are none.
     votes_csv : path-like
-        Commas, semicolons or tabs between the columns.
+        Commas, semicolons or tabs between the columns; a manifest keeps its own.
     classes : sequence of str, optional
         See `merge_votes`.
 
@@ -212,7 +212,9 @@ def votes_into_detection(
         if path.name == TABLE:
             labelled.to_parquet(part, index=False)
         else:
-            labelled.to_csv(part, index=False)
+            # as it was, lest the program that wrote it read it as one column
+            style = style_of(path) if path.is_file() else TableStyle(",", "utf-8")
+            labelled.to_csv(part, index=False, sep=style.separator, encoding=style.encoding)
     return LabelledFolder(path, disagreements, result, notes)
 
 
@@ -334,8 +336,7 @@ def _target(target: Path) -> tuple[Path, pd.DataFrame, tuple[str, ...]]:
         if "image" not in table.columns:
             raise DataError("has no column image", "name the images of each row", file=manifest)
         return manifest, table, ()
-    files = sorted(p for p in target.iterdir() if p.suffix.lower() in SUFFIXES)
-    images, notes = without_masks(files)
+    images, notes = without_masks(images_in(target))
     if not images:
         raise DataError(
             "holds neither detected colonies, a manifest.csv, nor images",

@@ -174,7 +174,7 @@ def phenotypes_of_person(cells: AnnData, table: pd.DataFrame) -> tuple[Array, in
     cells : AnnData
     table : DataFrame
         phenotype, and image, frame, label or id (``image/frame/label``). SS, RS, FC, or spindle,
-        star, flat; empty where the person could not tell.
+        star, flat; empty or NA where the person could not tell.
 
     Returns
     -------
@@ -215,10 +215,10 @@ def phenotypes_of_person(cells: AnnData, table: pd.DataFrame) -> tuple[Array, in
 def _known_words(words: Sequence[object]) -> list[str | None]:
     known: list[str | None] = []
     for word in words:
-        if word is None or word != word or not str(word).strip():
+        text = "" if word is None or word != word else str(word).strip()
+        if text.upper() in ("", "NA", "NAN"):
             known.append(None)
             continue
-        text = str(word).strip()
         name = _OTHER_WORDS.get(text.lower(), text.upper())
         if name not in PHENOTYPES:
             raise DataError(

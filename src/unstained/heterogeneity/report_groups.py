@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import need_columns, values_of, write_cells
-from ..errors import DataError, FileError, contents_of
+from ..errors import DataError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
 from ..images.atomic import write_json
+from ..images.tables import read_table
 from .choice import (
     Array,
     choose_cells,
@@ -344,10 +345,13 @@ def _is_rules(cells: AnnData) -> bool:
 
 
 def _read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
-    file = Path(path)
-    if not file.is_file():
-        raise FileError("is not there", "give image,frame,label,phenotype", file=file)
-    try:
-        return pd.read_csv(file, dtype={"image": str, "id": str})  # image 001 is not 1
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise FileError(f"is no table ({error})", "give a CSV file", file=file) from error
+    table = read_table(Path(path))
+    for name in () if "id" in table else table.columns.intersection(["frame", "label"]):
+        numbers = pd.to_numeric(table[name], errors="coerce")  # 01 is 1, but image 01 is not
+        odd = np.flatnonzero(~(numbers % 1 == 0))
+        if odd.size:
+            raise DataError(
+                f"row {odd[0] + 1}: {name} is {table[name].iloc[odd[0]]!r}", "give a whole number"
+            )
+        table[name] = numbers.astype(int)
+    return table

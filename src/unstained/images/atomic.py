@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "atomic_dir",
     "atomic_path",
+    "disk_remedy",
     "json_text",
     "make_folder",
     "read_json",
@@ -215,6 +216,24 @@ def _part(target: Path) -> Path:
     return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
 
 
+_NOT_PERMITTED = (
+    "choose another folder or change its permissions, or close the file where another program has "
+    "it open, as Excel may"
+)
+_REMEDIES = {
+    errno.ENOSPC: "free some space or choose another disk",
+    errno.EDQUOT: "your quota is used up: free some space or choose another disk",
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+    errno.EROFS: "choose a folder that you may write to",
+}
+
+
+def disk_remedy(error: OSError) -> str | None:
+    """What a user can do about what the operating system refused; None where it may be a bug."""
+    return _REMEDIES.get(error.errno or 0)
+
+
 @contextmanager
 def _disk_errors(target: Path) -> Iterator[None]:
     """Say in the user's words what the operating system refused while `target` was written."""
@@ -223,13 +242,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        remedy = {
-            errno.ENOSPC: "free some space or choose another disk",
-            errno.EDQUOT: "your quota is used up: free some space or choose another disk",
-            errno.EACCES: "choose a folder that you may write to",
-            errno.EPERM: "choose a folder that you may write to",
-            errno.EROFS: "choose a folder that you may write to",
-        }.get(error.errno or 0)
+        remedy = disk_remedy(error)
         if remedy is None:
             raise
         reason = f"cannot be written: {error.strerror or error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,17 +123,23 @@ def background_files(
     controls: Sequence[Path] = (),
     method: str = "polynomial",
     radius_px: float = 64.0,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Path]:
     """Subtract the background of files, plane by plane, into OME-TIFF files of one folder.
+
+    Channels that are label-free by their names, beside others, stay as they are.
 
     Parameters
     ----------
     images : sequence of Path
+        Images, or folders of images.
     folder : Path
         Gets a file ``NAME.ome.tif`` for each image.
     controls : sequence of Path
         Images of the secondary antibody alone, of the same shape; without them the background
         is estimated by `method` (`estimate_background`).
+    notify : callable
+        Is told which channels stay as they are.
 
     Yields
     ------
@@ -147,10 +153,16 @@ def background_files(
     DataError
         An image does not fit the controls, or has no background.
     """
-    from .read import name_of_source, read_image
+    from .read import name_of_source, read_image, split_selector, stem_of
     from .write import write_ome_tiff
 
-    names = [name_of_source(str(path)) for path in images]
+    images = [file for path in images for file in _files(path)]
+    # a file keeps its name, so that a folder of results pairs as the folder of images did
+    plain = [split_selector(path).path == path for path in images]
+    names = [
+        stem_of(path) if own else name_of_source(str(path))
+        for path, own in zip(images, plain, strict=True)
+    ]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise FileError(
@@ -160,10 +172,15 @@ def background_files(
     for path, name in zip(images, names, strict=True):
         image = read_image(path)
         cleaned = np.empty(image.shape, np.float32)
+        left = [c.name for c in image.channels if c.label_free and len(image.channels) > 1]
+        if left:
+            notify(f"{path}: {', '.join(left)} stays as it is: label-free, by its name")
         for t, c, z in np.ndindex(image.shape[:3]):
             try:
                 plane = image.plane(t, c, z)
-                if opened:
+                if image.channels[c].name in left:
+                    cleaned[t, c, z] = plane
+                elif opened:
                     levels = np.stack([_plane_of(control, c, z) for control in opened])
                     cleaned[t, c, z] = subtract_control(plane, levels)
                 else:
@@ -175,6 +192,18 @@ def background_files(
         target = folder / f"{name}.ome.tif"
         write_ome_tiff(replace(image, data=cleaned, levels=()), target)
         yield target
+
+
+def _files(path: Path) -> list[Path]:
+    """The images of a folder; anything else as it is."""
+    from .folders import images_in, is_image
+
+    if not path.is_dir() or is_image(path):
+        return [path]
+    inside = images_in(path)
+    if not inside:
+        raise FileError("holds no image", "name images, or a folder of images", file=path)
+    return inside
 
 
 def _plane_of(control: Image, c: int, z: int) -> Array:

@@ -18,6 +18,7 @@ from .image import Array, Image
 __all__ = [
     "Field",
     "Region",
+    "file_key",
     "file_of",
     "full_shape",
     "join_paths",
@@ -260,7 +261,16 @@ class _Cache:
 _cache = _Cache()
 
 
-def _key(path: str) -> tuple[Any, ...]:
+def file_key(path: str) -> tuple[str, int, int]:
+    """What an opened image is kept under: path, time of change and size of its file.
+
+    A file that is written anew is another one.
+
+    Raises
+    ------
+    FileError
+        It is not there.
+    """
     try:
         stat = file_of(path).stat()
     except OSError as error:
@@ -272,7 +282,7 @@ def open_image(path: str) -> Image:
     """The lazy image of a path; kept open."""
     from .read import read_image
 
-    key = _key(path)
+    key = file_key(path)
     with _cache.lock:
         image = _cache.images.get(key)
         if image is None:
@@ -310,7 +320,7 @@ def read_planes(path: str, region: Region | None) -> Array:
     nbytes = int(np.prod(image.shape)) * image.dtype.itemsize
     if nbytes > _CACHE_ONE:
         return image.planes(0, ys, xs)
-    key = _key(path)
+    key = file_key(path)
     with _cache.lock:
         pixels = _cache.pixels.get(key)
         if pixels is None:

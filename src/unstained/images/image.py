@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,15 @@ class LazyArray(Protocol):
     def __getitem__(self, index: Any) -> Any: ...
 
 
+# short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
+_LABEL_FREE = re.compile(
+    r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
+    r"|transmi|diascop|(?<![A-Za-z0-9])(?:bf|df|dic|tl|trans.?(?:light|pmt|\d*)|t-?pmt|ph[12l]?"
+    r"|(?-i:P[Hh]3))(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Channel:
     """One channel of an image.
@@ -52,6 +62,11 @@ class Channel:
 
     name: str
     color: str | None = None
+
+    @property
+    def label_free(self) -> bool:
+        """Whether the name says so: Phase, PH2, Brightfield, BF, DIC, TL, Trans ..."""
+        return _LABEL_FREE.search(self.name) is not None
 
 
 @dataclass(frozen=True)
@@ -137,12 +152,16 @@ class Image:
                 "give one of these names or a position from 0",
                 file=self.source,
             )
-        i = found[0]
+        return self.channels_at(found)
+
+    def channels_at(self, positions: Sequence[int]) -> Image:
+        """The image of some channels, in the order given; positions count from 0."""
+        chosen = list(positions)
         return replace(
             self,
-            data=Planes(self.data, [i]),
-            channels=(self.channels[i],),
-            levels=tuple(Planes(level, [i]) for level in self.levels),
+            data=Planes(self.data, chosen),
+            channels=tuple(self.channels[i] for i in chosen),
+            levels=tuple(Planes(level, chosen) for level in self.levels),
         )
 
     def z_planes(self, start: int, stop: int) -> Image:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ..errors import DataError, FileError, InputError
 from .fields import Field, Region, file_of, join_paths
-from .sources import TABLES, absolute_paths, is_image, read_table
+from .folders import images_in, is_image
+from .sources import absolute_paths
+from .tables import TABLES, read_table
 
 __all__ = ["label_free_fields"]
 
@@ -40,7 +42,7 @@ def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
         if path.is_file() and path.suffix.casefold() in TABLES:
             found += _from_table(path.absolute())
         elif path.is_dir() and not is_image(path):
-            images = sorted(p for p in path.iterdir() if is_image(p))
+            images = images_in(path)
             if not images:
                 raise DataError("holds no images", "name a folder of label-free images", file=path)
             found += [_field(str(p.absolute()), p.stem) for p in images]

@@ -34,6 +34,7 @@ __all__ = [
     "relative_source",
     "split_joined",
     "split_selector",
+    "stem_of",
 ]
 
 _TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".lsm", ".stk")
@@ -98,13 +99,18 @@ def split_joined(joined: str) -> list[str]:
     return [part.strip() for part in joined.split(";") if part.strip()]
 
 
+def stem_of(path: Path) -> str:
+    """The name of an image without what tells its type: a.ome.tif and a.png are ``a``."""
+    return re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", path.name) or path.name
+
+
 def name_of_source(source: str) -> str:
     """What results of an image are called: ``a/plate_1.ome.tif#DAPI`` becomes ``plate_1_DAPI``.
 
     Of paths joined by ``;`` the first counts.
     """
     chosen = split_selector((split_joined(source) or [source])[0])
-    parts = [re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", chosen.path.name) or chosen.path.name]
+    parts = [stem_of(chosen.path)]
     if _is_field_of_plate(chosen.path):
         # plate.zarr/B/3/0: the folders within the plate belong to the name
         inside = [chosen.path.name]

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-import warnings
 from collections.abc import Iterable, Sequence
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths, split_paths
+from .folders import images_in
 from .pairs import REQUIRED, Pairs
+from .read import split_selector, stem_of
+from .tables import TABLES, read_table
 
 __all__ = [
+    "absolute_path",
     "absolute_paths",
-    "is_image",
     "load_pairs",
     "pairs_from_channels",
     "pairs_from_folders",
     "pairs_from_manifest",
-    "read_table",
+    "parts_of",
 ]
-
-TABLES = (".csv", ".tsv", ".txt")
-_SUFFIXES = (
-    *(".tif", ".tiff", ".btf", ".tf8", ".png", ".jpg", ".jpeg", ".npy"),
-    *(".zarr", ".czi", ".nd2", ".lif"),
-)
-# short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
-_LABEL_FREE = re.compile(
-    r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
-    r"|transmi|diascop|(?<![A-Za-z0-9])(?:bf|df|dic|tl|trans.?(?:light|pmt|\d*)|t-?pmt|ph[12l]?"
-    r"|(?-i:P[Hh]3))(?![A-Za-z0-9])",
-    re.IGNORECASE,
-)
 
 
 def load_pairs(spec: str | os.PathLike[str]) -> Pairs:
@@ -206,7 +193,8 @@ def pairs_from_channels(
     from .read import read_image
 
     path = Path(path).absolute()
-    names = [channel.name for channel in read_image(path).channels]
+    channels = read_image(path).channels
+    names = [channel.name for channel in channels]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(
@@ -216,7 +204,7 @@ def pairs_from_channels(
         )
     told = phase is not None
     if phase is None:
-        phase = [n for n in names if _LABEL_FREE.search(n) and n not in (stains or ())]
+        phase = [c.name for c in channels if c.label_free and c.name not in (stains or ())]
     if stains is None:
         stains = [n for n in names if n not in phase]
     absent = [name for name in (*phase, *stains) if name not in names]
@@ -260,7 +248,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
         return pairs_from_manifest(folder / "manifest.csv")
     inside = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     phase = [p for p in inside if p.name.casefold() == "phase"]
-    stains = [p for p in inside if p not in phase and any(is_image(f) for f in p.iterdir())]
+    stains = [p for p in inside if p not in phase and images_in(p)]
     if len(phase) != 1 or not stains:
         raise DataError(
             f"no folder phase with stains beside it among {', '.join(p.name for p in inside)}",
@@ -268,7 +256,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
             file=folder,
         )
     parts = [_lenient(phase[0], stain) for stain in stains]
-    unused = set(map(str, _images(phase[0]))) - {p for part in parts for p in part.table["phase"]}
+    unused = set(map(str, images_in(phase[0]))) - {p for part in parts for p in part.table["phase"]}
     if unused:
         raise DataError(
             f"{len(unused)} phase images have no stain: {_some(sorted(unused))}",
@@ -281,9 +269,10 @@ def _pairs_from_tree(folder: Path) -> Pairs:
 
 def _lenient(phase: Path, stain: Path) -> Pairs:
     """Pairs of one marker; phase images without this marker are looked at by the caller."""
-    keyed = {path.stem: path for path in _images(phase)}
+    keyed = {path.stem: path for path in images_in(phase)}
     rows = [
-        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem) for path in _images(stain)
+        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem)
+        for path in images_in(stain)
     ]
     alone = [Path(row[1]).name for row in rows if not row[0]]
     if alone:
@@ -296,86 +285,40 @@ def _lenient(phase: Path, stain: Path) -> Pairs:
     return Pairs(table, phase.parent, stain.name, (_UNGROUPED,))
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV as text, whatever separates it: commas, semicolons or tabs.
-
-    Raises
-    ------
-    FileError
-        It is not there.
-    DataError
-        It is no table.
-    """
-    if not path.is_file():
-        raise FileError("is not there", "check the path of the table", file=path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        head = text.lstrip().partition("\n")[0]
-        separator = max(",;\t", key=head.count)  # Excel writes ; in half of the world
-        with warnings.catch_warnings():  # empty cells beyond the header: of no meaning
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(
-                StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
-            )
-    except ValueError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
-    _refuse_longer_rows(text, separator, path)
-    return table.rename(columns=lambda column: str(column).strip())
-
-
-def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
-    """What stands beyond the header's columns is lost to pandas."""
-    every = csv.reader(StringIO(text), delimiter=separator)
-    try:
-        rows = [row for row in every if any(cell.strip() for cell in row)]
-    except csv.Error:  # cells longer than it takes, which pandas does
-        return
-    width = len(rows[0]) if rows else 0
-    for number, row in enumerate(rows[1:], 1):
-        if any(cell.strip() for cell in row[width:]):
-            raise DataError(
-                f"row {number} has {len(row)} cells, and the header {width}",
-                f"put quotes around a cell that holds {separator!r}, or name the column",
-                file=path,
-            )
-
-
 def absolute_paths(text: str, root: Path) -> list[str]:
     """Absolute paths of a manifest's cell; a file whose own name has a ``;`` stays whole."""
+    return [absolute_path(part, root) for part in parts_of(text, root)]
+
+
+def parts_of(text: str, root: Path) -> list[str]:
+    """The paths that a manifest's cell joins by ``;``, as they are written there."""
     whole = str(root / text)
-    parts = [text] if split_paths(whole) == [whole] else text.split(";")
-    found = []
-    for part in (part.strip() for part in parts):
-        path = str(root / part)
-        if "\\" in part and not file_of(path).exists():  # written on Windows, read elsewhere
-            other = str(root / part.replace("\\", "/"))
-            path = other if file_of(other).exists() else path
-        if part:
-            found.append(os.path.normpath(path))
-    return found
+    parts = text.split(";") if ";" in text and split_paths(whole) != [whole] else [text]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def absolute_path(text: str, root: Path) -> str:
+    """One path of a manifest's cell, relative to `root`, without ``..``."""
+    path = str(root / text.strip())
+    if "\\" in text and not file_of(path).exists():  # written on Windows, read elsewhere
+        other = str(root / text.strip().replace("\\", "/"))
+        path = other if file_of(other).exists() else path
+    if ".." not in Path(path).parts:
+        return os.path.normpath(path)
+    chosen = split_selector(path)  # what lies above a link is not what lies above its folder
+    return f"{chosen.path.parent.resolve() / chosen.path.name}{chosen.inside}"
 
 
 def _same_planes(pairs: Pairs, path: Path) -> None:
-    counts = pairs.table["phase"].str.count(";")
-    odd = counts[counts != counts.mode().iloc[0]]
+    counts = pairs.table["phase"].map(lambda joined: len(split_paths(joined)))
+    usual = int(counts.mode().iloc[0])
+    odd = counts[counts != usual]
     if len(odd):
         raise DataError(
-            f"row {int(odd.index[0]) + 1} has {int(odd.iloc[0]) + 1} phase files, "
-            f"most rows {int(counts.mode().iloc[0]) + 1}",
+            f"row {int(odd.index[0]) + 1} has {int(odd.iloc[0])} phase files, most rows {usual}",
             "all rows must have the same planes",
             file=path,
         )
-
-
-def is_image(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix.casefold() in _SUFFIXES
-
-
-def _images(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise FileError("is no folder", "check the path", file=folder)
-    return sorted(path for path in folder.iterdir() if is_image(path))
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -398,9 +341,9 @@ _Keyed = dict[tuple[str, ...], list[tuple[Path, dict[str, str]]]]
 def _by_key(folder: Path, pattern: re.Pattern[str] | None) -> _Keyed:
     """Files by what they must share with their partner, each with its named groups."""
     found: _Keyed = {}
-    for path in _images(folder):
+    for path in images_in(folder):
         if pattern is None:
-            found.setdefault((path.stem,), []).append((path, {}))
+            found.setdefault((stem_of(path),), []).append((path, {}))
             continue
         match = pattern.fullmatch(path.name) or pattern.fullmatch(path.stem)
         if match is None:
@@ -422,7 +365,9 @@ def _natural(text: str) -> tuple[int, str]:
 def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: bool) -> None:
     """Raise unless every image has one partner."""
     used = {path for keyed in (phase, stain) for files in keyed.values() for path, _ in files}
-    unread = [p.name for folder in dict.fromkeys(folders) for p in _images(folder) if p not in used]
+    unread = [
+        p.name for folder in dict.fromkeys(folders) for p in images_in(folder) if p not in used
+    ]
     alone = [_names(phase, phase.keys() - stain.keys()), _names(stain, stain.keys() - phase.keys())]
     doubles = [f for f in stain.values() if len(f) > 1]
     doubles += [f for f in phase.values() if len({g.get("plane") for _, g in f}) < len(f)]

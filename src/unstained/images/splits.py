@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
-from .fields import Field, Region
+from .fields import Field, Region, split_paths
 from .pairs import Pairs
 
 __all__ = ["SplitWarning", "check_split", "spatial_split", "split_kind", "split_pairs"]
@@ -268,7 +268,7 @@ def _cut(
             f"is {whole.shape[1]} px wide: too narrow to be cut into {', '.join(parts)} with guard "
             f"bands of {guard_px} px (a part would have {narrow}, {_LEAST_PX} are needed)",
             "give more fields in several groups, a narrower guard band or larger fractions",
-            file=field.phase.partition(";")[0],
+            file=split_paths(field.phase)[0],
         )
     cut = []
     for i, part in enumerate(parts):

@@ -351,35 +351,50 @@ def _truncated(path: Path, how: str) -> FileError:
     )
 
 
-class _Notes(logging.Handler):
-    """What tifffile says about a file instead of raising."""
+class _Notes(logging.Filter):
+    """What tifffile says about a file instead of raising, kept from its log.
+
+    One filter for good, which tells the threads apart: several open files at once, and what is
+    said is of the file that the same thread opens. Outside of `heard` all goes to the log.
+    """
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: list[str] = []
+        super().__init__()
+        self._own = threading.local()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+    @contextmanager
+    def heard(self) -> Iterator[list[str]]:
+        """A list that grows by what this thread's tifffile says."""
+        before: list[str] | None = getattr(self._own, "texts", None)
+        texts: list[str] = []
+        self._own.texts = texts
+        try:
+            yield texts
+        finally:
+            self._own.texts = before
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        texts: list[str] | None = getattr(self._own, "texts", None)
+        if texts is None or record.levelno < logging.WARNING:
+            return True
+        texts.append(record.getMessage())
+        return False
+
+
+_NOTES = _Notes()
+logging.getLogger("tifffile").addFilter(_NOTES)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file, with its faults as our errors."""
-    log, notes = logging.getLogger("tifffile"), _Notes()
-    propagate = log.propagate
-    log.addHandler(notes)
-    log.propagate = False
     try:
-        with tifffile.TiffFile(path) as tif:
+        with _NOTES.heard() as texts, tifffile.TiffFile(path) as tif:
             _ = len(tif.pages)  # walks to the last page, which finds a file that is cut short
-            for text in notes.texts:
-                if any(sign in text for sign in _CUT_SHORT):
-                    raise _truncated(path, "its list of planes leads behind its end")
+            if any(sign in text for text in texts for sign in _CUT_SHORT):
+                raise _truncated(path, "its list of planes leads behind its end")
             yield tif
     except (tifffile.TiffFileError, struct.error) as error:  # struct: a header cut short
         raise FileError(
             f"is no readable TIFF file ({error})", "check that it is the right file", file=path
         ) from error
-    finally:
-        log.removeHandler(notes)
-        log.propagate = propagate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
@@ -23,26 +23,50 @@ def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings
     Parameters
     ----------
     settings : dataclass
-        Flat; its values are text and numbers.
+        Flat; its values are text, numbers and booleans. Their type is that of the default.
     changes : mapping of str to value
+        A boolean may be ``"true"``, ``"yes"``, ``"1"``, ``"false"``, ``"no"``, ``"0"``; a whole
+        number 20.0, but not 20.5.
 
     Raises
     ------
     InputError
         A setting is not known, or its value is not usable.
     """
-    kinds = {f.name: type(getattr(settings, f.name)) for f in fields(settings)}
+    kinds = {
+        f.name: type(getattr(settings, f.name) if f.default is MISSING else f.default)
+        for f in fields(settings)
+    }
     ready: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in kinds:
             raise InputError(f"setting {name!r} is not known", f"known: {', '.join(kinds)}")
         try:
-            ready[name] = kinds[name](value)
-        except ValueError as error:
+            ready[name] = _converted(value, kinds[name])
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(
-                f"setting {name} is {value!r}", f"give {kinds[name].__name__}"
+                f"setting {name} is {value!r}", _WANTED.get(kinds[name], "give text")
             ) from error
     return replace(settings, **ready)
+
+
+_WANTED = {bool: "give true or false", int: "give a whole number", float: "give a number"}
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _converted(value: Any, kind: type) -> Any:
+    """A value as the type of its setting; ValueError, TypeError or OverflowError if it is none."""
+    if kind is bool:
+        said = value if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
+        if said is None:
+            raise ValueError(value)
+        return said
+    if value is None or (isinstance(value, bool) and kind in (int, float)):
+        raise TypeError(value)
+    converted = kind(value)
+    if kind is int and not isinstance(value, str) and converted != value:
+        raise ValueError(value)
+    return converted
 
 
 def check_settings(

@@ -42,6 +42,9 @@ SHAPE_COLUMNS = (
     "elongation",
 )
 
+_LONGEST_INTERVAL_S = 7 * 24 * 3600
+"""Some cycles of a cell; nothing that a movie follows lasts from one frame to the next then."""
+
 
 @dataclass(frozen=True)
 class MovieSettings:
@@ -51,7 +54,7 @@ class MovieSettings:
     ----------
     frames : int
     interval_s : float
-        From frame to frame.
+        From frame to frame, at most a week.
     size : int
         Side of the field, pixels.
     cells : int
@@ -140,6 +143,10 @@ class MovieSettings:
         for name, value in values:
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} is {value}", "give a positive number")
+        if self.interval_s > _LONGEST_INTERVAL_S:
+            raise InputError(
+                f"interval_s is {self.interval_s:g}", f"give at most {_LONGEST_INTERVAL_S}, a week"
+            )
         least = ("fluctuation_sd", "speed_um_per_h", "shape_sd", "cycle_cv", "death_per_h")
         for name in least:
             value = getattr(self, name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..images.splits import split_pairs
+from ..images.versions import versions_of
 from .predict_fields import PredictFields
 from .predictor import PredictOptions
 from .score import score_panel
@@ -30,7 +30,7 @@ __all__ = [
     "write_card",
 ]
 
-_VERSIONS = ("unstained", "torch", "numpy", "opencv-python-headless", "scikit-image", "zarr")
+_VERSIONS = ("unstained", "torch", "numpy", "cv2", "zarr")
 
 
 def describe_training(
@@ -65,7 +65,7 @@ def describe_training(
         "parent": None if parent is None else str(Path(parent).name),
         "seconds": round(sum(member["seconds"] for member in members), 1),
         "machine": f"{platform.machine()}, {platform.system()}",
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": versions_of(*_VERSIONS),
         "scores": {"validation": describe_scores(scored)},
     }
 

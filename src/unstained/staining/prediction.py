@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import FileError, InputError
+from ..images.folders import images_in
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.pyramid import block_mean
-from ..images.read import SUFFIXES, fields_of, name_of_source, read_image, split_selector
+from ..images.read import (
+    SUFFIXES,
+    fields_of,
+    name_of_source,
+    read_image,
+    split_joined,
+    split_selector,
+)
 from ..images.write import write_png
 from .predict_plan import Estimate, Grid, tile_bytes
 from .predictor import Notify, PredictOptions, Predictor, Progress
@@ -238,9 +246,7 @@ def open_planes(source: str | Path) -> Image:
     InputError
         The joined images differ in frames or size.
     """
-    from ..images.fields import split_paths
-
-    images = [read_image(part) for part in split_paths(str(source))]
+    images = [read_image(part) for part in split_joined(str(source))]
     if not images:
         raise InputError(f"{source!r} names no image", "give a path")
     first = images[0]
@@ -276,13 +282,13 @@ class _Joined(LazyPlanes):
 def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
     """Each image that the paths name; folders and plates are opened."""
     for path in paths:
-        if ";" in str(path):
+        if len(split_joined(str(path))) > 1:
             yield str(path)
             continue
         chosen = split_selector(path)
         folder = chosen.path
         if folder.is_dir() and not _is_zarr(folder):
-            inside = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            inside = images_in(folder)
             if not inside:
                 raise FileError(
                     "holds no image", f"images end in {', '.join(SUFFIXES)}", file=folder
@@ -311,7 +317,7 @@ def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
     targets = [out_dir / f"{name}.ome.zarr" for name in names]
     written = [path for target in targets for path in (target, _picture(target))]
     replaced = {_identity(path) for path in written if path.exists()}
-    for part in (part.strip() for source in sources for part in source.split(";")):
+    for part in (part for source in sources for part in split_joined(source)):
         path = split_selector(part).path
         if path.exists() and _identity(path) in replaced:
             raise InputError(

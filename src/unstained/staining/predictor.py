@@ -25,7 +25,16 @@ from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry, apply_symmetry, 
 from ..learning.devices import choose_device
 from ..learning.engines import ENGINES, PRECISIONS, TOLERANCE, Engine, difference, make_engine
 from ..learning.memory import tune_allocator
-from .predict_plan import Estimate, Grid, choose_tile, grid_of, memory_budget, stride_of, tile_bytes
+from .predict_plan import (
+    SAME_SIZE,
+    Estimate,
+    Grid,
+    choose_tile,
+    grid_of,
+    memory_budget,
+    stride_of,
+    tile_bytes,
+)
 
 if TYPE_CHECKING:
     from .normalize import Statistics
@@ -184,16 +193,36 @@ class Predictor:
             axes = {2: "YX", 3: "CYX", 4: "TCYX", 5: "TCZYX"}.get(np.ndim(image), "?")
             image = as_image(image, axes)
         if image.n_planes != self.panel.planes:
-            raise InputError(
-                f"{image.source or 'the image'} has {image.n_planes} label-free planes (channels "
-                f"x z), the model takes {self.panel.planes}",
-                "choose a channel with PATH#CHANNEL, planes of a z stack with PATH#z=3 or "
-                "PATH#z=3:6, or join planes with PATH;PATH",
-            )
-        if self.options.pixel_size_um is not None:
-            image = replace(image, pixel_size_um=self.options.pixel_size_um)
+            image = self._label_free(image)
+        given, own = self.options.pixel_size_um, image.pixel_size_um
+        if given is not None:
+            if own is not None and abs(given / own - 1) > SAME_SIZE:
+                self.notify(
+                    f"{image.source or 'the image'} says {own:g} um per pixel; the {given:g} um "
+                    "that were given are taken"
+                )
+            image = replace(image, pixel_size_um=given)
         self._grid(image)  # refuses a pixel size that is needed and not known
         return image
+
+    def _label_free(self, image: Image) -> Image:
+        """The channels that are label-free by their names, if they are what the model takes."""
+        name, planes = image.source or "the image", self.panel.planes
+        named = [i for i, channel in enumerate(image.channels) if channel.label_free]
+        if len(named) * image.shape[2] == planes:
+            taken, others = (
+                ", ".join(c.name for i, c in enumerate(image.channels) if (i in named) is wanted)
+                for wanted in (True, False)
+            )
+            self.notify(f"{name}: {taken} is taken, by its name; {others} is left out")
+            return image.channels_at(named)
+        channels = ", ".join(channel.name for channel in image.channels)
+        raise InputError(
+            f"{name} has {image.n_planes} planes (channels {channels}; {image.shape[2]} in z), "
+            f"the model takes {planes}",
+            "choose a channel with PATH#CHANNEL, planes of a z stack with PATH#z=3 or "
+            "PATH#z=3:6, or join planes with PATH;PATH",
+        )
 
     def grid(self, image: Image) -> Grid:
         """The grid to predict on, with a notice where it is not the image's own."""

@@ -1,0 +1,38 @@
+"""Which files of a folder are images, and in what order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import FileError
+from .read import SUFFIXES
+
+__all__ = ["images_in", "is_image", "natural_order"]
+
+
+def is_image(path: Path) -> bool:
+    """Whether its name is that of an image which can be read, and is not hidden.
+
+    macOS leaves a ``._a.tif`` beside each ``a.tif`` on disks of others.
+    """
+    return not path.name.startswith(".") and path.suffix.casefold() in SUFFIXES
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images that lie directly in a folder, ``t2`` before ``t10``; none is an empty list.
+
+    Raises
+    ------
+    FileError
+        It is no folder.
+    """
+    if not folder.is_dir():
+        raise FileError("is no folder", "name a folder of images", file=folder)
+    found = (path for path in folder.iterdir() if is_image(path))
+    return sorted(found, key=lambda path: (natural_order(path.name), path.name))
+
+
+def natural_order(text: str) -> list[tuple[int, str]]:
+    """A key to sort by: t2 before t10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]

@@ -1,0 +1,128 @@
+"""Tables of users, whatever program wrote them."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from codecs import BOM_UTF8
+from collections.abc import Collection
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from ..errors import DataError, FileError
+
+__all__ = ["TABLES", "TableStyle", "read_table", "read_typed_table", "style_of"]
+
+TABLES = (".csv", ".tsv", ".txt")
+"""Endings of tables."""
+
+
+class TableStyle(NamedTuple):
+    """How a CSV is written: what separates its columns; "utf-8", or "utf-8-sig" with a mark."""
+
+    separator: str
+    encoding: str
+
+
+def style_of(path: Path) -> TableStyle:
+    """How a table that `read_table` reads is written, to write it alike."""
+    marked = path.read_bytes().startswith(BOM_UTF8)
+    text = path.read_text(encoding="utf-8-sig")
+    return TableStyle(_separator(text), "utf-8-sig" if marked else "utf-8")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV as text, whatever separates it: commas, semicolons or tabs.
+
+    Raises
+    ------
+    FileError
+        It is not there.
+    DataError
+        It is no table.
+    """
+    return _parsed(path, missing=False)
+
+
+def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
+    """As `read_table`, with numbers where a column holds nothing else.
+
+    Parameters
+    ----------
+    path : Path
+    text : collection of str
+        Columns that stay text whatever they hold: image 001 is not 1.
+
+    Returns
+    -------
+    DataFrame
+        NaN where a cell is empty or says NA.
+
+    Raises
+    ------
+    FileError
+        It is not there.
+    DataError
+        It is no table, or a column holds numbers with a comma.
+    """
+    table = _parsed(path, missing=True)
+    for name in table.columns.difference(list(text), sort=False):
+        try:
+            table[name] = pd.to_numeric(table[name])
+        except ValueError:
+            told = table[name].dropna()
+            commas = told[told.str.contains(",")]
+            if len(commas) and told.str.fullmatch(r"\s*[+-]?\d*[.,]?\d+\s*").all():
+                raise DataError(
+                    f"column {name} holds {commas.iloc[0]!r}",
+                    "write numbers with a point",
+                    file=path,
+                ) from None
+    return table
+
+
+def _parsed(path: Path, *, missing: bool) -> pd.DataFrame:
+    """Columns of text; empty cells are NaN where `missing`, else empty text."""
+    if not path.is_file():
+        raise FileError("is not there", "check the path of the table", file=path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        separator = _separator(text)
+        with warnings.catch_warnings():  # empty cells beyond the header: of no meaning
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                StringIO(text), sep=separator, dtype=str, keep_default_na=missing, index_col=False
+            )
+    except ValueError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
+    _refuse_longer_rows(text, separator, path)
+    # Excel writes rows of separators alone below a table
+    empty = table.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
+    table = table[~empty].reset_index(drop=True) if len(table.columns) else table
+    return table.rename(columns=lambda column: str(column).strip())
+
+
+def _separator(text: str) -> str:
+    head = text.lstrip().partition("\n")[0]
+    return max(",;\t", key=head.count)  # Excel writes ; in half of the world
+
+
+def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
+    """What stands beyond the header's columns is lost to pandas."""
+    every = csv.reader(StringIO(text), delimiter=separator)
+    try:
+        rows = [row for row in every if any(cell.strip() for cell in row)]
+    except csv.Error:  # cells longer than it takes, which pandas does
+        return
+    width = len(rows[0]) if rows else 0
+    for number, row in enumerate(rows[1:], 1):
+        if any(cell.strip() for cell in row[width:]):
+            raise DataError(
+                f"row {number} has {len(row)} cells, and the header {width}",
+                f"put quotes around a cell that holds {separator!r}, or name the column",
+                file=path,
+            )
