@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DataError, FileError
 from ..images.atomic import json_text
-from ..images.folders import images_in, natural_order
+from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..statistics.intervals import Interval
@@ -191,8 +191,7 @@ def _labelled(path: Path) -> list[_Labelled]:
             _Labelled(entry.image, [_call(entry.labels, t) for t in range(entry.frames)])
             for entry in read_segmentation(path)
         ]
-    zarr_names = ("zarr.json", ".zgroup", ".zattrs")
-    if path.is_dir() and not any((path / name).exists() for name in zarr_names):
+    if path.is_dir() and not is_zarr(path):
         return _in_folder(path)
     if not path.exists():
         raise FileError("does not exist", "check the path", file=path)

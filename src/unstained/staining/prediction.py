@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import FileError, InputError
-from ..images.folders import images_in
+from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.pyramid import block_mean
@@ -287,7 +287,7 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
             continue
         chosen = split_selector(path)
         folder = chosen.path
-        if folder.is_dir() and not _is_zarr(folder):
+        if folder.is_dir() and not is_zarr(folder):
             inside = images_in(folder)
             if not inside:
                 raise FileError(
@@ -298,10 +298,6 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
             yield from (field + chosen.inside for field in fields_of(folder))
         else:
             yield str(path)
-
-
-def _is_zarr(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("zarr.json", ".zattrs", ".zgroup"))
 
 
 def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
