@@ -15,7 +15,7 @@ import tifffile
 import torch
 
 from unstained.colonies.classifier import ColonyClassifier
-from unstained.colonies.compare import Plan, compare, parse_arms
+from unstained.colonies.comparison import Plan, compare, parse_arms
 from unstained.colonies.detect_sources import FileOptions
 from unstained.colonies.detection_folder import detect_files, read_crop
 from unstained.colonies.examples import Examples, load_examples

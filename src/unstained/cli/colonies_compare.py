@@ -44,9 +44,9 @@ def compare(
     ] = None,
 ) -> None:
     """Compare methods over folds: tables, tests and figures as in a paper, for your own data."""
-    from ..colonies.compare import Plan, parse_arms
-    from ..colonies.compare import compare as run
     from ..colonies.compare_report import write_comparison
+    from ..colonies.comparison import Plan, parse_arms
+    from ..colonies.comparison import compare as run
 
     ways = {"": [], "yes": [True], "no": [False], "both": [True, False]}
     if multi_label not in ways:

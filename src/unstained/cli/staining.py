@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
-    from ..staining.weigh import Weighed
+    from ..staining.weighing import Weighed
 
 _FEW = 0.05  # share of the pairs that weighted ones count as, below which it is said
 
@@ -129,7 +129,7 @@ def weigh(
     from ..staining.card import split_as_trained
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
-    from ..staining.weigh import weigh as run
+    from ..staining.weighing import weigh as run
 
     if out.exists():
         raise FileError("is there already", "name a new file", file=out)

@@ -27,7 +27,7 @@ from ..statistics import (
     mcnemar,
     paired_test,
 )
-from .compare import Comparison
+from .comparison import Comparison
 from .examples import Examples
 from .learning_figures import learning_figures
 

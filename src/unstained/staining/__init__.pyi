@@ -7,7 +7,7 @@ from .settings import PRESETS, TrainSettings
 from .stain_planes import StainPlanes
 from .training import train
 from .verdict import Verdict, verdicts
-from .weigh import Weighed, weigh
+from .weighing import Weighed, weigh
 
 __all__ = [
     "PRESETS",

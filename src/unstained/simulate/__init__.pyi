@@ -1,0 +1,37 @@
+from .camera import Camera, dust, expose, floaters, uneven_illumination
+from .cells import SHARES, Cell
+from .colony_wells import ColonySettings, plan_well, render_frame
+from .colony_writer import write_colonies
+from .field import Dish, SimulatedField, simulate_field
+from .movie import Movie, MovieFrame, MovieSettings
+from .movie_files import write_movie
+from .optics import Optics, image_of
+from .pairs import write_pairs
+from .stains import DEFAULT_MARKERS, MARKERS, Marker
+
+__all__ = [
+    "DEFAULT_MARKERS",
+    "MARKERS",
+    "SHARES",
+    "Camera",
+    "Cell",
+    "ColonySettings",
+    "Dish",
+    "Marker",
+    "Movie",
+    "MovieFrame",
+    "MovieSettings",
+    "Optics",
+    "SimulatedField",
+    "dust",
+    "expose",
+    "floaters",
+    "image_of",
+    "plan_well",
+    "render_frame",
+    "simulate_field",
+    "uneven_illumination",
+    "write_colonies",
+    "write_movie",
+    "write_pairs",
+]
