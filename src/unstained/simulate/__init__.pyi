@@ -1,6 +1,17 @@
 from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell
-from .colony_wells import ColonySettings, plan_well, render_frame
+from .colony_fates import Fate
+from .colony_shapes import Outline
+from .colony_wells import (
+    Colony,
+    ColonySettings,
+    ColonyState,
+    Look,
+    Well,
+    WellFrame,
+    plan_well,
+    render_frame,
+)
 from .colony_writer import write_colonies
 from .field import Dish, SimulatedField, simulate_field
 from .movie import Movie, MovieFrame, MovieSettings
@@ -15,14 +26,21 @@ __all__ = [
     "SHARES",
     "Camera",
     "Cell",
+    "Colony",
     "ColonySettings",
+    "ColonyState",
     "Dish",
+    "Fate",
+    "Look",
     "Marker",
     "Movie",
     "MovieFrame",
     "MovieSettings",
     "Optics",
+    "Outline",
     "SimulatedField",
+    "Well",
+    "WellFrame",
     "dust",
     "expose",
     "floaters",
