@@ -35,7 +35,7 @@ from .partition import PartitionSettings, partition
 from .samples import make_scene
 from .settings import CellSettings
 from .targets import HEIGHT, INTERIOR
-from .task import CellTask, Found, found_cells, pooled_precision
+from .task import CellCounts, CellTask, found_cells, pooled_precision
 
 __all__ = ["Release", "fit_cuts", "train_cells", "write_release"]
 
@@ -140,7 +140,7 @@ def fit_cuts(
         for interior, prominence in grid
         for area in min_areas_px
     ]
-    counts: list[list[Found]] = [[] for _ in tried]
+    counts: list[list[CellCounts]] = [[] for _ in tried]
     for image in images:
         maps, labels = _middle(model, image)
         for i, cuts in enumerate(tried):
@@ -237,7 +237,7 @@ def _middle(model: CellModel, image: LabelledImage) -> tuple[NDArray[np.float32]
     return model.maps(image.image[y, x], measure_statistics(image.image)), image.labels[y, x]
 
 
-def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> Found:
+def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> CellCounts:
     """True positives at IoU 0.5 and 0.75, of the predicted cells that are kept."""
     left = kept[overlaps.predicted_index]
     number = np.cumsum(kept) - 1
@@ -249,7 +249,7 @@ def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> Found:
         overlaps.iou[left],
     )
     positives = [match_overlaps(some, threshold).iou.size for threshold in (0.5, 0.75)]
-    return Found(some.truth.size, some.predicted.size, np.array(positives))
+    return CellCounts(some.truth.size, some.predicted.size, np.array(positives))
 
 
 def _min_areas_px(images: Sequence[LabelledImage]) -> list[int]:

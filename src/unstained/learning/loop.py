@@ -91,6 +91,14 @@ class LoopSettings:
         Decay of the averaged weights, 0 for none.
     clip : float
         Largest norm of a gradient.
+    precision : {"float32", "bf16"}
+        Of convolutions, see `devices.autocast`; weights are float32.
+    device : str
+        As torch names it: cpu, cuda, cuda:1, mps.
+    seed : int
+        Of what torch draws within steps; see `seed_step`.
+    score : str
+        Which of the numbers of `Task.validate` chooses the best weights; the largest is best.
     """
 
     steps: int
