@@ -24,7 +24,7 @@ from unstained.cells.labelled import load_labelled
 from unstained.cells.model import MODEL, CellModel
 from unstained.cells.settings import CellSettings
 from unstained.cells.training import train_cells
-from unstained.datasets.fetch import fetch
+from unstained.datasets.download import fetch
 from unstained.statistics import bootstrap_interval
 
 TILE = 40  # px

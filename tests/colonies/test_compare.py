@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from unstained.colonies.comparison_report import advice, compare_tests, summary, write_comparison
 
-from unstained.colonies.compare import Comparison, Plan, compare, parse_arms
-from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
+from unstained.colonies.comparison import Comparison, Plan, compare, parse_arms
 from unstained.colonies.evaluation import evaluate, prediction_table
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.fraction_report import with_conditions, write_fractions
@@ -107,7 +107,7 @@ def test_a_finished_comparison_is_not_run_again(
     def never(*args: object) -> None:
         raise AssertionError("a run began")
 
-    monkeypatch.setattr("unstained.colonies.compare._run", never)
+    monkeypatch.setattr("unstained.colonies.comparison._run", never)
     arms = parse_arms(["features", "features:posthoc=1"])
     again = compare(examples, arms, found.folder, Plan(4, (0.1, 0.3), common=QUICK))
     pd.testing.assert_frame_equal(again.predictions, found.predictions)
@@ -195,7 +195,7 @@ def test_true_shares_of_the_hidden_labels_are_drawn_beside_the_predicted(
 ) -> None:
     drawn = {}
     monkeypatch.setattr(
-        "unstained.colonies.compare_report.learning_figures",
+        "unstained.colonies.comparison_report.learning_figures",
         lambda history, names, folder, true: drawn.update({folder: true}) or [],
     )
     run = next(found.folder.glob("runs/*/labelled-0.1/fold-0/run.json"))

@@ -15,15 +15,15 @@ import tifffile
 import torch
 
 from unstained.colonies.classifier import ColonyClassifier
-from unstained.colonies.compare import Plan, compare, parse_arms
+from unstained.colonies.comparison import Plan, compare, parse_arms
 from unstained.colonies.detect_sources import FileOptions
 from unstained.colonies.detection_folder import detect_files, read_crop
 from unstained.colonies.examples import Examples, load_examples
-from unstained.colonies.kept import Kept
 from unstained.colonies.stains import STAIN, Stains, own_planes
 from unstained.colonies.training import held_out, train_model
 from unstained.errors import DataError, InputError, ModelError
 from unstained.images.image import Image, as_image
+from unstained.images.kept import Kept
 from unstained.learning.loop import Progress
 from unstained.learning.networks import NetworkSpec, build_network
 from unstained.staining import Panel, PredictOptions, Predictor, StainPlanes

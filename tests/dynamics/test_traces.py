@@ -214,8 +214,10 @@ def test_snapshots_are_refused_outside_the_movie() -> None:
     assert _frames("0, 1.6", 0.5, 4) == [0, 3]
     with pytest.raises(InputError, match="hours 0 to 2"):
         _frames("3", 0.5, 4)
-    with pytest.raises(InputError, match="give numbers"):
+    with pytest.raises(InputError, match="write numbers"):
         _frames("noon", 0.5, 4)
+    with pytest.raises(InputError, match="hours 0 to 2"):
+        _frames(",", 0.5, 4)
 
 
 def test_an_unknown_detrending_is_refused(file, tmp_path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unstained.errors import FileError
-from unstained.images.atomic import atomic_dir, atomic_path, make_folder
+from unstained.images.atomic import atomic_dir, atomic_path, json_text, make_folder, write_json
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -107,3 +109,31 @@ def test_a_file_in_the_place_of_a_folder_is_named_with_a_remedy(tmp_path: Path) 
         with pytest.raises(FileError, match="choose another folder"):
             make_folder(taken)
     assert make_folder(tmp_path / "new" / "deep").is_dir()
+
+
+def test_json_has_null_where_a_number_is_not_finite_at_any_depth() -> None:
+    value = {"a": math.nan, "b": [1.5, (math.inf, {"c": -math.inf})]}
+    assert json_text(value) == '{"a": null, "b": [1.5, [null, {"c": null}]]}'
+
+
+def test_numbers_and_arrays_of_numpy_are_written_as_python_writes_its_own() -> None:
+    value = {
+        "n": np.int64(3),
+        "yes": np.bool_(True),
+        "half": np.float32(0.5),
+        "grid": np.array([[1.0, np.nan], [2.0, 3.0]]),
+    }
+    assert json_text(value) == (
+        '{"n": 3, "yes": true, "half": 0.5, "grid": [[1.0, null], [2.0, 3.0]]}'
+    )
+
+
+def test_what_json_does_not_know_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json(tmp_path / "a.json", {"when": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_json_file_has_null_for_nan_and_ends_with_a_line_feed(tmp_path: Path) -> None:
+    file = write_json(tmp_path / "a.json", {"c_max": math.nan})
+    assert file.read_bytes() == b'{\n  "c_max": null\n}\n'

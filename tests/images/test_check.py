@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from unstained.errors import FileError
 from unstained.images import Pairs, load_pairs, pairs_from_manifest
-from unstained.images.check import check_pairs, mosaic
+from unstained.images.check import _Wrong, check_pairs, mosaic
 from unstained.images.correct import write_corrected
 from unstained.images.duplicates import correlation, near_twins, thumbnail
 from unstained.images.fields import Region
@@ -407,3 +407,9 @@ def test_the_real_field_is_usable_and_a_shift_put_in_by_hand_is_found(
     shift = moved.table.loc[0, ["offset_y_px", "offset_x_px"]].to_numpy(float)
     shift -= sound.table.loc[0, ["offset_y_px", "offset_x_px"]].to_numpy(float)
     assert shift.tolist() == pytest.approx([7.5, -5.25], abs=0.3)
+
+
+def test_a_finding_that_ends_the_look_at_a_pair_reads_as_one_line() -> None:
+    wrong = _Wrong("nan", "3 pixels are NaN or infinite", "repair it", "a.tif")
+    assert str(wrong) == "a.tif: 3 pixels are NaN or infinite; repair it"
+    assert wrong.kind == "nan"

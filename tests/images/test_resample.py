@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unstained.images.resample import axis_weights, resample
+from unstained.errors import DataError
+from unstained.images.resample import axis_weights, common_pixel_size, resample
 
 
 def test_the_same_size_changes_nothing() -> None:
@@ -42,3 +43,13 @@ def test_a_part_equals_that_part_of_the_whole(step: float) -> None:
     columns = axis_weights(3, 25, step=step, length=60)
     part = resample(image[rows.start : rows.stop, columns.start : columns.stop], rows, columns)
     np.testing.assert_allclose(part, full[7:21, 3:25], atol=1e-5)
+
+
+def test_pixel_sizes_within_a_hundredth_are_one_and_unknown_ones_are_taken_for_it() -> None:
+    assert common_pixel_size([0.65, None, 0.656]) == 0.65  # 0.656 / 0.65 = 1.0092
+    assert common_pixel_size([None]) is None
+
+
+def test_pixel_sizes_that_differ_by_more_are_refused() -> None:
+    with pytest.raises(DataError, match=r"from 0\.65 to 0\.657 um; resample"):
+        common_pixel_size([0.657, 0.65])  # 0.657 / 0.65 = 1.0108

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -224,3 +225,19 @@ def test_a_line_of_history_that_was_cut_short_is_left_out(tmp_path: Path) -> Non
     train(Line(), SETTINGS, tmp_path, resume=True)
     lines = (tmp_path / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [7, 14, 21, 28, 30]
+
+
+def test_a_score_that_is_not_defined_is_null_in_the_history_and_stays_there_on_resume(
+    tmp_path: Path,
+) -> None:
+    class Undefined(Line):
+        def validate(self, network: nn.Module) -> Mapping[str, float]:
+            return {"score": 1.0, "cell_r": float("nan")}  # no cells among the validation images
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Undefined(), SETTINGS, tmp_path, report=_stop_after(18))
+    train(Undefined(), SETTINGS, tmp_path, resume=True)
+    text = (tmp_path / "history.jsonl").read_text()
+    assert "NaN" not in text
+    assert [json.loads(line)["cell_r"] for line in text.splitlines()] == [None] * 5
+    assert pd.read_json(tmp_path / "history.jsonl", lines=True)["cell_r"].isna().all()

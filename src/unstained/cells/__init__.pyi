@@ -1,47 +1,114 @@
-from .adapters import cellpose, instanseg, stardist
-from .bands import Bands, apply_bands, fit_band, held_out_coverage
-from .cell_agreement import agreement, bland_altman, match_cells
-from .classical import ClassicalSettings, segment_classical
-from .ctc import read_ctc, write_ctc
+from .adapters import Segmenter, cellpose, instanseg, stardist
+from .agreement_report import AgreementReport, agree_files
+from .bands import Band, Bands, Coverage, apply_bands, fit_band, held_out_coverage
+from .boxes import Plane
+from .cell_agreement import Limits, Matched, agreement, bland_altman, match_cells
+from .classical import ClassicalSettings, Ground, segment_classical
+from .ctc import CtcMovie, read_ctc, write_ctc
 from .familiar import Reference, fit_reference, flag_strange
-from .matching import average_precision, match_overlaps, score_labels
-from .measure import MeasureSettings, measure_frame
-from .measure_files import measure_folder, measure_segmentation
+from .labelled import LabelledImage, load_labelled
+from .matching import (
+    ImageScore,
+    Matches,
+    Overlaps,
+    SegmentationScore,
+    ThresholdScore,
+    average_precision,
+    match_overlaps,
+    score_labels,
+)
+from .measure import FrameCells, MeasureSettings, measure_frame
+from .measure_files import FileOptions, Measured, measure_folder, measure_segmentation
+from .measuring import Measuring
 from .model import CellModel
 from .outline_files import read_outlines, write_geojson, write_imagej
-from .outlines import Outline, fill_outlines, polygon_area, trace_outlines
-from .score import score_files
-from .segmentation_folder import Segmented, create_segmentation, read_segmentation
-from .segmenting import segment_files
+from .outline_folder import Drawn, Exported, export_outlines, segmentation_from_outlines
+from .outlines import Filled, Outline, fill_outlines, polygon_area, trace_outlines
+from .partition import PartitionSettings
+from .score import FileScore, ScoredFiles, score_files
+from .segmentation_folder import (
+    SegmentationWriter,
+    Segmented,
+    create_segmentation,
+    read_segmentation,
+)
+from .segmentation_sources import SourceOptions
+from .segmenting import (
+    FrameSegmenter,
+    SegmentedFiles,
+    adapter_segmenter,
+    classical_segmenter,
+    model_segmenter,
+    segment_files,
+)
 from .settings import CellSettings
 from .shape import SHAPE_FEATURES, SHAPE_UNITS, shape_features
-from .tiling import label_tiles
-from .track_files import read_tracks, track_folder
+from .tiling import Canvas, TiledLabels, label_tiles
+from .track_files import TrackedFolder, export_ctc, read_tracks, track_folder
 from .tracking import TrackSettings, track_labels
-from .tracking_scores import TrackScores, score_tracking
+from .tracking_scores import Followed, TrackScores, score_tracking
 from .tracks import Tracked
-from .training import train_cells, write_release
+from .training import Release, train_cells, write_release
 
 __all__ = [
     "SHAPE_FEATURES",
     "SHAPE_UNITS",
+    "AgreementReport",
+    "Band",
     "Bands",
+    "Canvas",
     "CellModel",
     "CellSettings",
     "ClassicalSettings",
+    "Coverage",
+    "CtcMovie",
+    "Drawn",
+    "Exported",
+    "FileOptions",
+    "FileScore",
+    "Filled",
+    "Followed",
+    "FrameCells",
+    "FrameSegmenter",
+    "Ground",
+    "ImageScore",
+    "LabelledImage",
+    "Limits",
+    "Matched",
+    "Matches",
     "MeasureSettings",
+    "Measured",
+    "Measuring",
     "Outline",
+    "Overlaps",
+    "PartitionSettings",
+    "Plane",
     "Reference",
+    "Release",
+    "ScoredFiles",
+    "SegmentationScore",
+    "SegmentationWriter",
     "Segmented",
+    "SegmentedFiles",
+    "Segmenter",
+    "SourceOptions",
+    "ThresholdScore",
+    "TiledLabels",
     "TrackScores",
     "TrackSettings",
     "Tracked",
+    "TrackedFolder",
+    "adapter_segmenter",
+    "agree_files",
     "agreement",
     "apply_bands",
     "average_precision",
     "bland_altman",
     "cellpose",
+    "classical_segmenter",
     "create_segmentation",
+    "export_ctc",
+    "export_outlines",
     "fill_outlines",
     "fit_band",
     "fit_reference",
@@ -49,11 +116,13 @@ __all__ = [
     "held_out_coverage",
     "instanseg",
     "label_tiles",
+    "load_labelled",
     "match_cells",
     "match_overlaps",
     "measure_folder",
     "measure_frame",
     "measure_segmentation",
+    "model_segmenter",
     "polygon_area",
     "read_ctc",
     "read_outlines",
@@ -64,6 +133,7 @@ __all__ = [
     "score_tracking",
     "segment_classical",
     "segment_files",
+    "segmentation_from_outlines",
     "shape_features",
     "stardist",
     "trace_outlines",

@@ -106,9 +106,9 @@ def agree_files(
         table = agreement(matched)
         bands = replace(_bands(matched, level, notes), measured=measuring_of(of_predicted))
         coverage = _coverage(matched, level, notes)
-        table.to_csv(folder / "agreement.csv", index=False)
-        matched.cells.to_csv(folder / "cells.csv", index=False)
-        coverage.to_csv(folder / "coverage.csv", index=False)
+        table.to_csv(folder / "agreement.csv", index=False, lineterminator="\n")
+        matched.cells.to_csv(folder / "cells.csv", index=False, lineterminator="\n")
+        coverage.to_csv(folder / "coverage.csv", index=False, lineterminator="\n")
         bands.write(folder / "bands.json")
         if reference is not None:
             reference.write(folder / "reference.json")

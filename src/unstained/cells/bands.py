@@ -111,24 +111,15 @@ class Bands:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON; an infinite threshold is null."""
-        from ..images.atomic import atomic_path
+        from ..images.atomic import write_json
 
-        def plain(value: float) -> float | None:
-            return value if np.isfinite(value) else None
-
-        markers = {
-            name: {key: plain(value) for key, value in asdict(band).items()}
-            for name, band in self.markers.items()
-        }
         saved = {
             "what": "bands of predicted totals of cells",
             "level": self.level,
             "measured": None if self.measured is None else self.measured.to_json(),
-            "markers": markers,
+            "markers": {name: asdict(band) for name, band in self.markers.items()},
         }
-        with atomic_path(path) as part:
-            part.write_text(json.dumps(saved, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(path)
+        return write_json(path, saved)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Bands:

@@ -16,6 +16,7 @@ from ..errors import DataError, InputError
 from ..images.image import Array, LazyArray
 from ..learning.settings import changed_settings
 from .flooding import flood
+from .partition import without_small
 
 __all__ = ["ClassicalSettings", "Ground", "measure_ground", "otsu", "segment_classical"]
 
@@ -223,7 +224,7 @@ def segment_classical(
     peaks = (smooth == cv2.dilate(smooth, np.ones((side, side), np.uint8))) & mask
     seeds, _ = ndimage.label(peaks, np.ones((3, 3)))
     labels = flood(-smooth, seeds, mask)
-    return _without_small(labels, settings.min_area_px2)
+    return without_small(labels, settings.min_area_px2)
 
 
 def otsu(values: Array) -> float:
@@ -306,12 +307,3 @@ def _with_disk(mask: Array, operation: int, radius: int) -> Array:
     reach = np.arange(-radius, radius + 1)
     disk = (reach[:, None] ** 2 + reach**2 <= radius**2).astype(np.uint8)
     return cv2.morphologyEx(mask.astype(np.uint8), operation, disk) > 0
-
-
-def _without_small(labels: Array, min_area_px2: int) -> Array:
-    """Cells of less area become background, the others are numbered anew."""
-    area = np.bincount(labels.ravel())
-    kept = area >= max(min_area_px2, 1)
-    kept[0] = False
-    number = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return np.asarray(number[labels])

@@ -134,18 +134,10 @@ class Reference:
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON."""
-        from ..images.atomic import atomic_path
+        from ..images.atomic import write_json
 
-        saved = {
-            "what": "looks of the cells that others are compared with",
-            **{
-                name: value.tolist() if isinstance(value, np.ndarray) else value
-                for name, value in asdict(self).items()
-            },
-        }
-        with atomic_path(path) as part:
-            part.write_text(json.dumps(saved, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return Path(path)
+        what = "looks of the cells that others are compared with"
+        return write_json(path, {"what": what, **asdict(self)})
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Reference:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
+from ..learning.machine_code import machine_code
 
 __all__ = ["flood"]
 
@@ -65,16 +66,7 @@ def flood(height: Array, seeds: Array, mask: Array | None = None) -> Array:
 
 @cache
 def _compiled() -> Callable[[Array, Array, Array], None]:
-    """The loop as machine code, kept between processes where a folder for it can be written."""
-    import numba
-
-    signature = "void(float64[:, ::1], int32[:, ::1], boolean[:, ::1])"
-    try:
-        return numba.njit(signature, nogil=True, cache=True)(_flood)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        return numba.njit(signature, nogil=True)(_flood)
+    return machine_code(_flood, "void(float64[:, ::1], int32[:, ::1], boolean[:, ::1])")
 
 
 def _flood(height: Array, labels: Array, allowed: Array) -> None:

@@ -15,9 +15,10 @@ import pandas as pd
 from ..cell_table import OBS_COLUMNS, names_of, new_cells, write_cells
 from ..errors import DataError, InputError, contents_of
 from .conditions import read_conditions, with_tracks
+from .lazy_plane import LazyPlane
 from .measure import STATISTICS, FrameCells, MeasureSettings, measure_frame
 from .segmentation_folder import Segmented, read_segmentation
-from .stain_sources import Channels, LazyPlane, label_free, own_stains, stains_of
+from .stain_sources import Channels, label_free, own_stains, stains_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, FileError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, json_text
 from .outlines import Outline, polygon_area
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def write_geojson(outlines: Sequence[Outline], path: str | os.PathLike[str]) -> 
         It cannot be written.
     """
     features = [_feature(outline) for outline in outlines]
-    text = json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False)
+    text = json_text({"type": "FeatureCollection", "features": features})
     with atomic_path(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return Path(path)

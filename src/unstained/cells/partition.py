@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..images.image import Array
+from ..learning.machine_code import machine_code
 from .flooding import flood
 
 __all__ = ["PartitionSettings", "partition", "prominent_peaks", "without_small"]
@@ -127,16 +128,7 @@ def prominent_peaks(height: Floats, mask: NDArray[np.bool_], prominence: float) 
 
 @cache
 def _compiled() -> Callable[[Array, Array, int, int, float], Array]:
-    """The loop as machine code, kept between processes where a folder for it can be written."""
-    import numba
-
-    signature = "int64[:](float32[::1], int64[::1], int64, int64, float64)"
-    try:
-        return numba.njit(signature, nogil=True, cache=True)(_kept_peaks)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        return numba.njit(signature, nogil=True)(_kept_peaks)
+    return machine_code(_kept_peaks, "int64[:](float32[::1], int64[::1], int64, int64, float64)")
 
 
 def _kept_peaks(heights: Array, order: Array, rows: int, columns: int, prominence: float) -> Array:

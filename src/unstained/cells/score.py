@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -10,10 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ..errors import DataError, FileError
-from ..images.folders import images_in, natural_order
+from ..images.atomic import json_text
+from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_image, read_labels
 from ..statistics.intervals import Interval
@@ -181,7 +179,7 @@ def scores_as_json(scored: ScoredFiles) -> str:
         ],
         "notes": scored.notes,
     }
-    return json.dumps(_defined(about), indent=1, allow_nan=False)
+    return json_text(about, indent=1)
 
 
 # Which labels there are --------------------------------------------------------------------
@@ -193,8 +191,7 @@ def _labelled(path: Path) -> list[_Labelled]:
             _Labelled(entry.image, [_call(entry.labels, t) for t in range(entry.frames)])
             for entry in read_segmentation(path)
         ]
-    zarr_names = ("zarr.json", ".zgroup", ".zattrs")
-    if path.is_dir() and not any((path / name).exists() for name in zarr_names):
+    if path.is_dir() and not is_zarr(path):
         return _in_folder(path)
     if not path.exists():
         raise FileError("does not exist", "check the path", file=path)
@@ -279,14 +276,3 @@ def _with_interval(value: Interval) -> str:
 
 def _share(part: float, whole: int) -> float:
     return part / whole if whole else float("nan")
-
-
-def _defined(value: Any) -> Any:
-    """NaN becomes None, which JSON has; NumPy numbers become Python's."""
-    if isinstance(value, dict):
-        return {key: _defined(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_defined(inner) for inner in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

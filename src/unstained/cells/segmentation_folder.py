@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, write_json
 from ..images.image import Array, Channel, Image, LazyArray
 from ..images.ome_zarr_writer import OmeZarrWriter, create_ome_zarr
 from ..images.read import read_image, relative_source, split_selector
@@ -271,8 +271,7 @@ def create_segmentation(
             "notes": writer.notes,
             "images": writer.entries,
         }
-        text = json.dumps(about, indent=1, allow_nan=False)
-        (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / ABOUT, about)
 
 
 def read_segmentation(folder: str | os.PathLike[str]) -> list[Segmented]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DataError, FileError, InputError
 from ..images.fields import file_key
-from ..images.folders import images_in
+from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .frame_order import check_frames
@@ -32,7 +32,6 @@ _ENDING = re.compile(
     r"[_-](raw|phase|image|labels?|classes|masks?|seg|cells|instances|outlines?|rois?)$",
     re.IGNORECASE,
 )
-_ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
 
 class CellSource(NamedTuple):
@@ -159,7 +158,7 @@ def _frame(path: str, changed_ns: int, size: int) -> Image:
 
 def _is_plain_folder(path: Path) -> bool:
     """A folder that is no OME-Zarr."""
-    return path.is_dir() and not any((path / name).exists() for name in _ZARR_FILES)
+    return path.is_dir() and not is_zarr(path)
 
 
 def _listed(folder: Path) -> list[Path]:

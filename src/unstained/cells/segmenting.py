@@ -13,8 +13,9 @@ import numpy as np
 import zarr
 
 from ..errors import DataError, InputError
-from ..images.image import Array, Image, LazyArray
+from ..images.image import Array, LazyArray
 from ..images.read import GreyPlanes
+from .lazy_plane import LazyPlane
 from .segmentation_folder import create_segmentation
 from .segmentation_sources import CellSource, SourceOptions, find_images
 from .tiling import Found, both, label_tiles
@@ -37,7 +38,6 @@ HALO_PX = 256
 _FINEST_UM = 1e-3  # less than any pixel, so that no length is 0 px of it
 
 _SCRATCH = "scratch"
-_STRIP_PX = 1024
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ class _Frames:
         return labels
 
     def _in_tiles(self, t: int) -> LazyArray:
-        frame = _Frame(self._image, t)
+        frame = LazyPlane(self._image.data, t)
         joined = label_tiles(
             self._segmenter.begin(frame, self._image.pixel_size_um),
             frame,
@@ -281,27 +281,6 @@ class _Frames:
             fill_value=0,
             overwrite=True,
         )
-
-
-class _Frame:
-    """One frame of a lazy image as (Y, X)."""
-
-    def __init__(self, image: Image, t: int) -> None:
-        self.shape: tuple[int, ...] = image.shape[3:]
-        self.dtype = image.dtype
-        self._image, self._t = image, t
-
-    def __getitem__(self, at: tuple[slice, slice]) -> Array:
-        rows, columns = at
-        start, stop, step = rows.indices(self.shape[0])
-        if step == 1:
-            return np.asarray(self._image.data[self._t, 0, 0, rows, columns])
-        length = max(1, _STRIP_PX // step) * step  # few of many rows: not all of them at once
-        strips = [
-            self._image.data[self._t, 0, 0, slice(y, min(y + length, stop), step), columns]
-            for y in range(start, stop, length)
-        ]
-        return np.concatenate(strips)
 
 
 def _about_colors(sources: Sequence[CellSource]) -> list[str]:

@@ -8,39 +8,22 @@ that a function of another file, which kept code calls, has changed.
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
+
+from ..learning.machine_code import machine_code
 
 __all__ = ["measure_mask", "trace_mask"]
 
 Array = np.ndarray[Any, Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _GROUP = 16  # vertices that are skipped together where they are too far
 _DIRECTIONS = 64  # for the mean width of a shape; a square is then right to 0.02 %
 _FINEST = 1 / 64  # of the search for the inscribed circle, pixels
 
 
-def _native(function: Function) -> Function:
-    """Machine code that lets other threads run, kept between processes where a folder allows."""
-    try:
-        return cast(Function, numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        warnings.warn(
-            "no folder to keep compiled code in can be written, so each start compiles it "
-            "again: set the environment variable NUMBA_CACHE_DIR to one",
-            stacklevel=2,
-        )
-        return cast(Function, numba.njit(nogil=True)(function))
-
-
-@_native
+@machine_code
 def trace_mask(mask: Array) -> tuple[Array, Array]:
     """Walk around a mask on the edges between its pixels and others.
 
@@ -97,7 +80,7 @@ def trace_mask(mask: Array) -> tuple[Array, Array]:
     return corners, ends[:rings].copy()
 
 
-@_native
+@machine_code
 def edge_middles(corners: Array, ends: Array) -> Array:
     """(N, 2) middles of the pixel edges, as float64."""
     middles = np.empty(corners.shape, np.float64)
@@ -111,7 +94,7 @@ def edge_middles(corners: Array, ends: Array) -> Array:
     return middles
 
 
-@_native
+@machine_code
 def smooth_rings(points: Array, ends: Array) -> Array:
     """Move each point of rings onto a parabola through itself and four points to each side.
 
@@ -141,7 +124,7 @@ def smooth_rings(points: Array, ends: Array) -> Array:
     return smooth
 
 
-@_native
+@machine_code
 def _is_outer(corners: Array, first: int, end: int) -> bool:
     """Whether a ring runs around a piece, not a hole."""
     twice = 0
@@ -151,7 +134,7 @@ def _is_outer(corners: Array, first: int, end: int) -> bool:
     return twice > 0
 
 
-@_native
+@machine_code
 def _perimeter_and_dispersion(
     corners: Array, smooth: Array, ends: Array, center: tuple[float, float]
 ) -> tuple[float, float]:
@@ -176,7 +159,7 @@ def _perimeter_and_dispersion(
     return lengths.sum(), 1 - deviation / mean
 
 
-@_native
+@machine_code
 def _hull_perimeter(smooth: Array) -> float:
     """Pi times the mean width over all directions, which is what Cauchy's formula says."""
     total = 0.0
@@ -192,7 +175,7 @@ def _hull_perimeter(smooth: Array) -> float:
     return math.pi * total / _DIRECTIONS
 
 
-@_native
+@machine_code
 def _to_segment(y: float, x: float, a: Array, b: Array) -> float:
     """Squared distance of a point from the line between two."""
     dy, dx = b[0] - a[0], b[1] - a[1]
@@ -204,7 +187,7 @@ def _to_segment(y: float, x: float, a: Array, b: Array) -> float:
     return float(ry * ry + rx * rx)
 
 
-@_native
+@machine_code
 def _ring_neighbors(ends: Array) -> Array:
     """(N, 2) positions of the vertices before and after each."""
     neighbors = np.empty((ends[-1], 2), np.int64)
@@ -217,7 +200,7 @@ def _ring_neighbors(ends: Array) -> Array:
     return neighbors
 
 
-@_native
+@machine_code
 def _circles(smooth: Array) -> Array:
     """(G, 3) center and radius of a circle around each group of vertices."""
     count = (len(smooth) + _GROUP - 1) // _GROUP
@@ -232,7 +215,7 @@ def _circles(smooth: Array) -> Array:
     return circles
 
 
-@_native
+@machine_code
 def _nearest(
     y: float, x: float, smooth: Array, circles: Array, neighbors: Array, start: int
 ) -> tuple[float, int]:
@@ -257,7 +240,7 @@ def _nearest(
     return math.sqrt(min(before, after)), best
 
 
-@_native
+@machine_code
 def _depth(mask: Array, outline: Array, neighbors: Array) -> tuple[float, float, float]:
     """Mean distance of the pixels' centers from the outline; y and x of the innermost."""
     circles = _circles(outline)
@@ -275,7 +258,7 @@ def _depth(mask: Array, outline: Array, neighbors: Array) -> tuple[float, float,
     return total / count, inner_y, inner_x
 
 
-@_native
+@machine_code
 def _free_radius(y: float, x: float, points: Array, neighbors: Array) -> float:
     """Radius of the largest circle near a place that holds none of the points or lines."""
     circles = _circles(points)
@@ -295,7 +278,7 @@ def _free_radius(y: float, x: float, points: Array, neighbors: Array) -> float:
     return radius
 
 
-@_native
+@machine_code
 def _outside(middles: Array, corners: Array) -> Array:
     """(N, 2) centers of the other pixels at the edges of a mask."""
     outside = np.empty(middles.shape, np.float64)
@@ -306,7 +289,7 @@ def _outside(middles: Array, corners: Array) -> Array:
     return outside
 
 
-@_native
+@machine_code
 def _depth_and_girth(
     mask: Array, corners: Array, middles: Array, outline: Array, ends: Array
 ) -> tuple[float, float]:
@@ -326,7 +309,7 @@ def _depth_and_girth(
     return depth, 0.5 * (within + without)
 
 
-@_native
+@machine_code
 def _moments(mask: Array) -> tuple[float, float, float, float, float, float]:
     """Pixels, center (y, x) and second central moments yy, xx, yx of the pixels' squares."""
     n, sy, sx = 0, 0.0, 0.0
@@ -348,7 +331,7 @@ def _moments(mask: Array) -> tuple[float, float, float, float, float, float]:
     return n, cy + 0.5, cx + 0.5, yy / n + 1 / 12, xx / n + 1 / 12, yx / n
 
 
-@_native
+@machine_code
 def _mean_distance(mask: Array, center: tuple[float, float]) -> float:
     """Mean distance of a shape's points from its center.
 
@@ -365,7 +348,7 @@ def _mean_distance(mask: Array, center: tuple[float, float]) -> float:
     return total / n
 
 
-@_native
+@machine_code
 def measure_mask(
     mask: Array,
 ) -> tuple[float, float, float, float, float, float, float, float, float]:

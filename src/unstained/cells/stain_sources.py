@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from ..errors import DataError, FileError
 from ..images.folders import images_in
-from ..images.image import Array, Image, LazyArray
+from ..images.image import Image
 from ..images.read import name_of_source, read_image, split_joined, split_selector
+from .lazy_plane import LazyPlane
 from .segmentation_folder import Segmented, plain_name
 from .segmentation_sources import image_key
 
-__all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
+__all__ = ["Channels", "label_free", "own_stains", "stains_of"]
 
 
 class Channels(NamedTuple):
@@ -28,25 +27,6 @@ class Channels(NamedTuple):
     def planes(self, t: int) -> dict[str, LazyPlane]:
         """The planes of a frame by name."""
         return {name: LazyPlane(image.data, t) for name, image in self.images.items()}
-
-
-class LazyPlane:
-    """Frame `t` of the only channel of an image as a (Y, X) array, read where it is indexed."""
-
-    def __init__(self, data: LazyArray, t: int) -> None:
-        self._data, self._t = data, t
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._data.shape[-2:]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._data.dtype
-
-    def __getitem__(self, index: tuple[slice, slice]) -> Array:
-        y, x = index
-        return np.asarray(self._data[self._t, 0, 0, y, x])
 
 
 def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Channels]:

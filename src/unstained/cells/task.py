@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..images.image import Array
 from ..images.tiles import round_up
+from ..learning.encoders import parameter_groups
 from ..learning.loop import Batch, Trained, Update
 from ..learning.networks import Generator, apply_whole
 from .labelled import LabelledImage
@@ -23,7 +24,7 @@ from .samples import Samples, Scene
 from .settings import CellSettings
 from .targets import BORDER, HEIGHT, INTERIOR, NUCLEI, NUCLEUS, maps_of_outputs
 
-__all__ = ["CellTask", "Found", "cell_losses", "found_cells", "pooled_precision"]
+__all__ = ["CellCounts", "CellTask", "cell_losses", "found_cells", "pooled_precision"]
 
 _QUADRATIC = 0.1  # of the height, which is 0 to 1
 
@@ -131,7 +132,7 @@ def _missed(p: Tensor, t: Tensor) -> Tensor:
     return 1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)
 
 
-class Found(NamedTuple):
+class CellCounts(NamedTuple):
     """Cells of one image, and how many are matched at IoU 0.5 and 0.75, (2,) int."""
 
     true_cells: int
@@ -139,7 +140,7 @@ class Found(NamedTuple):
     true_positives: NDArray[np.int64]
 
 
-def pooled_precision(counts: Sequence[Found]) -> tuple[float, float]:
+def pooled_precision(counts: Sequence[CellCounts]) -> tuple[float, float]:
     """TP / (TP + FP + FN) at IoU 0.5 and 0.75, of all cells of all images; 0 without any."""
     tp = np.sum([count.true_positives for count in counts], axis=0)
     cells = sum(count.true_cells + count.predicted_cells for count in counts)
@@ -147,19 +148,12 @@ def pooled_precision(counts: Sequence[Found]) -> tuple[float, float]:
     return float(ap[0]), float(ap[1])
 
 
-def found_cells(truth: Array, predicted: Array) -> Found:
+def found_cells(truth: Array, predicted: Array) -> CellCounts:
     """Count the cells of one image."""
     score = score_labels(truth, predicted)
-    return Found(score.true_cells, score.predicted_cells, score.true_positives)
+    return CellCounts(score.true_cells, score.predicted_cells, score.true_positives)
 
 
 def _trained(network: Generator, settings: CellSettings) -> Trained:
-    """AdamW with weight decay on convolutions alone."""
-    decayed = [m.weight for m in network.modules() if isinstance(m, nn.Conv2d)]
-    known = {id(p) for p in decayed}
-    free = [p for p in network.parameters() if id(p) not in known]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+    groups = parameter_groups(network, settings.weight_decay)
     return Trained(network, torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99)))

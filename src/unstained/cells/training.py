@@ -19,6 +19,7 @@ from scipy import ndimage
 from ..errors import DataError, InputError, UnstainedError
 from ..images.atomic import atomic_path
 from ..images.image import Array
+from ..images.resample import common_pixel_size
 from ..learning import devices
 from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Outcome, Progress
@@ -34,7 +35,7 @@ from .partition import PartitionSettings, partition
 from .samples import make_scene
 from .settings import CellSettings
 from .targets import HEIGHT, INTERIOR
-from .task import CellTask, Found, found_cells, pooled_precision
+from .task import CellCounts, CellTask, found_cells, pooled_precision
 
 __all__ = ["Release", "fit_cuts", "train_cells", "write_release"]
 
@@ -90,7 +91,8 @@ def train_cells(
     """
     out, settings = Path(out), settings or CellSettings()
     split = split_images(images, settings.validation, settings.seed)
-    pixel_size_um = _pixel_size([*split.train, *split.validation])
+    learned = [*split.train, *split.validation]
+    pixel_size_um = common_pixel_size(image.pixel_size_um for image in learned)
     if not any(image.labels.any() for image in split.train):
         raise DataError("no image to train on has a cell", "look at the labels and the split")
     said = {"settings": settings.as_dict(), "data": _fingerprint(split)}
@@ -138,7 +140,7 @@ def fit_cuts(
         for interior, prominence in grid
         for area in min_areas_px
     ]
-    counts: list[list[Found]] = [[] for _ in tried]
+    counts: list[list[CellCounts]] = [[] for _ in tried]
     for image in images:
         maps, labels = _middle(model, image)
         for i, cuts in enumerate(tried):
@@ -235,7 +237,7 @@ def _middle(model: CellModel, image: LabelledImage) -> tuple[NDArray[np.float32]
     return model.maps(image.image[y, x], measure_statistics(image.image)), image.labels[y, x]
 
 
-def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> Found:
+def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> CellCounts:
     """True positives at IoU 0.5 and 0.75, of the predicted cells that are kept."""
     left = kept[overlaps.predicted_index]
     number = np.cumsum(kept) - 1
@@ -247,17 +249,7 @@ def _count(overlaps: Overlaps, kept: NDArray[np.bool_]) -> Found:
         overlaps.iou[left],
     )
     positives = [match_overlaps(some, threshold).iou.size for threshold in (0.5, 0.75)]
-    return Found(some.truth.size, some.predicted.size, np.array(positives))
-
-
-def _pixel_size(images: Sequence[LabelledImage]) -> float | None:
-    sizes = {image.pixel_size_um for image in images if image.pixel_size_um is not None}
-    if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
-        raise DataError(
-            f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
-            "resample them to one pixel size",
-        )
-    return float(min(sizes)) if sizes else None
+    return CellCounts(some.truth.size, some.predicted.size, np.array(positives))
 
 
 def _min_areas_px(images: Sequence[LabelledImage]) -> list[int]:

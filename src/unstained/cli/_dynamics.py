@@ -26,7 +26,6 @@ __all__ = [
     "say_absent",
     "say_slopes",
     "say_traces",
-    "split_names",
 ]
 
 Cells = Annotated[Path, typer.Argument(metavar="CELLS.h5ad", help="A table of followed cells.")]
@@ -35,11 +34,6 @@ Border = Annotated[
 ]
 Least = Annotated[int, typer.Option(metavar="N", help="Leave out cells with fewer frames.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures.")]
-
-
-def split_names(names: str) -> list[str]:
-    """``A, B`` to its parts."""
-    return [name.strip() for name in names.split(",")]
 
 
 def save_both(figure: Figure, out: Path, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ._progress import Bar
+from ._words import listed
 
 __all__ = ["agree", "measure"]
 
@@ -66,9 +67,14 @@ def measure(
     if out.exists() and not overwrite:
         raise FileError("exists already", "choose another --out, or give --overwrite", file=out)
     settings = MeasureSettings(background=background, neighbor_um=neighbor_um)
-    own = tuple(name.strip() for name in channels.split(",") if name.strip())
     options = FileOptions(
-        stains, own, conditions, pixel_size, frame_interval, bands=bands, reference=reference
+        stains,
+        tuple(listed(channels)),
+        conditions,
+        pixel_size,
+        frame_interval,
+        bands=bands,
+        reference=reference,
     )
     with Bar("frames") as bar:
         cells, notes = measure_folder(folder, out, settings, options, progress=bar)

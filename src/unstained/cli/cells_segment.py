@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError
 from ._progress import Bar
-from .staining import parse_settings
+from ._words import numbers, parse_settings
 
 if TYPE_CHECKING:
     from ..cells.segmenting import FrameSegmenter
@@ -72,7 +72,7 @@ def segment(
     from ..cells.segmenting import segment_files
 
     options = SourceOptions(pixel_size, interval, channel, movie)
-    segmenter = _segmenter(model, method, diameter, parse_settings(setting or []), device)
+    segmenter = _segmenter(model, method, diameter, parse_settings(setting), device)
     with Bar("frames") as bar:
         made = segment_files(images, out, segmenter, options, progress=bar)
     print(f"{made.cells} cells in {made.frames} frames of {made.images} images: {made.folder}")
@@ -95,9 +95,11 @@ def score(
 
     Images are matched by name; intervals at 95 % are a bootstrap over images.
     """
+    from ..cells.matching import THRESHOLDS
     from ..cells.score import score_files, score_text, scores_as_json
 
-    scored = score_files(labels, truth, _numbers(thresholds))
+    at = numbers("--thresholds", thresholds, float) or THRESHOLDS
+    scored = score_files(labels, truth, at)
     print(scores_as_json(scored) if json else score_text(scored))
 
 
@@ -146,12 +148,3 @@ def _trained(model: str | None, device: str) -> FrameSegmenter:
 
     trained = CellModel.load(model, device=str(choose_device(device)))
     return model_segmenter(trained, {"method": "model", "model": Path(model).resolve().as_posix()})
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(
-            f"thresholds {text!r}", "give numbers between commas, such as 0.5,0.75"
-        ) from error

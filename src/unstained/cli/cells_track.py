@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ._progress import Bar
-
-if TYPE_CHECKING:
-    from ..cells.tracking_scores import TrackScores
 
 __all__ = ["score_tracks", "track"]
 
@@ -81,9 +78,10 @@ def score_tracks(
 
     scores = score_folder(folder, truth, image=image, division_tolerance=tolerance)
     if as_json:
-        import json
+        told = scores._asdict() | {"followed": scores.followed.to_dict("records")}
+        from ..images.atomic import json_text
 
-        print(json.dumps(_plain(scores), indent=1, allow_nan=False))
+        print(json_text(told, indent=1))
         return
     n, ops = scores.divisions, scores.operations
     print(f"TRA {scores.tra:.4f}  DET {scores.det:.4f}")
@@ -98,9 +96,3 @@ def score_tracks(
         f"followed    {scores.followed_share:.1%} of the frames; "
         f"{scores.complete_share:.1%} of {len(scores.followed)} tracks complete"
     )
-
-
-def _plain(scores: TrackScores) -> dict[str, Any]:
-    """For JSON, which knows no NaN."""
-    whole = scores._asdict() | {"followed": scores.followed.to_dict("records")}
-    return {name: None if value != value else value for name, value in whole.items()}

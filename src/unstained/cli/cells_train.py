@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError
 from ._progress import TrainingReport
-from .staining import parse_settings
+from ._words import parse_settings
 
 if TYPE_CHECKING:
     from ..learning.loop import Progress
@@ -63,7 +63,7 @@ def train(
         raise InputError(f"--release {release}", "name a file that ends in .zip")
     changes: dict[str, Any] = {"seed": seed, "device": device}
     changes |= {} if steps is None else {"steps": steps}
-    settings = CellSettings().changed(changes | parse_settings(setting or []))
+    settings = CellSettings().changed(changes | parse_settings(setting))
     shown = TrainingReport("cells")
 
     def report(progress: Progress) -> None:

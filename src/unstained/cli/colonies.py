@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,9 +9,9 @@ import typer
 
 from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
 from ._progress import TrainingReport
+from ._words import parse_settings
 from .colonies_compare import compare
 from .colonies_detect import detect, votes
-from .staining import parse_settings
 
 if TYPE_CHECKING:
     from ..colonies.classifier import ColonyClassifier
@@ -82,7 +81,7 @@ def train(
     changes: dict[str, Any] = {"seed": seed, "device": device}
     given = {"network": network, "scales": scales, "multi_label": not no_multi_label}
     changes |= {k: v for k, v in given.items() if v is not None}
-    changes |= parse_settings(setting or [])
+    changes |= parse_settings(setting)
     report = TrainingReport()
     trained = train_model(
         images_with_stains(data, stain, planes),
@@ -201,7 +200,9 @@ def score(
 
         write_score_report(found, kept, classifier, figures, model / HISTORY / "student.jsonl")
     if as_json:
-        print(json.dumps(found.as_dict()))
+        from ..images.atomic import json_text
+
+        print(json_text(found.as_dict()))
         return
     _print_evaluation(found, classifier)
 

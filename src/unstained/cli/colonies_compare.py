@@ -10,7 +10,7 @@ import typer
 from ..errors import InputError
 from ._colony_images import OwnPlanes, Stain, images_with_stains
 from ._progress import TrainingReport
-from .staining import parse_settings
+from ._words import listed, numbers, parse_settings
 
 if TYPE_CHECKING:
     from ..learning.loop import Progress
@@ -44,21 +44,21 @@ def compare(
     ] = None,
 ) -> None:
     """Compare methods over folds: tables, tests and figures as in a paper, for your own data."""
-    from ..colonies.compare import Plan, parse_arms
-    from ..colonies.compare import compare as run
     from ..colonies.compare_report import write_comparison
+    from ..colonies.comparison import Plan, parse_arms
+    from ..colonies.comparison import compare as run
 
     ways = {"": [], "yes": [True], "no": [False], "both": [True, False]}
     if multi_label not in ways:
         raise InputError(f"--multi-label {multi_label!r}", "choose yes, no or both")
     arms = parse_arms(
-        _listed(methods),
-        _listed(network),
-        _numbers("scales", scales, int),
+        listed(methods),
+        listed(network),
+        numbers("--scales", scales, int),
         ways[multi_label],
     )
-    common: dict[str, Any] = parse_settings(setting or [])
-    shares = tuple(_numbers("labelled", labelled, float))
+    common: dict[str, Any] = parse_settings(setting)
+    shares = tuple(numbers("--labelled", labelled, float))
     plan = Plan(folds, shares, split_by, seed, common, only)
     examples = images_with_stains(data, stain, planes)
     shown = _Shown()
@@ -81,15 +81,3 @@ class _Shown:
 
     def __call__(self, stage: str, progress: Progress) -> None:
         self._report(stage, progress)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _numbers(name: str, text: str, kind: type[Number]) -> list[Number]:
-    try:
-        return [kind(part) for part in _listed(text)]
-    except ValueError:
-        whole = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"--{name} {text!r}", f"write {whole} with commas") from None

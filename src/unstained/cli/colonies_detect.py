@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._progress import Bar
+from ._words import listed
 
 if TYPE_CHECKING:
     from ..colonies.votes import LabelledFolder
@@ -89,8 +90,7 @@ def votes(
     """
     from ..colonies.votes import votes_into_detection
 
-    known = None if classes is None else [name.strip() for name in classes.split(",")]
-    _report(votes_into_detection(folder, votes, known))
+    _report(votes_into_detection(folder, votes, listed(classes) or None))
 
 
 def _report(labelled: LabelledFolder) -> None:

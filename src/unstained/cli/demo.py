@@ -27,14 +27,14 @@ def demo(
     """Train on a part of a real field of neurons, predict the rest, and score it."""
     from ..staining.demo import is_finished, run_demo
     from ..staining.settings import TrainSettings
-    from .staining import _print_scores
+    from ._scores import print_scores
 
     if is_finished(out):
         print(f"{out} holds a finished demo; name another folder with --out to run it again")
         return
     settings = TrainSettings.preset("fast", steps=steps, seed=seed)
     _, table = run_demo(_pairs(out), out, settings, report=TrainingReport("training"), say=print)
-    _print_scores("model", table)
+    print_scores("model", table)
     print(
         f"\npictures    {out / 'pictures'}  (phase, stain, prediction, difference; composite)\n"
         f"OME-Zarr    {out / 'prediction.ome.zarr'}, {out / 'measured.ome.zarr'}\n"

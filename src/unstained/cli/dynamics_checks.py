@@ -20,9 +20,9 @@ from ._dynamics import (
     relative_traces,
     save_both,
     say_absent,
-    split_names,
 )
 from ._tables import check_folder, new_folder
+from ._words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ def error(
     check_folder(out)
     table = _cells_of(cells, border)
     true = None if truth is None else _cells_of(truth, border)
-    names = None if markers is None else split_names(markers)
+    names = listed(markers) or None
     say_absent(cells, table, "parent")
     with contents_of(cells):
         traces = relative_traces(

@@ -10,9 +10,10 @@ import typer
 
 from ..errors import DataError, InputError, contents_of
 from ..images.atomic import write_csv
-from ._dynamics import Cells, Out, save_both, split_names
+from ._dynamics import Cells, Out, save_both
 from ._progress import Bar
 from ._tables import check_folder, new_folder
+from ._words import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -254,7 +255,7 @@ def _background(
 
 def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
     """The markers that are asked for, all if none are."""
-    names = list(stains) if markers is None else split_names(markers)
+    names = listed(markers) or list(stains)
     unknown = [name for name in names if name not in stains]
     if unknown:
         raise InputError(f"no stain {', '.join(unknown)}", f"there are {', '.join(stains)}")
@@ -264,7 +265,7 @@ def chosen_markers(stains: dict[str, Image], markers: str | None) -> list[str]:
 
 
 def _pairs(markers: list[str], difference: str | None) -> list[tuple[str, str]]:
-    names = markers[:2] if difference is None else split_names(difference)
+    names = markers[:2] if difference is None else listed(difference)
     if difference is not None and len(set(names)) != 2:
         raise InputError(f"--difference {difference}", "give two markers, as CD105,STRO-1")
     return [(names[0], names[1])] if len(names) == 2 else []

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError, InputError, contents_of
-from ._dynamics import Cells, Out, save_both, split_names
+from ._dynamics import Cells, Out, save_both
 from ._tables import check_folder, new_folder
+from ._words import numbers
 from .dynamics_kymograph import chosen_markers, pixels_of
 
 __all__ = ["snapshots"]
@@ -73,10 +74,7 @@ def _frames(hours: str | None, step_h: float, last: int) -> list[int]:
     """The frames nearest to some hours, each once."""
     if hours is None:
         return sorted({round(last * i / 3) for i in range(4)})
-    try:
-        frames = [round(float(hour) / step_h) for hour in split_names(hours)]
-    except ValueError as error:
-        raise InputError(f"--hours {hours}", "give numbers, as 0,16,32,48") from error
-    if not all(0 <= frame <= last for frame in frames):
+    frames = [round(hour / step_h) for hour in numbers("--hours", hours, float)]
+    if not frames or not all(0 <= frame <= last for frame in frames):
         raise InputError(f"--hours {hours}", f"the movie has hours 0 to {last * step_h:.3g}")
     return sorted(set(frames))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -22,9 +21,9 @@ from ._dynamics import (
     say_absent,
     say_slopes,
     say_traces,
-    split_names,
 )
 from ._tables import check_folder, new_folder
+from ._words import listed
 
 if TYPE_CHECKING:
     from ..dynamics.correlation_times import CorrelationTime
@@ -179,7 +178,7 @@ def _read(
     from ..cell_table import read_cells
     from ..dynamics.traces import marker_traces
 
-    names = None if markers is None else split_names(markers)
+    names = listed(markers) or None
     table = read_cells(cells)
     found = marker_traces(table, names, layer=layer, least_frames=least_frames, border=border)
     say_absent(cells, table, "parent", *([] if border else ["border"]))
@@ -366,7 +365,7 @@ def _write_json(
     levels: MarkerTraces,
     path: Path,
 ) -> None:
-    from ..images.atomic import atomic_path
+    from ..images.atomic import write_json
 
     said: dict[str, Any] = {
         "cells": len(levels.track),
@@ -375,7 +374,7 @@ def _write_json(
         "correlation_times": {
             marker: {
                 "tau_min": fitted.tau_min,
-                "interval": list(fitted.interval),
+                "interval": fitted.interval,
                 "noise_share": fitted.noise_share,
                 "note": fitted.note,
             }
@@ -390,15 +389,5 @@ def _write_json(
         for name in ("overall", "fluctuation", "difference", "corrected"):
             part = getattr(compared, name)
             if part is not None:
-                said[name] = {key: getattr(part, key).tolist() for key in ("r", "low", "high")}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(_finite(said), indent=1, allow_nan=False), "utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: null."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+                said[name] = {key: getattr(part, key) for key in ("r", "low", "high")}
+    write_json(path, said)

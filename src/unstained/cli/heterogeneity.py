@@ -10,6 +10,7 @@ import typer
 
 from ..errors import InputError, contents_of
 from ._tables import check_folder
+from ._words import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -216,7 +217,7 @@ def _names(words: str | None) -> list[str] | None:
     """Names between commas; none for ``none``; None where nothing was said."""
     if words is None:
         return None
-    return [] if words == "none" else [w.strip() for w in words.split(",") if w.strip()]
+    return [] if words == "none" else listed(words)
 
 
 def _report(cells: Path, out: Path, write: Callable[[AnnData], list[str]]) -> None:

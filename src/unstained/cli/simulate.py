@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._progress import Bar
+from ._words import listed
 from .simulate_colonies import colonies
 
 if TYPE_CHECKING:
@@ -134,4 +135,4 @@ def _names(markers: str) -> tuple[str, ...]:
 
     if markers.strip().lower() == "all":
         return tuple(MARKERS)
-    return tuple(dict.fromkeys(name.strip() for name in markers.split(",") if name.strip()))
+    return tuple(dict.fromkeys(listed(markers)))

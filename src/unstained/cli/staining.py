@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +10,16 @@ import typer
 from ..errors import FileError, InputError
 from . import study
 from ._progress import Bar, TrainingReport
+from ._scores import print_scores, print_summary
 from ._tables import check_folder
+from ._words import listed, parse_settings
 
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
-    from ..staining.weigh import Weighed
+    from ..staining.weighing import Weighed
 
 _FEW = 0.05  # share of the pairs that weighted ones count as, below which it is said
 
@@ -79,10 +80,10 @@ def train(
         changes["panel"] = panel
     if steps is not None:
         changes["steps"] = steps
-    changes |= parse_settings(setting or [])
+    changes |= parse_settings(setting)
     pairs = load_pairs(manifest)
-    if markers:
-        pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    if wanted := listed(markers):
+        pairs = pairs.of_markers(wanted)
     trained = run(
         pairs,
         out,
@@ -92,7 +93,7 @@ def train(
         report=TrainingReport(),
     )
     scores = trained.about["scores"]["validation"]
-    _print_summary(scores["summary"])
+    print_summary(scores["summary"])
     for text in scores["verdicts"].values():
         print(text)
     print(f"model: {out}")
@@ -128,7 +129,7 @@ def weigh(
     from ..staining.card import split_as_trained
     from ..staining.panel import Panel
     from ..staining.predictor import PredictOptions
-    from ..staining.weigh import weigh as run
+    from ..staining.weighing import weigh as run
 
     if out.exists():
         raise FileError("is there already", "name a new file", file=out)
@@ -136,8 +137,8 @@ def weigh(
         raise InputError(f"--out {out} does not end in .csv", f"write --out {out}.csv")
     panel = Panel.load(model)
     pairs = split_as_trained(panel, load_pairs(manifest))
-    if markers:
-        pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    if wanted := listed(markers):
+        pairs = pairs.of_markers(wanted)
     new = label_free_fields(like) if like else pairs.of_split("test").fields()
     with Bar("weigh") as bar:
         found = run(
@@ -196,8 +197,8 @@ def predict(
     if not images:
         raise InputError("no image was given", "name images or folders after the model")
     panel = Panel.join([Panel.load(m) for m in models])
-    if markers:
-        panel = panel.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    if wanted := listed(markers):
+        panel = panel.of_markers(wanted)
     options = PredictOptions(
         device=device,
         engine=engine,
@@ -266,10 +267,12 @@ def score(
         write_score_report(tables, figures)
     summaries = {name: table.summary() for name, table in tables.items()}
     if as_json:
-        print(json.dumps(summaries if len(models) > 1 else summaries[names[0]]))
+        from ..images.atomic import json_text
+
+        print(json_text(summaries if len(models) > 1 else summaries[names[0]]))
         return
     for name, table in tables.items():
-        _print_scores(name, table)
+        print_scores(name, table)
     if len(tables) > 1:
         from ..staining.compare import compare_models
 
@@ -349,51 +352,3 @@ def _scored(
             options=options,
             progress=lambda done, of: bar(done / of),
         )
-
-
-def parse_settings(given: list[str]) -> dict[str, str]:
-    """``["width=48"]`` to ``{"width": "48"}``."""
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise InputError(f"--set {text!r} is not understood", "write --set NAME=VALUE")
-        found[name.strip()] = value.strip()
-    return found
-
-
-def _print_scores(name: str, table: ScoreTable) -> None:
-    from ..staining.verdict import verdicts
-
-    print(f"\n{name}, split {table.split}")
-    _print_summary(table.summary())
-    for marker, baselines in table.baseline_summary().items():
-        shown = ", ".join(f"{b} {_text(e['r_s'])}" for b, e in baselines.items())
-        print(f"without a model, r_s of {marker}: {shown}")
-    for verdict in verdicts(table).values():
-        print(verdict)
-    for note in table.notes:
-        print(f"note: {note}")
-
-
-def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
-    names = ["r_s", "r_lap", "mae", "ssim", "c_max"]
-    names += [n for n in ("pixel_r", "cell_r") if any(n in e for e in summary.values())]
-    rows = [["marker", *names, "pairs"]]
-    for marker, entry in summary.items():
-        shown = [_text(entry[n]) if n in entry else "" for n in names]
-        rows.append([marker, *shown, str(entry["r_s"]["n"])])
-    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
-    for marker, entry in summary.items():
-        for name, within in entry.get("cell_r_within", {}).items():
-            print(f"{marker}, cell_r within {name}: {_text(within)} (n {within['n']})")
-
-
-def _text(entry: dict[str, Any]) -> str:
-    if entry["mean"] is None:
-        return "-"
-    if entry["low"] is None:
-        return f"{entry['mean']:.3g}"
-    return f"{entry['mean']:.3g} [{entry['low']:.3g}, {entry['high']:.3g}]"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import InputError
 from ._progress import TrainingReport
+from ._words import listed, numbers, parse_settings
 
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
@@ -53,10 +53,7 @@ def size(
     """Scores against the number of training images, and what the next 100 would bring."""
     from ..staining.studies import size_study
 
-    try:
-        wanted = [float(part) for part in sizes.split(",") if part.strip()]
-    except ValueError as error:
-        raise InputError(f"sizes {sizes!r}", "write numbers with commas, as 20,80,320") from error
+    wanted = numbers("--sizes", sizes, float)
     pairs, settings = _given(manifest, markers, preset, steps, seed, device, setting)
     _show(
         size_study(
@@ -131,15 +128,14 @@ def _given(
 ) -> tuple[Pairs, TrainSettings]:
     from ..images import load_pairs
     from ..staining.settings import TrainSettings
-    from .staining import parse_settings
 
     changes: dict[str, Any] = {"seed": seed, "device": device}
     if steps is not None:
         changes["steps"] = steps
-    changes |= parse_settings(setting or [])
+    changes |= parse_settings(setting)
     pairs = load_pairs(manifest)
-    if markers:
-        pairs = pairs.of_markers([m.strip() for m in markers.split(",") if m.strip()])
+    if wanted := listed(markers):
+        pairs = pairs.of_markers(wanted)
     return pairs, TrainSettings.preset(preset, **changes)
 
 

@@ -18,7 +18,7 @@ from ..figures import (
     mistakes_grid,
     save_figure,
 )
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..statistics import (
     classification_scores,
@@ -27,7 +27,7 @@ from ..statistics import (
     mcnemar,
     paired_test,
 )
-from .compare import Comparison
+from .comparison import Comparison
 from .examples import Examples
 from .learning_figures import learning_figures
 
@@ -168,9 +168,7 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
     table, classes, tests = summary(found), class_table(found), compare_tests(found)
     written = []
     for name, frame in (("summary", table), ("classes", classes), ("tests", tests)):
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False)
-        written.append(folder / f"{name}.csv")
+        written.append(write_csv(frame, folder / f"{name}.csv", float_format=None))
     with atomic_path(folder / "summary.md") as temporary:
         temporary.write_text(markdown(found), encoding="utf-8")
     written.append(folder / "summary.md")

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..images.kept import Kept
 from ..images.tiles import read_reflected
 from ..learning.random import generator
-from .kept import Kept
 
 __all__ = ["ArrayCrops", "Crop", "Crops", "Patches", "Prepared", "patch_corners", "prepare"]
 

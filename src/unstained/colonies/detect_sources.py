@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DataError, InputError
-from ..images.folders import images_in, natural_order
+from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Image
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
 from .links import LinkSettings
@@ -123,8 +123,7 @@ def _images_at(spec: str, notes: list[str]) -> list[str]:
     """Absolute paths of the fields of an image or plate, or of all images in a folder."""
     chosen = split_selector(spec)
     path, selector = chosen.path.absolute(), chosen.inside
-    zarr_names = ("zarr.json", ".zgroup", ".zattrs")
-    if not path.is_dir() or any((path / name).exists() for name in zarr_names):
+    if not path.is_dir() or is_zarr(path):
         fields = [str(path)] if chosen.field is not None else fields_of(path)
         return [field + selector for field in fields]
     inside = images_in(path)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, write_json
 from ..images.fields import file_key
 from ..images.image import Array, Channel, Image
 from ..images.ome_zarr_writer import create_ome_zarr
@@ -137,15 +137,14 @@ def detect_files(
         table.to_parquet(folder / TABLE, index=False)
         tracks, events = _of_all(linkers, sources)
         if total > len(linkers):
-            tracks.to_csv(folder / "tracks.csv", index=False)
-            events.to_csv(folder / "events.csv", index=False)
+            tracks.to_csv(folder / "tracks.csv", index=False, lineterminator="\n")
+            events.to_csv(folder / "events.csv", index=False, lineterminator="\n")
         notes += _notes(sources, counts, faint)
         about = _about(sources, home, settings, options)
         about |= {"colonies": len(table), "frames": total, "faint": faint, "notes": notes}
         for entry, source in zip(about["images"], sources, strict=True):
             entry["colonies_per_frame"] = counts[source.path]
-        text = json.dumps(about, indent=1)
-        (folder / _ABOUT).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / _ABOUT, about)
     return DetectedFiles(Path(out_dir), table, tracks, events, total, notes)
 
 

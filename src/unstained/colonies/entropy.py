@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..learning.machine_code import machine_code
 
 __all__ = ["local_entropy"]
 
@@ -92,20 +92,7 @@ def local_entropy(image_uint8: Array, radius: int = 3, *, threads: int | None = 
 
 @cache
 def _compiled() -> Callable[..., None]:
-    """The inner loop as machine code that lets other threads run, kept between processes."""
-    import numba
-
-    try:
-        return numba.njit(_SIGNATURE, nogil=True, cache=True)(_entropy_rows)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        warnings.warn(
-            "no folder to keep compiled code in can be written, so each start compiles it "
-            "again: set the environment variable NUMBA_CACHE_DIR to one",
-            stacklevel=3,
-        )
-        return numba.njit(_SIGNATURE, nogil=True)(_entropy_rows)
+    return machine_code(_entropy_rows, _SIGNATURE)
 
 
 def _entropy_rows(

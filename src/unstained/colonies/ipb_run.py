@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import DataError
+from ..images.atomic import json_text
 from ..images.image import Array
 from ..learning import devices
 from ..learning.checkpoints import (
@@ -365,9 +365,8 @@ class Run:
             "prior": state.prior.share.tolist(),
             **scores,
         }
-        known = {k: None if v != v else v for k, v in line.items()}  # JSON knows no NaN
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(known) + "\n")
+            file.write(json_text(line) + "\n")
         self._save()
         return scores
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array, Image
-from .kept import Kept
+from ..images.kept import Kept
 
 __all__ = ["STAIN", "Stained", "Stainer", "Stains", "own_planes"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError, ModelError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..learning.loop import Progress
 from ..learning.training_folder import TRAINING
@@ -270,8 +270,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         Another suffix.
     """
     check_table_name(path)
+    if path.suffix == ".csv":
+        write_csv(table, path, float_format=None)
+        return
     with atomic_path(path) as temporary:
-        if path.suffix == ".csv":
-            table.to_csv(temporary, index=False)
-        else:
-            table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, write_csv
 from ..images.folders import images_in
 from ..images.tables import TableStyle, read_table, style_of
 from .detect_sources import NOT_IMAGES
@@ -206,15 +206,20 @@ def votes_into_detection(
         raise DataError(error.reason, error.remedy, file=error.file or votes_csv) from error
     labelled = _with_labels(table, names, result, path)
     disagreements = path.with_name(f"{path.stem}_disagreements.csv")
-    with atomic_path(disagreements) as part:
-        result.disagreements.to_csv(part, index=False)
+    write_csv(result.disagreements, disagreements, float_format=None)
     with atomic_path(path) as part:
         if path.name == TABLE:
             labelled.to_parquet(part, index=False)
         else:
             # as it was, lest the program that wrote it read it as one column
             style = style_of(path) if path.is_file() else TableStyle(",", "utf-8")
-            labelled.to_csv(part, index=False, sep=style.separator, encoding=style.encoding)
+            labelled.to_csv(
+                part,
+                index=False,
+                sep=style.separator,
+                encoding=style.encoding,
+                lineterminator="\n",
+            )
     return LabelledFolder(path, disagreements, result, notes)
 
 

@@ -6,25 +6,10 @@
 
 `fetch` gives a folder, `standard_pairs` the training pairs with their standard split,
 `standard_labels` and `standard_movie` cells that are outlined and followed.
+
+Names come from their modules when they are first used, so importing this package is quick.
 """
 
-from .fetch import bundle, cache_dir, fetch, is_cached
-from .labelled import FollowedMovie, LabelledFiles, standard_labels, standard_movie
-from .registry import DataFile, DataSet, info, names
-from .standard import standard_pairs
+import lazy_loader
 
-__all__ = [
-    "DataFile",
-    "DataSet",
-    "FollowedMovie",
-    "LabelledFiles",
-    "bundle",
-    "cache_dir",
-    "fetch",
-    "info",
-    "is_cached",
-    "names",
-    "standard_labels",
-    "standard_movie",
-    "standard_pairs",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

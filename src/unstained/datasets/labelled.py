@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
-from .fetch import fetch
+from .download import fetch
 
 __all__ = ["FollowedMovie", "LabelledFiles", "standard_labels", "standard_movie"]
 

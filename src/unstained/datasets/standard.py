@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from .fetch import fetch
+from .download import fetch
 
 if TYPE_CHECKING:
     from ..images.pairs import Pairs

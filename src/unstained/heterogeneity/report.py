@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from ..errors import DataError, InputError
 from ..figures import save_figure
 from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figure
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
-from ..images.atomic import atomic_path, write_csv
+from ..images.atomic import write_csv, write_json
 from .choice import (
     Array,
     Choice,
@@ -160,7 +159,8 @@ def _stability(
 ) -> list[str]:
     """Does the cut come back from other cells, or in each group? ``clusters.json`` and a line."""
     stable = cut_stability(found.scaled, how, groups=groups)
-    write_json(out_dir, "clusters", {"stability": stable._asdict(), "cells": len(found.cluster)})
+    told = {"stability": stable._asdict(), "cells": len(found.cluster)}
+    write_json(Path(out_dir) / "clusters.json", told)
     if how.clusters == 1:
         return []
     what = "stability of the cut" if groups is None else "the cut in each group as in the others"
@@ -250,7 +250,7 @@ def _shared(
     table = correlations(x, y, (both[0], both[1]), groups=of_rows)
     tables["correlations"] = table
     figures["correlations"] = correlation_figure(table)
-    write_json(out_dir, "orthogonality", total._asdict())
+    write_json(Path(out_dir) / "orthogonality.json", total._asdict())
     best = table.iloc[int(table["r"].abs().argmax())]
     return [
         f"orthogonality of markers and shape {total.value:.2f}{bounds(total.low, total.high)} "
@@ -321,20 +321,6 @@ def write_figures(
     for name, figure in figures.items():
         for suffix in dict.fromkeys(formats):
             save_figure(figure, Path(out_dir) / f"{name}.{suffix}")
-
-
-def write_json(out_dir: str | os.PathLike[str], name: str, found: Mapping[str, object]) -> None:
-    """As NAME.json; null for what is not known, since JSON has no NaN."""
-    known = _finite(found)
-    Path(out_dir).mkdir(parents=True, exist_ok=True)
-    with atomic_path(Path(out_dir) / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(known, indent=1, allow_nan=False), encoding="utf-8")
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def said(notes: Sequence[str]) -> list[str]:

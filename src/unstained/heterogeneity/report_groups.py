@@ -15,6 +15,7 @@ from ..cell_table import need_columns, values_of, write_cells
 from ..errors import DataError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
+from ..images.atomic import write_json
 from ..images.tables import read_table
 from .choice import (
     Array,
@@ -45,7 +46,6 @@ from .report import (
     said,
     what_is_independent,
     write_figures,
-    write_json,
     write_tables,
 )
 from .variance import variance_shares
@@ -116,7 +116,8 @@ def write_phenotypes(
         figures["agreement"] = _confusion(found)
         tables["agreement"] = pd.DataFrame(found.confusion, columns=list(found.names))
         tables["agreement"].insert(0, "person", found.names)
-        write_json(out_dir, "agreement", found.kappa._asdict() | {"agreed": found.agreed})
+        told = found.kappa._asdict() | {"agreed": found.agreed}
+        write_json(Path(out_dir) / "agreement.json", told)
         lines.append(_of_person(kind, found))
     everyone = np.arange(chosen.cells.n_obs)
     cells.obs["phenotype_rule"] = column_of_rows(chosen, everyone, list(by_rule.phenotype))

@@ -8,7 +8,7 @@ from .image import Array, Channel, Image, LazyArray, as_image
 from .label_free import label_free_fields
 from .ome_zarr_writer import OmeZarrWriter, create_ome_zarr, write_ome_zarr
 from .pairs import Pairs, write_manifest
-from .quality import c_max, image_quality, noise_variance, snr_rms, snr_var
+from .quality import ImageQuality, c_max, image_quality, noise_variance, snr_rms, snr_var
 from .read import fields_of, read_image, read_labels
 from .register import Offset, measure_offset
 from .sources import load_pairs, pairs_from_channels, pairs_from_folders, pairs_from_manifest
@@ -22,6 +22,7 @@ __all__ = [
     "CheckSettings",
     "Field",
     "Image",
+    "ImageQuality",
     "LazyArray",
     "Offset",
     "OmeZarrWriter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import uuid
@@ -21,6 +22,7 @@ __all__ = [
     "atomic_dir",
     "atomic_path",
     "disk_remedy",
+    "json_text",
     "make_folder",
     "read_json",
     "write_csv",
@@ -67,10 +69,47 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
             part.unlink(missing_ok=True)
 
 
-def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> None:
-    """A JSON file with line breaks, whole or not at all."""
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON that every program reads; a number that is not finite is null.
+
+    Python's own would write NaN and Infinity, which JSON does not know.
+
+    Parameters
+    ----------
+    value : object
+        Mappings, sequences, arrays, text and numbers, NumPy's too.
+    indent : int, optional
+        Spaces for each level; else one line.
+
+    Raises
+    ------
+    TypeError
+        Something in it is none of these.
+    """
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # an array or a number of NumPy, which is not imported for this
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> Path:
+    """A JSON file with line breaks, whole or not at all; see `json_text`.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(said, indent=2) + "\n", encoding="utf-8")
+    return Path(path)
 
 
 def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
@@ -87,8 +126,17 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> dict[str, Any]:
         raise FileError(f"cannot be read ({error})", remedy, file=path) from error
 
 
-def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table without its index, numbers with eight digits.
+def write_csv(
+    table: pd.DataFrame, path: str | os.PathLike[str], *, float_format: str | None = "%.8g"
+) -> Path:
+    """Write a table without its index; its lines end alike on every system.
+
+    Parameters
+    ----------
+    table : DataFrame
+    path : path-like
+    float_format : str or None
+        Of its numbers, by default eight digits; None for those that give the same number back.
 
     Raises
     ------
@@ -96,7 +144,7 @@ def write_csv(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         It cannot be written.
     """
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.8g", lineterminator="\n")
+        table.to_csv(temporary, index=False, float_format=float_format, lineterminator="\n")
     return Path(path)
 
 

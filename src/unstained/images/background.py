@@ -18,6 +18,7 @@ __all__ = ["background_files", "estimate_background", "subtract_background", "su
 
 _METHODS = ("polynomial", "percentile", "constant")
 _ROUNDS = 8
+_LOW_PERCENT = 5.0  # of the blocks around, which is taken for background
 _LEAST_SHARE = 0.02  # of the pixels must be background for a surface to be fitted
 
 
@@ -210,7 +211,7 @@ def _plane_of(control: Image, c: int, z: int) -> Array:
     return control.plane() if control.n_planes == 1 else control.plane(0, c, z)
 
 
-def _percentile(image: Array, radius_px: float, percent: float = 5.0) -> Array:
+def _percentile(image: Array, radius_px: float) -> Array:
     """Low percentile of blocks of a quarter radius, then of the window, then enlarged."""
     if radius_px < 4:
         raise InputError(f"radius_px is {radius_px}", "4 or more, and larger than an object")
@@ -221,7 +222,7 @@ def _percentile(image: Array, radius_px: float, percent: float = 5.0) -> Array:
     # (ny, block, nx, block) -> (ny, nx, block * block)
     blocks = padded.reshape(ny, block, nx, block).swapaxes(1, 2).reshape(ny, nx, -1)
     low = np.median(blocks, axis=2)
-    low = ndimage.percentile_filter(low, percent, size=9, mode="nearest")
+    low = ndimage.percentile_filter(low, _LOW_PERCENT, size=9, mode="nearest")
     low = ndimage.gaussian_filter(low, 4, mode="nearest")
     y = (np.arange(height) - (block - 1) / 2) / block
     x = (np.arange(width) - (block - 1) / 2) / block

@@ -116,7 +116,7 @@ class _Doctor:
         except UnstainedError as error:
             self.broken.update((phase_path, stain_path))
             file = self.short(error.file) if error.file else self.short(stain_path)
-            kind = error.args[1] if len(error.args) > 1 else _kind(error)
+            kind = error.kind if isinstance(error, _Wrong) else _kind(error)
             self.say("error", kind, file, error.reason, error.remedy or "mend or remove the row")
             return
         if len(stain) != 1:
@@ -453,11 +453,11 @@ _COLUMNS = (
 
 
 class _Wrong(DataError):
-    """A finding that ends the look at one pair; its kind is the second argument."""
+    """A finding that ends the look at one pair; `kind` as in `Problem`."""
 
     def __init__(self, kind: str, reason: str, remedy: str, file: str) -> None:
         super().__init__(reason, remedy, file=file)
-        self.args = (*self.args, kind)
+        self.kind = kind
 
 
 def mosaic(planes: Array, regions: list[Region]) -> Array:

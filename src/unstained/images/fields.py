@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, FileError, InputError
 from .image import Array, Image
+from .kept import Kept
 
 __all__ = [
     "Field",
@@ -249,16 +248,8 @@ def file_of(path: str) -> Path:
     return split_selector(path).path
 
 
-class _Cache:
-    """Least recently used images, and the pixels of the small ones."""
-
-    def __init__(self) -> None:
-        self.lock = RLock()
-        self.images: OrderedDict[tuple[Any, ...], Image] = OrderedDict()
-        self.pixels: OrderedDict[tuple[Any, ...], Array] = OrderedDict()
-
-
-_cache = _Cache()
+_images = Kept[Image](_OPEN_FILES, lambda image: 1)
+_pixels = Kept[Array](_CACHE_BYTES, lambda pixels: pixels.nbytes)
 
 
 def file_key(path: str) -> tuple[str, int, int]:
@@ -280,24 +271,20 @@ def file_key(path: str) -> tuple[str, int, int]:
 
 def open_image(path: str) -> Image:
     """The lazy image of a path; kept open."""
+    return _images.get(file_key(path), lambda: _still(path))
+
+
+def _still(path: str) -> Image:
     from .read import read_image
 
-    key = file_key(path)
-    with _cache.lock:
-        image = _cache.images.get(key)
-        if image is None:
-            image = read_image(path)
-            if image.shape[0] != 1:
-                raise DataError(
-                    f"has {image.shape[0]} frames; a pair is of one moment",
-                    "write each frame to its own file, one row each",
-                    file=path,
-                )
-            _cache.images[key] = image
-        _cache.images.move_to_end(key)
-        while len(_cache.images) > _OPEN_FILES:
-            _cache.images.popitem(last=False)
-        return image
+    image = read_image(path)
+    if image.shape[0] != 1:
+        raise DataError(
+            f"has {image.shape[0]} frames; a pair is of one moment",
+            "write each frame to its own file, one row each",
+            file=path,
+        )
+    return image
 
 
 def full_shape(path: str) -> tuple[int, int]:
@@ -320,15 +307,7 @@ def read_planes(path: str, region: Region | None) -> Array:
     nbytes = int(np.prod(image.shape)) * image.dtype.itemsize
     if nbytes > _CACHE_ONE:
         return image.planes(0, ys, xs)
-    key = file_key(path)
-    with _cache.lock:
-        pixels = _cache.pixels.get(key)
-        if pixels is None:
-            pixels = image.planes()
-            _cache.pixels[key] = pixels
-        _cache.pixels.move_to_end(key)
-        while sum(p.nbytes for p in _cache.pixels.values()) > _CACHE_BYTES:
-            _cache.pixels.popitem(last=False)
+    pixels = _pixels.get(file_key(path), image.planes)
     return pixels[:, ys, xs].copy()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
+
+from .atomic import json_text
 
 __all__ = ["CheckReport", "CheckSettings", "Problem", "count_of"]
 
@@ -108,7 +107,7 @@ class CheckReport:
     def to_json(self) -> str:
         """All of it; numbers that are not known are null."""
         rows = [
-            {str(key): _plain(value) for key, value in row.items() if str(key)[0] != "_"}
+            {str(key): value for key, value in row.items() if str(key)[0] != "_"}
             for row in self.table.to_dict("records")
         ]
         found = {
@@ -119,18 +118,9 @@ class CheckReport:
             "problems": [asdict(problem) for problem in self.problems],
             "pairs": rows,
         }
-        return json.dumps(found, indent=2, allow_nan=False)
+        return json_text(found, indent=2)
 
 
 def count_of(number: int, noun: str) -> str:
     """``3 errors``, ``1 error``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON knows."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import FileError
 from .read import SUFFIXES
 
-__all__ = ["images_in", "is_image", "natural_order"]
+__all__ = ["images_in", "is_image", "is_zarr", "natural_order"]
 
 
 def is_image(path: Path) -> bool:
@@ -17,6 +17,11 @@ def is_image(path: Path) -> bool:
     macOS leaves a ``._a.tif`` beside each ``a.tif`` on disks of others.
     """
     return not path.name.startswith(".") and path.suffix.casefold() in SUFFIXES
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether it is the folder of an OME-Zarr, of version 2 or 3: an image, a plate, a well."""
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ __all__ = ["add_dust", "add_speckles"]
 Array = np.ndarray[Any, Any]
 
 _REACH = 4  # radii; beyond them a grain changes nothing
+_SPECKLE_PX = (1.0, 3.5)  # smallest and largest radius
 
 
 def add_dust(
@@ -51,33 +52,26 @@ def add_dust(
     return dirty
 
 
-def add_speckles(
-    stain: Array,
-    rng: np.random.Generator,
-    *,
-    per_mpx: float = 150.0,
-    radius_px: tuple[float, float] = (1.0, 3.5),
-    brightness: float = 1.0,
-) -> Array:
+def add_speckles(stain: Array, rng: np.random.Generator, *, per_mpx: float = 150.0) -> Array:
     """Add bright spots to a stain, clumps of antibody that are no cell's.
+
+    Radii are 1 to 3.5 pixels. Peaks are exponentially distributed, with the range of the stain
+    (median to percentile 99.5) as their mean.
 
     Parameters
     ----------
     stain : (Y, X) array
     rng : Generator
-    per_mpx, radius_px
-        As for `add_dust`.
-    brightness : float
-        Mean peak of a spot over the range of the stain (median to percentile 99.5); peaks are
-        exponentially distributed.
+    per_mpx : float
+        Spots per megapixel, on average.
 
     Returns
     -------
     (Y, X) float32 array
     """
     dirty = np.asarray(stain, dtype=np.float32).copy()
-    peak = brightness * float(np.percentile(dirty, 99.5) - np.median(dirty))
-    for y, x, radius in _places(dirty.shape, rng, per_mpx, radius_px):
+    peak = float(np.percentile(dirty, 99.5) - np.median(dirty))
+    for y, x, radius in _places(dirty.shape, rng, per_mpx, _SPECKLE_PX):
         rows, columns, distance = _around(dirty.shape, y, x, radius)
         dirty[rows, columns] += peak * rng.exponential() * np.exp(-(distance**2) / 2)
     return dirty

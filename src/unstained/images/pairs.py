@@ -202,7 +202,7 @@ def write_manifest(
     Columns that hold nothing are left out. `home` is the folder that the file will stand in,
     where it is moved later.
     """
-    from .atomic import atomic_path
+    from .atomic import write_csv
 
     target = Path(path).absolute()
     folder = target.parent if home is None else Path(home).absolute()
@@ -222,8 +222,7 @@ def write_manifest(
         for column in COLUMNS
         if column not in REQUIRED and (table[column].isna() | (table[column] == "")).all()
     ]
-    with atomic_path(target) as part:
-        table.drop(columns=empty).to_csv(part, index=False)
+    write_csv(table.drop(columns=empty), target, float_format=None)
 
 
 def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:

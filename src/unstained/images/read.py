@@ -262,7 +262,7 @@ def read_labels(path: str | Path) -> Array:
     """
     chosen = split_selector(path)
     _check_there(chosen.path)
-    if _is_zarr(chosen.path):
+    if chosen.path.is_dir():
         from .ome_zarr import find_labels
 
         path = find_labels(chosen.path)
@@ -304,16 +304,12 @@ def fields_of(path: str | Path) -> list[str]:
     """
     file = split_selector(path).path
     _check_there(file)
-    if _is_zarr(file):
+    if file.is_dir():
         from .ome_zarr import zarr_fields
 
         return [str(field) for field in zarr_fields(file)]
     n_fields = _count_fields(file)
     return [str(file)] if n_fields == 1 else [f"{file}#field={i}" for i in range(n_fields)]
-
-
-def _is_zarr(file: Path) -> bool:
-    return file.is_dir()
 
 
 def _check_there(file: Path) -> None:
@@ -325,7 +321,7 @@ def _check_there(file: Path) -> None:
 
 def _kind(file: Path) -> str:
     suffix = file.suffix.lower()
-    if _is_zarr(file):
+    if file.is_dir():  # no other type is a folder
         return "zarr"
     for kind, endings in (("tiff", _TIFF), ("raster", _RASTER), ("vendor", _VENDOR)):
         if suffix in endings:

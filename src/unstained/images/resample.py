@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import DataError
 from .image import Array
 
-__all__ = ["Weights", "axis_weights", "resample"]
+__all__ = ["Weights", "axis_weights", "common_pixel_size", "resample"]
 
 
 class Weights(NamedTuple):
@@ -53,3 +55,22 @@ def resample(block: Array, rows: Weights, columns: Weights) -> Array:
     """Apply weights to the (..., Y, X) block that they start at; float32."""
     out: Array = rows.matrix @ block.astype(np.float32, copy=False) @ columns.matrix.T
     return out
+
+
+def common_pixel_size(sizes_um: Iterable[float | None]) -> float | None:
+    """The pixel size of images that are learned from together, micrometers.
+
+    Those of an unknown size, None, are taken to have that of the others.
+
+    Raises
+    ------
+    DataError
+        They differ by more than 1 %.
+    """
+    sizes = {size for size in sizes_um if size is not None}
+    if sizes and max(sizes) > 1.01 * min(sizes):
+        raise DataError(
+            f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
+            "resample them to one pixel size",
+        )
+    return float(min(sizes)) if sizes else None

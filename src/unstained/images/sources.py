@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from .fields import file_of, join_paths, split_paths
-from .folders import images_in
+from .folders import images_in, is_zarr, natural_order
 from .pairs import REQUIRED, Pairs
 from .read import split_selector, stem_of
 from .tables import TABLES, read_table
@@ -53,7 +53,7 @@ def load_pairs(spec: str | os.PathLike[str]) -> Pairs:
     path = Path(spec)
     if path.is_file() and path.suffix.casefold() in TABLES:
         return pairs_from_manifest(path)
-    if path.is_file() or _is_zarr(path):
+    if path.is_file() or is_zarr(path):
         return pairs_from_channels(path)
     if path.is_dir():
         return _pairs_from_tree(path)
@@ -237,10 +237,6 @@ def _data_sets() -> tuple[str, ...]:
     return tuple(datasets.names())
 
 
-def _is_zarr(path: Path) -> bool:
-    return path.is_dir() and any((path / n).exists() for n in ("zarr.json", ".zgroup", ".zattrs"))
-
-
 def _pairs_from_tree(folder: Path) -> Pairs:
     """A folder with a manifest, or with ``phase`` and a folder for each marker."""
     folder = folder.absolute()
@@ -352,14 +348,8 @@ def _by_key(folder: Path, pattern: re.Pattern[str] | None) -> _Keyed:
         key = tuple(g or "" for i, g in enumerate(match.groups(), 1) if i != plane)
         found.setdefault(key, []).append((path, match.groupdict(default="")))
     for files in found.values():
-        files.sort(key=lambda item: _natural(item[1].get("plane", "")))
+        files.sort(key=lambda item: natural_order(item[1].get("plane", "")))
     return found
-
-
-def _natural(text: str) -> tuple[int, str]:
-    """z2 before z10."""
-    digits = re.sub(r"\D", "", text)
-    return (int(digits) if digits else -1, text)
 
 
 def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: bool) -> None:

@@ -7,11 +7,11 @@ import math
 import struct
 import threading
 import warnings
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import tifffile
 
 from ..errors import DataError, FileError
 from .image import Array, Channel, Image, LazyPlanes, choose_field
+from .kept import Kept
 from .tiff_metadata import Facts, facts_of
 
 __all__ = ["open_tiff", "tiff_fields"]
@@ -52,8 +53,7 @@ class TiffPlanes(LazyPlanes):
     ) -> None:
         self._args = (path, field, level, order)
         self._path = path
-        self._cache: OrderedDict[tuple[int, int], Array] = OrderedDict()
-        self._cached_bytes = 0
+        self._segments = Kept[Array](_CACHE_BYTES, lambda block: block.nbytes)
         with nullcontext(file.tif) if file else _opened(path) as tif:
             series = _fields(tif, path)[field].levels[level]
             page = series.keyframe
@@ -145,9 +145,10 @@ class TiffPlanes(LazyPlanes):
         for row in range(y.start // high, (y.stop - 1) // high + 1):
             for column in range(x.start // wide, (x.stop - 1) // wide + 1):
                 segment = (separate * down + row) * across + column
-                block = self._segment(page, number, segment)
-                if block is None:
+                if page.databytecounts[segment] == 0:
                     continue  # a sparse file has no bytes where all is 0
+                decode = partial(self._segment, page, segment)
+                block = self._segments.get((number, segment), decode)
                 top, left = row * high, column * wide
                 y0, y1 = max(top, y.start), min(top + block.shape[0], y.stop)
                 x0, x1 = max(left, x.start), min(left + block.shape[1], x.stop)
@@ -155,27 +156,16 @@ class TiffPlanes(LazyPlanes):
                 out[y0 - y.start : y1 - y.start, x0 - x.start : x1 - x.start] = part
         return out
 
-    def _segment(self, page: Any, number: int, segment: int) -> Array | None:
+    def _segment(self, page: Any, segment: int) -> Array:
         """One decoded strip or tile as (Y, X, S)."""
-        key = (number, segment)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
         offset, count = page.dataoffsets[segment], page.databytecounts[segment]
-        if count == 0:
-            return None
         handle = page.parent.filehandle
         handle.seek(offset)
         data = handle.read(count)
         if len(data) < count:
             raise FileError("ends too early", "copy it again from its origin", file=self._path)
         frame = self._series.keyframe
-        block = frame.decode(data, segment, jpegtables=page.jpegtables)[0][0]
-        self._cache[key] = block
-        self._cached_bytes += block.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
-        return np.asarray(block)
+        return np.asarray(frame.decode(data, segment, jpegtables=page.jpegtables)[0][0])
 
 
 def open_tiff(

@@ -12,9 +12,8 @@ import numpy as np
 from ..errors import InputError
 from .atomic import atomic_path
 from .image import Array, Image
-from .ome_zarr_writer import create_ome_zarr, write_ome_zarr
 
-__all__ = ["create_ome_zarr", "write_ome_tiff", "write_ome_zarr", "write_png"]
+__all__ = ["write_ome_tiff", "write_png"]
 
 
 def write_ome_tiff(

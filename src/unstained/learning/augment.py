@@ -31,6 +31,7 @@ __all__ = [
     "vary_intensity",
 ]
 
+_REACH = 4  # R, pixels; the largest lag at which differences are looked at
 _BLOCKS = 24  # that the look of a few large images is measured on
 _MANY_IMAGES = 16
 
@@ -225,12 +226,12 @@ def _blocks(images: Sequence[Floats]) -> Iterator[Floats]:
                 yield image[:, rows, j * width // n_x : (j + 1) * width // n_x]
 
 
-def _skew(planes: Floats, reach: int = 4) -> Floats:
-    """(2 reach + 1, 2 reach + 1) third moments of differences, by lag (dy, dx)."""
-    side = 2 * reach + 1
+def _skew(planes: Floats) -> Floats:
+    """(2 R + 1, 2 R + 1) third moments of differences, by lag (dy, dx)."""
+    side = 2 * _REACH + 1
     skew = np.zeros(side * side, np.float32)
     for i in range(side * side // 2):  # the other half is its negative
-        difference = _difference(planes, i // side - reach, i % side - reach)
+        difference = _difference(planes, i // side - _REACH, i % side - _REACH)
         skew[i] = np.mean(difference * difference * difference)
         skew[-1 - i] = -skew[i]
     return skew.reshape(side, side)

@@ -144,7 +144,6 @@ def compare_engines(
     *,
     precision: str = "auto",
     names: Sequence[str] = ("torch", "onnxruntime", "openvino"),
-    calibration: Sequence[Array] | None = None,
 ) -> list[Trial]:
     """Time each installed engine on one tile and compare it with torch float32, on the processor.
 
@@ -156,9 +155,7 @@ def compare_engines(
     precision : str
         As in `make_engine`; torch float32 is always among the trials.
     names : sequence of str
-        Engines to try.
-    calibration : sequence of array, optional
-        For int8.
+        Engines to try, those of int8 apart: they need more than one tile.
     """
     reference = TorchEngine(network)
     expected = reference(tile)
@@ -170,7 +167,7 @@ def compare_engines(
             continue
         if name != "torch" and precision not in ("auto", *_OFFERED[name]):
             continue
-        candidate = _by_name(network, name, precision, calibration)
+        candidate = _by_name(network, name, precision, None)
         error = difference(candidate(tile), expected)
         trials.append(Trial(candidate, _seconds(candidate, tile), error))
     return trials

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import DataError, InputError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, json_text
 from . import devices
 from .checkpoints import (
     load_optimizer,
@@ -91,6 +91,14 @@ class LoopSettings:
         Decay of the averaged weights, 0 for none.
     clip : float
         Largest norm of a gradient.
+    precision : {"float32", "bf16"}
+        Of convolutions, see `devices.autocast`; weights are float32.
+    device : str
+        As torch names it: cpu, cuda, cuda:1, mps.
+    seed : int
+        Of what torch draws within steps; see `seed_step`.
+    score : str
+        Which of the numbers of `Task.validate` chooses the best weights; the largest is best.
     """
 
     steps: int
@@ -260,7 +268,7 @@ class _Run:
             save_tensors(self.best, self.averaged.state_dict(), {"step": self.done, "score": score})
         line = {"step": self.done, "seconds": round(self.seconds, 1), **losses, **scores}
         with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json_text(line) + "\n")
         return scores
 
     def _save(self) -> None:

@@ -1,42 +1,10 @@
 """Simulated experiments with known truth: cells and colonies, their optics, stains, movies.
 
 They show that a method runs and learns, not that it works on real cells.
+
+Names come from their modules when they are first used, so importing this package is quick.
 """
 
-from .camera import Camera, dust, expose, floaters, uneven_illumination
-from .cells import SHARES, Cell
-from .colony_wells import ColonySettings, plan_well, render_frame
-from .colony_writer import write_colonies
-from .field import Dish, SimulatedField, simulate_field
-from .movie import Movie, MovieFrame, MovieSettings
-from .movie_files import write_movie
-from .optics import Optics, image_of
-from .pairs import write_pairs
-from .stains import DEFAULT_MARKERS, MARKERS, Marker
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_MARKERS",
-    "MARKERS",
-    "SHARES",
-    "Camera",
-    "Cell",
-    "ColonySettings",
-    "Dish",
-    "Marker",
-    "Movie",
-    "MovieFrame",
-    "MovieSettings",
-    "Optics",
-    "SimulatedField",
-    "dust",
-    "expose",
-    "floaters",
-    "image_of",
-    "plan_well",
-    "render_frame",
-    "simulate_field",
-    "uneven_illumination",
-    "write_colonies",
-    "write_movie",
-    "write_pairs",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

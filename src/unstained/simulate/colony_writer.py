@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import tifffile
 
 from ..errors import InputError
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, write_json
 from ..images.write import write_png
 from .colony_fates import CLASSES, EFFECT_ON, STATES, shares
 from .colony_textures import PIXEL_SIZE_UM
@@ -108,8 +106,7 @@ def write_colonies(
                 progress(i / len(tasks))
         _write_table(folder / "colonies.csv", [_row(state) for state in states])
         _write_table(folder / "transitions.csv", list(_transitions(settings, wells)))
-        truth = json.dumps(_truth(settings), indent=1, default=index)
-        (folder / "truth.json").write_text(truth + "\n", encoding="utf-8")
+        write_json(folder / "truth.json", _truth(settings))
         if crops:
             _write_table(folder / "manifest.csv", _manifest(settings, states, labelled))
     return Path(out_dir)
@@ -310,6 +307,6 @@ def _shown(
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, list(rows[0]))
+        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

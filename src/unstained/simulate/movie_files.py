@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from operator import index
 from pathlib import Path
 from typing import Any
 
-from ..images.atomic import atomic_dir
+from ..images.atomic import atomic_dir, write_json
 from ..images.ome_zarr_writer import write_ome_zarr
 from .movie import SHAPE_COLUMNS, Movie
 
@@ -95,12 +93,11 @@ def _write_truth(movie: Movie, folder: Path) -> None:
         for row in movie.shape(t)
     )
     _write_csv(folder / "shape.csv", ("frame", *SHAPE_COLUMNS), shape)
-    with (folder / "settings.json").open("w", encoding="utf-8") as file:
-        json.dump(asdict(movie.settings), file, indent=1, default=index)
+    write_json(folder / "settings.json", asdict(movie.settings))
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
+        table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)
         table.writerows(rows)

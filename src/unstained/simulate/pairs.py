@@ -93,7 +93,7 @@ def write_pairs(
             if progress is not None:
                 progress((i + 1) / fields)
         with (folder / "manifest.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]))
+            table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             table.writeheader()
             table.writerows(rows)
     return out_dir / "manifest.csv"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import FileError, InputError
-from ..images.atomic import atomic_path
-from ..images.folders import images_in
+from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import create_ome_zarr
 from ..images.pyramid import block_mean
@@ -24,6 +23,7 @@ from ..images.read import (
     split_joined,
     split_selector,
 )
+from ..images.write import write_png
 from .predict_plan import Estimate, Grid, tile_bytes
 from .predictor import Notify, PredictOptions, Predictor, Progress
 
@@ -201,20 +201,20 @@ def predict_files(
             overwrite=True,
         ) as sink:
             predictor.run(image, sink, progress=share, align=_CHUNK_PX)
-        _write_png(picture, composite(image, read_image(target)))
+        write_png(composite(image, read_image(target)), picture)
         done.append(Prediction(str(source), target, picture, tuple(notices)))
     return done
 
 
-def composite(image: Image, stains: Image, *, side: int = _COMPOSITE_PX) -> Array:
+def composite(image: Image, stains: Image) -> Array:
     """The first frame: stains in their colors over the first label-free plane.
+
+    It is halved until no side is longer than 2048 pixels.
 
     Parameters
     ----------
     image, stains : Image
         Of one size; `stains` with its pyramid, if it has one.
-    side : int
-        Largest side of the picture, pixels.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def composite(image: Image, stains: Image, *, side: int = _COMPOSITE_PX) -> Arra
     from ..figures import blend
 
     factor = 1
-    while max(image.shape[-2:]) > side * factor:
+    while max(image.shape[-2:]) > _COMPOSITE_PX * factor:
         factor *= 2
     levels = [stains.data, *stains.levels]
     height = -(-stains.shape[3] // factor)
@@ -287,7 +287,7 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
             continue
         chosen = split_selector(path)
         folder = chosen.path
-        if folder.is_dir() and not _is_zarr(folder):
+        if folder.is_dir() and not is_zarr(folder):
             inside = images_in(folder)
             if not inside:
                 raise FileError(
@@ -298,10 +298,6 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
             yield from (field + chosen.inside for field in fields_of(folder))
         else:
             yield str(path)
-
-
-def _is_zarr(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("zarr.json", ".zattrs", ".zgroup"))
 
 
 def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
@@ -348,11 +344,3 @@ def _shrunk(data: LazyArray, channel: int, factor: int) -> Array:
             top, left = y // factor, x // factor
             out[top : top + small.shape[0], left : left + small.shape[1]] = small
     return out
-
-
-def _write_png(path: Path, picture: Array) -> None:
-    import cv2
-
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))  # cv2: B, G, R
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())

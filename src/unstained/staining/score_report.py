@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..figures import Amounts, amount_scatter, save_figure, score_boxplots
-from ..images.atomic import atomic_path, make_folder, write_json
+from ..images.atomic import make_folder, write_csv, write_json
 from .compare import compare_models, score_frame
 from .score_table import ScoreTable
 
@@ -24,12 +24,10 @@ def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[P
     several models.
     """
     make_folder(folder)
-    written = [folder / "scores.json"]
-    write_json(written[0], {name: table.summary() for name, table in tables.items()})
+    summaries = {name: table.summary() for name, table in tables.items()}
+    written = [write_json(folder / "scores.json", summaries)]
     for name, table in tables.items():
-        written.append(folder / f"pairs_{name}.csv")
-        with atomic_path(written[-1]) as temporary:
-            table.pairs.to_csv(temporary, index=False)
+        written.append(write_csv(table.pairs, folder / f"pairs_{name}.csv", float_format=None))
         amounts = {m: _amounts(table, m) for m in table.markers}
         written.append(save_figure(amount_scatter(amounts), folder / f"amounts_{name}.png"))
     for score, label in _LABELS.items():
@@ -38,9 +36,8 @@ def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[P
         figure = score_boxplots(frame, compared, label=label)
         written.append(save_figure(figure, folder / f"boxplot_{score}.png"))
         if compared is not None:
-            written.append(folder / f"comparison_{score}.csv")
-            with atomic_path(written[-1]) as temporary:
-                compared.to_csv(temporary, index=False)
+            file = folder / f"comparison_{score}.csv"
+            written.append(write_csv(compared, file, float_format=None))
     return written
 
 

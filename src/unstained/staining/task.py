@@ -11,6 +11,7 @@ from torch import nn
 from ..images.tiles import round_up
 from ..learning import devices
 from ..learning.augment import Augmentation
+from ..learning.encoders import parameter_groups
 from ..learning.loop import Batch, Trained, Update
 from ..learning.losses import (
     absolute_error,
@@ -130,19 +131,9 @@ class StainingTask:
 
 
 def _trained(module: nn.Module, settings: TrainSettings, rate: float) -> Trained:
-    """AdamW with weight decay on convolutions alone, told by module type."""
-    decayed = [m.weight for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-    known = {id(p) for p in decayed}
-    free = [p for p in module.parameters() if id(p) not in known]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": decayed, "weight_decay": settings.weight_decay},
-            {"params": free, "weight_decay": 0.0},
-        ],
-        lr=rate,
-        betas=(settings.beta1, settings.beta2),
-    )
-    return Trained(module, optimizer)
+    groups = parameter_groups(module, settings.weight_decay)
+    betas = (settings.beta1, settings.beta2)
+    return Trained(module, torch.optim.AdamW(groups, lr=rate, betas=betas))
 
 
 def _parts(scenes: Sequence[Scene]) -> list[_Part]:

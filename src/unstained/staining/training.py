@@ -14,6 +14,7 @@ import torch
 from ..errors import DataError, ModelError, UnstainedError
 from ..images.fields import Field
 from ..images.pairs import Pairs
+from ..images.resample import common_pixel_size
 from ..images.splits import split_pairs
 from ..learning import devices
 from ..learning.augment import ALL_MOTIONS, IDENTITY, Augmentation, Symmetry, find_symmetries
@@ -249,7 +250,8 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
     symmetries = _symmetries(settings, scenes)
     varied = _augmentation(settings, symmetries, absolute=fitted.way == "dataset")
     task = StainingTask(network.to(device), settings, specs, scenes, checks, varied)
-    pixel_size = _pixel_size([*every_member, *job.pairs.of_split("validation").fields()])
+    fields_to_learn = [*every_member, *job.pairs.of_split("validation").fields()]
+    pixel_size = common_pixel_size(field.pixel_size_um for field in fields_to_learn)
     panel = Panel(specs, (Member(network, job.markers),), fitted, symmetries, pixel_size)
     return task, panel, whole
 
@@ -386,16 +388,6 @@ def _augmentation(
         noise=settings.noise,
         symmetries=symmetries,
     )
-
-
-def _pixel_size(fields: Sequence[Field]) -> float | None:
-    sizes = {size for f in fields if (size := f.pixel_size_um) is not None}
-    if len(sizes) > 1 and max(sizes) > 1.01 * min(sizes):
-        raise DataError(
-            f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
-            "resample them to one pixel size",
-        )
-    return float(min(sizes)) if sizes else None
 
 
 def _folder_name(markers: Sequence[str], number: int) -> str:

@@ -82,11 +82,6 @@ class ClassConformal:
         """(K,) bool: classes with enough calibration rows for the promise."""
         return np.asarray(np.ceil((self.n + 1) * self.level - 1e-9) <= self.n)
 
-    @property
-    def always_included(self) -> Array:
-        """(K,) bool: classes with too few calibration rows, which are in every set."""
-        return np.isinf(self.thresholds)
-
     def sets(self, probabilities: npt.ArrayLike) -> Array:
         """(N, K) bool: the classes that each row may be; none, one or several are True."""
         p = check_probabilities(probabilities)

@@ -2,11 +2,10 @@
 
 Each takes a lab's own pairs and trains a model per condition: `size_study` (number of training
 images), `noise_study` (photons of the stain), `impurity_study` (dust and speckles).
+
+Names come from their modules when they are first used, so importing this package is quick.
 """
 
-from .impurities import impurity_study
-from .noise import noise_study
-from .runs import Study
-from .size import size_study
+import lazy_loader
 
-__all__ = ["Study", "impurity_study", "noise_study", "size_study"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ...figures import save_figure
-from ...images.atomic import atomic_path
+from ...images.atomic import atomic_path, write_csv
 from .runs import Study
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ def write_study(
 ) -> Study:
     """Leave ``NAME.png``, ``NAME.csv`` and ``NAME.txt``."""
     picture = save_figure(figure, out / f"{name}.png")
-    with atomic_path(out / f"{name}.csv") as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(table, out / f"{name}.csv", float_format=None)
     with atomic_path(out / f"{name}.txt") as temporary:
         temporary.write_text("\n".join(words) + "\n", encoding="utf-8")
     return Study(table, tuple(words), (picture, out / f"{name}.csv", out / f"{name}.txt"))

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from ...errors import InputError
-from ...images.atomic import atomic_path, make_folder, read_json, write_json
+from ...images.atomic import make_folder, read_json, write_csv, write_json
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
@@ -110,9 +110,8 @@ def run_all(
             _rows(score_with_panel(panel, test, split="test", options=options), name)
             for name, test in run.tests.items()
         ]
-        _scores(out, run).parent.mkdir(exist_ok=True)
-        with atomic_path(_scores(out, run)) as temporary:
-            pd.concat(frames).assign(run=run.name).to_csv(temporary, index=False)
+        table = pd.concat(frames).assign(run=run.name)
+        write_csv(table, _scores(out, run), float_format=None)
     kinds = {"pair": str, "group": str, "marker": str, "run": str, "test": str}
     return pd.concat([pd.read_csv(_scores(out, run), dtype=kinds) for run in runs])
 

@@ -281,9 +281,9 @@ def _words(
 
 
 def _gain_interval(
-    scores: pd.DataFrame, score: str, most: float, more: float, draws: int = 300
+    scores: pd.DataFrame, score: str, most: float, more: float
 ) -> tuple[float, float]:
-    """95 % of the gains over resampled test pairs; NaN for fewer than five."""
+    """95 % of the gains over 300 draws of the test pairs; NaN for fewer than five."""
     unit = groups_of(scores)
     index = "pair" if unit is None else "group"
     wide = scores.pivot_table(index=index, columns="size", values=score)  # mean over markers
@@ -292,7 +292,7 @@ def _gain_interval(
     random = np.random.default_rng(0)
     values, sizes = wide.to_numpy(), [float(size) for size in wide.columns]
     gains = []
-    for _ in range(draws):
+    for _ in range(300):
         drawn = values[random.integers(0, len(values), len(values))]
         growth = fit_growth(sizes, np.nanmean(drawn, axis=0).tolist())
         gains.append(0.0 if growth is None else growth.at(more) - growth.at(most))

@@ -13,21 +13,22 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """The most recently used values, of so many bytes together; one at the least.
+    """The most recently used values, as many as fit; one at the least.
 
     Threads may share it; a value that two of them ask for at once may be made twice.
 
     Parameters
     ----------
-    most_bytes : int
+    most : int
+        What the sizes may add up to.
     size_of : callable
-        Bytes of a value.
+        Size of a value: its bytes, or 1 to count.
     """
 
-    def __init__(self, most_bytes: int, size_of: Callable[[T], int]) -> None:
-        self._most, self._size_of = most_bytes, size_of
+    def __init__(self, most: int, size_of: Callable[[T], int]) -> None:
+        self._most, self._size_of = most, size_of
         self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._bytes = 0
+        self._size = 0
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -40,8 +41,8 @@ class Kept(Generic[T]):
         with self._lock:
             if key not in self._values:
                 self._values[key] = made
-                self._bytes += self._size_of(made)
-            while self._bytes > self._most and len(self._values) > 1:
+                self._size += self._size_of(made)
+            while self._size > self._most and len(self._values) > 1:
                 _, old = self._values.popitem(last=False)
-                self._bytes -= self._size_of(old)
+                self._size -= self._size_of(old)
         return made

@@ -1,0 +1,46 @@
+"""Loops as machine code, which numba makes of Python's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+__all__ = ["machine_code"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def machine_code(function: Function, signature: str | None = None) -> Function:
+    """Compile a function; other threads run while it does.
+
+    The code is kept between processes, beside the function's file or in ``NUMBA_CACHE_DIR``;
+    where neither can be written, a warning says that each start compiles it again.
+
+    Parameters
+    ----------
+    function : callable
+        What it calls and reads must stand in its own file: numba does not see that a function
+        of another file, which kept code calls, has changed.
+    signature : str, optional
+        Types of the result and the arguments, as numba writes them: it is compiled, or loaded,
+        at once. Where not given, at its first call, for what it is called with.
+
+    Returns
+    -------
+    callable
+        The same function, faster.
+    """
+    import numba
+
+    try:
+        return cast(Function, numba.njit(signature, nogil=True, cache=True)(function))
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):  # numba has no class for it
+            raise
+    warnings.warn(
+        "no folder to keep compiled code in can be written, so each start compiles it "
+        "again: set the environment variable NUMBA_CACHE_DIR to one",
+        stacklevel=3,
+    )
+    return cast(Function, numba.njit(signature, nogil=True)(function))
