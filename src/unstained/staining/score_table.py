@@ -199,7 +199,7 @@ class ScoreTable:
         groups = self.clusters(rows)
         if groups is None:
             r = float(moments_correlation(moments.sum(axis=0)))
-            return Interval(r, float("nan"), float("nan"), len(rows))
+            return Interval(r, r, r, len(rows)).alone()
         return self._bootstrap(moments, moments_correlation, groups)
 
     def parts_of(self, marker: str) -> Array:

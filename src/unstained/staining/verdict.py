@@ -215,7 +215,7 @@ def _line(table: ScoreTable, amounts: pd.DataFrame) -> tuple[LinearFit, float, f
     fit = linear_fit(x, y, groups=groups, level=s.level, draws=s.draws, seed=s.seed)
     if groups is None:  # Student's intervals take cells of one field as independent
         fit = fit._replace(
-            slope=_alone(fit.slope), intercept=_alone(fit.intercept), bias=_alone(fit.bias)
+            slope=fit.slope.alone(), intercept=fit.intercept.alone(), bias=fit.bias.alone()
         )
     spread = float(np.subtract(*np.percentile(x, [95, 5]))) if len(x) else 0.0
     bias = fit.bias.estimate / spread if spread > 0 else float("nan")
@@ -257,10 +257,6 @@ def _how_much_words(how_much: str, unit: str, block_px: int) -> str:
             "do not read it as expression of a single one"
         )
     return "How much: do not read the intensity as expression"
-
-
-def _alone(value: Interval) -> Interval:
-    return value._replace(low=float("nan"), high=float("nan"))
 
 
 def _few_words(table: ScoreTable, amounts: pd.DataFrame) -> str:
