@@ -43,6 +43,13 @@ def test_photon_noise_is_its_mean() -> None:
     assert noise_variance(RNG.poisson(mean)) == pytest.approx(mean.mean(), rel=0.1)
 
 
+@pytest.mark.parametrize("sd", [0.5, 0.7, 1.0, 2.0, 5.0])
+def test_noise_of_about_a_grey_value_is_measured_to_5_percent(sd: float) -> None:
+    levels = np.rint(20.3 + cells(height=80) + RNG.normal(0, sd, (192, 192))).astype(np.uint8)
+    # rounding is noise, too: 1 / 12
+    assert noise_variance(levels) == pytest.approx(sd**2 + 1 / 12, rel=0.05)
+
+
 def test_an_image_without_noise_has_at_least_that_of_rounding() -> None:
     ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint16)[None], 64, axis=0)
     # steps of 4: 16 / 12

@@ -123,7 +123,9 @@ def noise_variance(image: Array) -> float:
     constant and linear shading and multiplies the variance of white noise by 36. In place of
     the mean over the image, which edges inflate, the median absolute value is taken within 16
     groups of pixels of like brightness (3 x 3 mean), since photon noise grows with the signal;
-    the mean over the groups is the variance per pixel.
+    the mean over the groups is the variance per pixel. Grey values of integer images are first
+    spread evenly over their step (by a fixed seed), which adds step^2 / 12 that is taken off
+    again: a median of a few levels would jump from one to the next.
 
     Noise that is correlated (resampled, compressed, denoised images) is underestimated; see
     `Spectrum.smoothed`. It is never taken to be less than that of rounding, step^2 / 12.
@@ -137,14 +139,17 @@ def noise_variance(image: Array) -> float:
     ----------
     .. [1] Immerkaer (1996), Comput Vis Image Underst 64:300, doi 10.1006/cviu.1996.0060
     """
-    rounding = _step(np.asarray(image)) ** 2 / 12
-    image = _plane(image)
+    step = _step(np.asarray(image))
+    rounding = step**2 / 12
+    # with noise of a step or less the residuals are a few levels, and their median one of these
+    dither = np.random.default_rng(0).uniform(-step / 2, step / 2, np.shape(image))
+    image = _plane(image) + dither
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
     residual = np.abs(ndimage.convolve(image, kernel)[1:-1, 1:-1]).ravel()
     order = np.argsort(ndimage.uniform_filter(image, 3)[1:-1, 1:-1], axis=None, kind="stable")
     groups = np.array_split(residual[order], min(_LEVELS, max(1, residual.size // 100)))
     variance = sum(g.size * float(np.median(g)) ** 2 for g in groups) / residual.size
-    return max(variance * _MAD_TO_SD**2 / 36, rounding)
+    return max(variance * _MAD_TO_SD**2 / 36 - rounding, rounding)
 
 
 def snr_var(image: Array, noise: float | None = None) -> float:
