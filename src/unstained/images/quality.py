@@ -29,6 +29,9 @@ __all__ = [
 _MAD_TO_SD = 1.4826  # of a normal distribution
 _LEVELS = 16  # groups of equal brightness in which noise is estimated
 _LEAST_BACKGROUND = 50  # pixels, to speak of a background
+# What noise may look like in a mask of an image smoothed by 1 px: spots of fewer px, and no higher
+# than so many spreads (the highest of 10^7 normal values lies at 5.2; level and spread are rough).
+_SPECK, _SPECK_HEIGHT = 25, 8
 _SPIKE = 10  # times as many pixels at the limit as on the levels before it
 
 
@@ -79,12 +82,16 @@ def foreground_mask(image: Array) -> Array:
     -------
     (Y, X) bool array
     """
-    image = _plane(image)
-    smooth = ndimage.gaussian_filter(image, 1)
+    smooth, level, spread = _smoothed(_plane(image))
+    return np.asarray(smooth > level + 3 * spread)
+
+
+def _smoothed(image: Array) -> tuple[Array, float, float]:
+    """Smoothed image, level of its background and spread around it."""
+    smooth = np.asarray(ndimage.gaussian_filter(image, 1))
     level = _half_sample_mode(np.sort(smooth, axis=None))
     below = level - smooth[smooth < level]
-    spread = _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
-    return np.asarray(smooth > level + 3 * spread)
+    return smooth, level, _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
 
 
 def snr_rms(image: Array, foreground: Array | None = None) -> float:
@@ -93,27 +100,53 @@ def snr_rms(image: Array, foreground: Array | None = None) -> float:
     snr_rms = (mean_signal - mean_noise) / sd_noise, where signal is the foreground and noise
     the background. It measures contrast, and is not the ratio in `c_max`.
 
+    Without stain it is 0: where more than a quarter of the default foreground are spots such as
+    the highest pixels of pure noise, of fewer than 25 px and at most eight spreads high, these do
+    not count. A stain that is found at all has about 1.2 or more, since its foreground is where
+    it and its noise together are brightest.
+
     Parameters
     ----------
     image : (Y, X) array
     foreground : (Y, X) bool array, optional
-        Where the stain is; by default `foreground_mask`.
+        Where the stain is; by default `foreground_mask`, without spots that may be noise.
 
     Returns
     -------
     float
-        nan where there is no background or no foreground; inf where the background is flat.
+        nan where there is no background or the foreground that was given is empty; inf where the
+        background is flat.
     """
     image = _plane(image)
-    mask = foreground_mask(image) if foreground is None else np.asarray(foreground, bool)
+    mask = _stained(image) if foreground is None else np.asarray(foreground, bool)
     if mask.shape != image.shape:
         raise InputError(f"foreground is {mask.shape}, image {image.shape}", "both must be (Y, X)")
+    if foreground is None and image.min() < image.max() and not mask.any():
+        return 0.0
     if not mask.any() or np.count_nonzero(~mask) < _LEAST_BACKGROUND:
         return float("nan")
     noise = image[~mask]
     contrast = float(image[mask].mean() - noise.mean())
     sd = float(noise.std())
     return contrast / sd if sd > 0 else float("inf")
+
+
+def _stained(image: Array) -> Array:
+    """`foreground_mask`, without its specks where these are more than a quarter of it.
+
+    Where they are less, cells are the foreground, and a few specks change their mean little.
+    """
+    smooth, level, spread = _smoothed(image)
+    mask = smooth > level + 3 * spread
+    component, count = ndimage.label(mask)
+    number = np.arange(count + 1)
+    size = np.bincount(component.ravel(), minlength=count + 1)
+    highest = np.asarray(ndimage.maximum(smooth, component, number))
+    seen = (size >= _SPECK) | (highest > level + _SPECK_HEIGHT * spread)
+    seen[0] = False
+    stained = seen[component]
+    cells = np.count_nonzero(stained) >= 0.75 * np.count_nonzero(mask)
+    return np.asarray(mask if cells else stained)
 
 
 def noise_variance(image: Array) -> float:
