@@ -113,19 +113,48 @@ def test_limits_of_agreement_are_those_of_bland_and_altman() -> None:
 
 
 def test_with_groups_the_intervals_know_that_cells_of_a_donor_go_together() -> None:
-    # all cells of a donor are off by the same amount: 4 values, not 400
+    # all cells of a donor are off by the same amount: 8 values, not 400
     rng = np.random.default_rng(0)
     x = rng.normal(100, 10, 400)
-    off = np.array([-6.0, -2.0, 2.0, 6.0])[np.arange(400) % 4]
-    p, m = table(x + off, donors=4), table(x, donors=4)
+    off = np.array([-6.0, -2.0, 2.0, 6.0] * 2)[np.arange(400) % 8]
+    p, m = table(x + off, donors=8), table(x, donors=8)
     alone = agreement(match_cells(p, m)).iloc[0]
     grouped = agreement(match_cells(p, m, "donor")).iloc[0]
-    assert grouped["groups"] == 4
+    assert grouped["groups"] == 8
     assert alone["bias_high"] - alone["bias_low"] < 1
     assert grouped["bias_high"] - grouped["bias_low"] > 4
     for name in ("r", "bias", "lower_limit", "upper_limit", "relative_error"):
         assert grouped[name] == pytest.approx(alone[name], rel=1e-6, abs=1e-6)
         assert grouped[f"{name}_low"] <= grouped[name] <= grouped[f"{name}_high"]
+
+
+@pytest.mark.parametrize("donors", [2, 4])
+def test_fewer_than_five_groups_have_no_intervals_and_a_note(tmp_path: Path, donors: int) -> None:
+    # a bootstrap over two groups holds the bias in half of the cases, not in 95 %
+    predicted, measured = written(tmp_path, 300, donors)
+    found = agree_files(predicted, measured, tmp_path / "out", group="donor")
+    row = found.table.iloc[0]
+    bounds = [c for c in found.table if c.endswith(("_low", "_high"))]
+    assert len(bounds) == 2 * 7
+    assert row[bounds].isna().all()
+    assert np.isfinite(
+        row[["r", "slope", "bias", "lower_limit", "relative_error"]].astype(float)
+    ).all()
+    said = f"CD105: {donors} groups are too few for intervals, which draw groups: 5 are needed"
+    assert said in found.notes
+    mean = found.coverage[found.coverage["group"] == "(mean)"].iloc[0]
+    assert np.isnan([mean["low"], mean["high"]]).all()
+    limits = bland_altman([1.0, 2.0, 4.0], [1.0, 1.0, 1.0], groups=["a", "a", "b"])
+    # differences 0, 1, 3
+    assert limits.mean.estimate == pytest.approx(4 / 3)
+    assert np.isnan([limits.mean.low, limits.low.high, limits.high.low]).all()
+
+
+def test_of_five_to_ten_groups_it_is_noted_that_intervals_are_too_narrow(tmp_path: Path) -> None:
+    predicted, measured = written(tmp_path, 300, 5)
+    found = agree_files(predicted, measured, tmp_path / "out", group="donor")
+    assert np.isfinite(found.table.iloc[0]["bias_low"])
+    assert any("draw 5 groups, so few that they are too narrow" in n for n in found.notes)
 
 
 def test_a_constant_marker_has_no_correlation_and_one_cell_no_line() -> None:

@@ -25,6 +25,25 @@ def test_gain_and_offset_are_found_in_the_noise(gain: float, offset: float) -> N
     assert found.offset == pytest.approx(offset, abs=30 * gain)  # photo-electrons
 
 
+@pytest.mark.parametrize(("gain", "offset"), [(2.0, 100.0), (0.6, 400.0)])
+def test_gain_is_found_where_few_bright_cells_fill_the_bins_of_much_light(
+    gain: float, offset: float
+) -> None:
+    # 40 photo-electrons of background, 60 cells of 100 to 1200: bins of many tiles are wide
+    images = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[:512, :512]
+        light = np.full((512, 512), 40.0)
+        for _ in range(60):
+            (cy, cx), radius = rng.uniform(0, 512, 2), rng.uniform(8, 18)
+            light += rng.uniform(100, 1200) * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / radius**2)
+        images.append(np.rint(offset + gain * rng.poisson(light)).astype(np.uint16))
+    found = photon_scale(images)
+    assert found.gain == pytest.approx(gain, rel=0.04)
+    assert found.offset == pytest.approx(offset, abs=1.5 * gain)  # photo-electrons
+
+
 def test_an_image_without_shot_noise_gives_no_gain() -> None:
     rng = np.random.default_rng(0)
     smooth = gaussian_filter(rng.normal(size=(256, 256)), 12) * 9000 + 300

@@ -43,6 +43,13 @@ def test_photon_noise_is_its_mean() -> None:
     assert noise_variance(RNG.poisson(mean)) == pytest.approx(mean.mean(), rel=0.1)
 
 
+@pytest.mark.parametrize("sd", [0.5, 0.7, 1.0, 2.0, 5.0])
+def test_noise_of_about_a_grey_value_is_measured_to_5_percent(sd: float) -> None:
+    levels = np.rint(20.3 + cells(height=80) + RNG.normal(0, sd, (192, 192))).astype(np.uint8)
+    # rounding is noise, too: 1 / 12
+    assert noise_variance(levels) == pytest.approx(sd**2 + 1 / 12, rel=0.05)
+
+
 def test_an_image_without_noise_has_at_least_that_of_rounding() -> None:
     ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint16)[None], 64, axis=0)
     # steps of 4: 16 / 12
@@ -74,6 +81,35 @@ def test_snr_rms_is_contrast_over_the_background_s_deviation() -> None:
     inside[40:60, 40:60] = True
     image[inside] = 13.0
     assert snr_rms(image, inside) == pytest.approx((13 - 1) / 1)
+
+
+def disks(side: int = 256) -> np.ndarray:
+    """Fourteen cells of radius 10 px and height 1."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:side, :side]
+    centers = rng.uniform(16, side - 16, (14, 2))
+    return np.any([(y - a) ** 2 + (x - b) ** 2 < 100 for a, b in centers], axis=0).astype(float)
+
+
+def test_snr_rms_is_0_without_stain_and_rises_with_its_contrast() -> None:
+    # the highest pixels of pure noise, taken for a foreground, lie about 2 SD above the others
+    def mean(contrast: float) -> float:
+        seeds = range(4)
+        noise = [np.random.default_rng(seed).normal(100, 1, (256, 256)) for seed in seeds]
+        return float(np.mean([snr_rms(n + contrast * disks()) for n in noise]))
+
+    found = [mean(contrast) for contrast in (0, 0.5, 1, 2, 5, 20)]
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[3] == pytest.approx(2, rel=0.05)
+
+
+def test_small_bright_spots_are_a_foreground() -> None:
+    # sigma 1 px and 10 high: 5 high when smoothed by 1 px, where noise has 1 / sqrt(4 pi) = 0.28
+    points = np.zeros((256, 256))
+    points[8::16, 8::16] = 10 * 2 * np.pi
+    image = ndimage.gaussian_filter(points, 1) + np.random.default_rng(3).normal(100, 1, (256, 256))
+    assert snr_rms(image) > 2
 
 
 def test_the_two_ratios_are_different_quantities() -> None:

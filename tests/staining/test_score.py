@@ -14,7 +14,7 @@ from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
 from unstained.staining.score_table import MOMENTS, ScoreSettings
 from unstained.staining.verdict import verdict, verdicts
-from unstained.statistics import moments_correlation
+from unstained.statistics import bootstrap_sums, moments_correlation
 
 QUICK = ScoreSettings(draws=200)
 
@@ -85,9 +85,53 @@ def test_the_truth_behind_a_noisy_stain_scores_the_ceiling(table):
 
 
 def test_intervals_are_over_groups_where_there_are_five(table, fields):
-    assert table.interval_over == {"DAPI": "groups"}
+    assert set(table.interval_over["DAPI"].values()) == {"groups"}
     few = Pairs(fields[0].table.assign(group=["a", "a", "a", "b", "b", "b", "c", "c"]))
-    assert score_panel(oracle(fields[1]), few, settings=QUICK).interval_over == {"DAPI": "pairs"}
+    found = score_panel(oracle(fields[1]), few, settings=QUICK).interval_over["DAPI"]
+    assert set(found.values()) == {"pairs"}
+
+
+def test_amounts_of_fewer_than_five_fields_have_no_interval(fields):
+    # their blocks are not independent: drawn one by one they gave a narrower interval, not a wider
+    pairs, truth = fields
+    four = Pairs(pairs.table.drop(index=range(4, 6)))
+    found = score_panel(oracle(truth), four, settings=replace(QUICK, block_px=16))
+    assert len(found.blocks("DAPI")) == 4 * 36
+    assert found.interval_over["DAPI"]["amounts"] == ""
+    assert found.interval_over["DAPI"]["mae"] == "pairs"
+    told = verdict(found, "DAPI")
+    assert np.isnan([told.fit.slope.low, told.fit.intercept.high, told.fit.bias.low]).all()
+    assert "no interval: 4 fields are too few, 5 are needed" in told.how_much_text
+    r = found.correlation(found.blocks("DAPI"))
+    blocks = found.blocks("DAPI")[["measured", "predicted"]]
+    assert r.estimate == pytest.approx(blocks.corr().iloc[0, 1])
+    assert np.isnan([r.low, r.high]).all()
+    assert np.isfinite(found.summary()["DAPI"]["mae"]["low"])
+
+
+def test_amounts_of_an_only_field_are_drawn_by_its_parts(fields, tmp_path):
+    pairs, truth = fields
+    labels = np.zeros((96, 96), np.uint8)
+    labels[2:8, 2:8], labels[40:50, 70:80], labels[90:95, 30:70] = 1, 2, 3
+    path = save(tmp_path / "labels.png", labels)
+    one = Pairs(pairs.table.drop(index=range(1, 6)).assign(labels=path))
+    settings = replace(QUICK, part_px=32, block_px=16)
+    found = score_panel(oracle(truth), one, settings=settings)
+    # centers (4.5, 4.5), (44.5, 74.5), (92, 49.5) in a grid of three parts of 32 px a row
+    assert found.cells("DAPI")["part"].tolist() == [0, 3 + 2, 6 + 1]
+    blocks = found.blocks("DAPI")
+    # six blocks a row, two a part: 0 0 1 1 2 2, the same again, then 3 3 ...
+    assert blocks["part"].tolist()[4:14] == [2, 2, 0, 0, 1, 1, 2, 2, 3, 3]
+    assert found.unit(blocks) == "parts of the only field"
+    drawn = bootstrap_sums(
+        np.column_stack([blocks["predicted"] - blocks["measured"], np.ones(36)]),
+        lambda sums: sums[..., 0] / sums[..., 1],
+        groups=blocks["part"],
+        draws=200,
+    )
+    without = score_panel(oracle(truth), Pairs(one.table.drop(columns="labels")), settings=settings)
+    assert verdict(without, "DAPI").fit.bias == pytest.approx(drawn)
+    assert found.interval_over["DAPI"]["amounts"] == ""  # three cells lie in three parts
 
 
 def test_baselines_take_plane_and_sign_from_the_training_pairs(table):
@@ -201,7 +245,8 @@ def test_an_only_field_has_an_interval_of_r_s_over_its_parts(fields):
     one = Pairs(pairs.table.drop(index=range(1, 6)))
     quick = replace(QUICK, part_px=32)  # 9 parts of 96 x 96 px
     found = score_panel(oracle(truth, noise=4_000), one, settings=quick)
-    assert found.interval_over == {"DAPI": "parts of the only field"}
+    over = found.interval_over["DAPI"]
+    assert (over["r_s"], over["r_lap"]) == ("parts of the only field", "")
     r_s = found.summary()["DAPI"]["r_s"]
     assert r_s["n"] == 1
     assert r_s["low"] < r_s["mean"] < r_s["high"]

@@ -104,13 +104,64 @@ def test_a_known_curve_is_found_and_extended() -> None:
 def test_a_curve_needs_three_sizes(values: dict[float, float], said: str) -> None:
     scores = pd.DataFrame(
         [
-            {"pair": "p", "group": "g", "marker": "A", "size": size, "r_s": value, "r_lap": 0.1}
+            {
+                "pair": "p",
+                "group": "g",
+                "marker": "A",
+                "size": size,
+                "repeat": 0,
+                "r_s": value,
+                "r_lap": 0.1,
+            }
             for size, value in values.items()
         ]
     )
     table = size_module._table(scores, list(values))
     words = size_module._words(table, scores, list(values), "training images")
     assert words[1].startswith(said)
+
+
+def of_trainings(levels: dict[float, list[float]]) -> pd.DataFrame:
+    """Scores of six test pairs, which differ by 0 ... 0.05, of trainings of these levels."""
+    return pd.DataFrame(
+        [
+            {
+                "pair": f"p{i}",
+                "group": "g",
+                "marker": "A",
+                "size": size,
+                "repeat": repeat,
+                "r_s": level + 0.01 * i,
+                "r_lap": level,
+            }
+            for size, trainings in levels.items()
+            for repeat, level in enumerate(trainings)
+            for i in range(6)
+        ]
+    )
+
+
+def test_a_step_is_tested_over_trainings_not_over_test_pairs() -> None:
+    # every pair is better by 0.01, 0.02, 0.03 in the second size: over pairs p would be 2 / 2^6
+    scores = of_trainings({20: [0.5, 0.5, 0.5], 80: [0.51, 0.52, 0.53]})
+    table = size_module._table(scores, [20, 80])
+    step = table[(table["score"] == "r_s") & (table["size"] == 80)].iloc[0]
+    # t = 0.02 / (0.01 / sqrt(3)) = 2 sqrt(3); with 2 degrees of freedom p = 1 - t / sqrt(2 + t^2)
+    t = 2 * np.sqrt(3)
+    assert step["p"] == pytest.approx(1 - t / np.sqrt(2 + t**2))
+    assert step["stars"] == "ns"
+    words = size_module._words(table, scores, [20, 80], "training images")
+    assert not any("No test" in sentence for sentence in words)
+
+
+def test_fewer_than_three_trainings_are_not_tested() -> None:
+    for trainings, count in (([0.6], "1 training"), ([0.6, 0.61], "2 trainings")):
+        scores = of_trainings({20: [level - 0.05 for level in trainings], 80: trainings})
+        table = size_module._table(scores, [20, 80])
+        assert table["p"].isna().all()
+        assert set(table["stars"]) == {""}
+        words = size_module._words(table, scores, [20, 80], "training images")
+        assert words[-1].startswith(f"No test between sizes: {count} of each")
 
 
 def test_sizes_above_all_there_are_are_said_to_be_cut(

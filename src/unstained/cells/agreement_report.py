@@ -13,7 +13,7 @@ import pandas as pd
 from ..cell_table import label_free_features, read_cells
 from ..errors import DataError, contents_of
 from .bands import Bands, fit_band, held_out_coverage
-from .cell_agreement import Matched, agreement, match_cells
+from .cell_agreement import FEW_GROUPS, Matched, agreement, match_cells
 from .familiar import Reference, fit_reference, flag_strange
 from .measuring import measuring_of
 
@@ -25,6 +25,7 @@ __all__ = ["AgreementReport", "agree_files", "agreement_lines"]
 Array = np.ndarray[Any, Any]
 
 _BEYOND = 10.0  # times the measured totals; a larger error says that there is hardly any stain
+_MANY_GROUPS = 10  # up to which a bootstrap over groups is too narrow to be given without a note
 _STRANGE = (0.01, 0.05)
 """Shares of familiar cells that may be flagged; the second where cells are few."""
 
@@ -158,12 +159,30 @@ def _remarks(matched: Matched, group: str | None, flagged: int) -> list[str]:
         for marker, n in matched.unpaired.items()
         if n > flagged
     ]
-    if group is None:
+    if group is not None:
+        notes += _few_groups(matched)
+    else:
         notes.append(
             "cells counted as independent, which those of one image, well or donor are not: give "
             "--group to see how far the numbers hold for a new one"
         )
     return notes
+
+
+def _few_groups(matched: Matched) -> list[str]:
+    """Of how few groups the intervals are."""
+    known = {str(m): of["group"].nunique() for m, of in matched.cells.groupby("marker", sort=False)}
+    notes = [
+        f"{marker}: {n} groups are too few for intervals, which draw groups: "
+        f"{FEW_GROUPS} are needed"
+        for marker, n in known.items()
+        if n < FEW_GROUPS
+    ]
+    return notes + [
+        f"{marker}: intervals draw {n} groups, so few that they are too narrow"
+        for marker, n in known.items()
+        if FEW_GROUPS <= n <= _MANY_GROUPS
+    ]
 
 
 def _backgrounds(predicted: AnnData, measured: AnnData) -> list[str]:

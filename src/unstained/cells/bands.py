@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..cell_table import names_of, values_of
 from ..errors import DataError, FileError, InputError
 from ..statistics import mean_interval, wilson_interval
+from .cell_agreement import FEW_GROUPS
 from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Coverage(NamedTuple):
         the mean width of the band over the mean measured total. Share is NaN where the others
         were too few to promise anything.
     share, low, high : float
-        Mean over groups with a bootstrap interval over groups; where there are none, over cells.
+        Mean over groups with a bootstrap interval over groups, NaN for fewer than five; where there
+        are none, over cells.
     """
 
     table: pd.DataFrame
@@ -279,6 +281,8 @@ def held_out_coverage(
     table = pd.DataFrame(rows, columns=columns)
     each = table["share"].to_numpy(float) if groups is not None else inside
     share = mean_interval(each, seed=seed)
+    if groups is not None and share.n < FEW_GROUPS:
+        share = share.alone()
     return Coverage(table, share.estimate, share.low, share.high)
 
 

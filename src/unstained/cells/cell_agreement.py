@@ -24,11 +24,14 @@ from ..statistics import (
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["Limits", "Matched", "Totals", "agreement", "bland_altman", "match_cells"]
+__all__ = ["FEW_GROUPS", "Limits", "Matched", "Totals", "agreement", "bland_altman", "match_cells"]
 
 Array = np.ndarray[Any, Any]
 
 _KEYS = ["image", "frame", "label"]
+FEW_GROUPS = 5
+"""With fewer a bootstrap over groups is far too narrow: none is given, as by `cells score`."""
+
 _NORMAL_95 = 1.959964  # limits of agreement hold 95 % of normal differences
 
 
@@ -143,7 +146,9 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
     """How far predicted and measured totals agree, a row for each marker.
 
     Intervals are drawn over groups (a bootstrap) where groups were given, else over cells as if
-    they were independent, which cells of one image are not quite.
+    they were independent, which cells of one image are not quite. Of fewer than five groups there
+    are none; of five to ten they are too narrow where groups differ more than their cells: those
+    of 95 % hold the bias in 84 to 91 %, a limit of agreement in 64 to 78 % of such tables.
 
     Parameters
     ----------
@@ -161,7 +166,7 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
         mean of predicted - measured; lower_limit and upper_limit of Bland and Altman; and
         relative_error, sum |predicted - measured| / sum |measured|. residual_sd of the line, sd of
         the differences, mean of the measured totals. NaN where cells are fewer than three or a
-        marker is constant.
+        marker is constant; bounds NaN for fewer than five groups.
     """
     rows = []
     for marker in matched.markers:
@@ -170,11 +175,8 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
         limits = bland_altman(y, x, groups=groups, level=level, draws=draws)
         off = np.column_stack([np.abs(y - x), np.abs(x)])
         error = bootstrap_sums(off, _ratio, groups=groups, level=level, draws=draws)
-        row: dict[str, Any] = {
-            "marker": marker,
-            "n": x.size,
-            "groups": 0 if groups is None else np.unique(groups).size,
-        }
+        known = 0 if groups is None else np.unique(groups).size
+        row: dict[str, Any] = {"marker": marker, "n": x.size, "groups": known}
         for name, interval in {
             "r": _correlation(x, y, groups, level, draws),
             "slope": fit.slope,
@@ -184,6 +186,8 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
             "upper_limit": limits.high,
             "relative_error": error,
         }.items():
+            if groups is not None and known < FEW_GROUPS:
+                interval = interval.alone()
             row |= {name: interval.estimate}
             row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
         rows.append(row | {"residual_sd": fit.residual_sd, "sd": limits.sd, "mean": x.mean()})
@@ -201,7 +205,8 @@ def bland_altman(
     """Mean of the differences d and the limits mean(d) -+ 1.96 sd(d) [1]_.
 
     Without groups the intervals are Student's, with sd sqrt(1/n) for the mean and
-    sd sqrt(1/n + 1.96^2 / (2 (n - 1))) for a limit; with groups, a bootstrap over groups.
+    sd sqrt(1/n + 1.96^2 / (2 (n - 1))) for a limit; with groups, a bootstrap over groups, if they
+    are five at least.
 
     Parameters
     ----------
@@ -215,7 +220,7 @@ def bland_altman(
     Returns
     -------
     Limits
-        NaN for fewer than two cells.
+        NaN for fewer than two cells; intervals NaN for fewer than five groups.
 
     References
     ----------
@@ -238,6 +243,8 @@ def bland_altman(
             bootstrap_sums(rows, _limit(sign, center), groups=groups, level=level, draws=draws)
             for sign in (-1, 1)
         )
+        if np.unique(np.asarray(groups)).size < FEW_GROUPS:
+            mean, low, high = mean.alone(), low.alone(), high.alone()
         return Limits(mean, low, high, sd)
     t = float(stdtrit(n - 1, 0.5 + level / 2))
     half = t * sd / np.sqrt(n)

@@ -42,7 +42,7 @@ def size(
     sizes: Annotated[
         str, typer.Option(help="Training images, as 20,80,320; or shares of their area, as 0.5,1.")
     ] = "",
-    repeats: Annotated[int, typer.Option(help="Trainings of each size.")] = 1,
+    repeats: Annotated[int, typer.Option(help="Trainings of each size; 3 for stars.")] = 1,
     markers: Markers = "",
     preset: Preset = "fast",
     steps: Steps = None,

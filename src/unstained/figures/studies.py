@@ -24,7 +24,7 @@ def size_curve(
     *,
     unit: str = "training images",
 ) -> Figure:
-    """Scores against the number of training images, with stars between steps.
+    """Scores against the number of training images, with stars over steps that were tested.
 
     Parameters
     ----------

@@ -90,9 +90,11 @@ def estimate_background(
     method : str
         "polynomial": a surface of second order through the background pixels, found by fitting
         and leaving out what lies 3 standard deviations above it, until nothing changes; for
-        uneven light and cells that leave some of the field free. "percentile": a low percentile
-        (5 %) in a window of 2 `radius_px`, smoothed by as much; for backgrounds of any form
-        where no object is larger than the window. "constant": the median of the background.
+        uneven light and cells that leave some of the field free. "percentile": a surface of
+        second order through the background within about `radius_px` of each place, found like
+        the other from what lies low in a window of 2 `radius_px` (`_percentile`); for backgrounds
+        of any form where no object is larger than the window. "constant": the median of the
+        background.
     radius_px : float
         Half the window of "percentile", pixels; larger than the largest object.
 
@@ -212,7 +214,13 @@ def _plane_of(control: Image, c: int, z: int) -> Array:
 
 
 def _percentile(image: Array, radius_px: float) -> Array:
-    """Low percentile of blocks of a quarter radius, then of the window, then enlarged."""
+    """A surface through background blocks of a quarter radius, enlarged.
+
+    The level of a block is its median. Background is, to begin with, the quarter of the blocks in
+    the window that stands out least from a low percentile of the levels, smoothed; then what lies
+    less than 3 SD above the surface through it (`_local_surface`). The percentile by itself would
+    be too low by half the range that shading has within the window.
+    """
     if radius_px < 4:
         raise InputError(f"radius_px is {radius_px}", "4 or more, and larger than an object")
     height, width = image.shape
@@ -221,13 +229,48 @@ def _percentile(image: Array, radius_px: float) -> Array:
     padded = np.pad(image, ((0, ny * block - height), (0, nx * block - width)), mode="edge")
     # (ny, block, nx, block) -> (ny, nx, block * block)
     blocks = padded.reshape(ny, block, nx, block).swapaxes(1, 2).reshape(ny, nx, -1)
-    low = np.median(blocks, axis=2)
-    low = ndimage.percentile_filter(low, _LOW_PERCENT, size=9, mode="nearest")
+    level = np.median(blocks, axis=2)
+    low = ndimage.percentile_filter(level, _LOW_PERCENT, size=9, mode="nearest")
     low = ndimage.gaussian_filter(low, 4, mode="nearest")
+    above = level - low
+    free = above <= ndimage.percentile_filter(above, 25, size=9, mode="nearest")
+    for _ in range(_ROUNDS):
+        surface = _local_surface(level, free, low)
+        kept = _not_above(level - surface, free)
+        if np.array_equal(kept, free):
+            break
+        free = kept
     y = (np.arange(height) - (block - 1) / 2) / block
     x = (np.arange(width) - (block - 1) / 2) / block
     at = np.meshgrid(y, x, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(low, at, order=1, mode="nearest"))
+    return np.asarray(ndimage.map_coordinates(surface, at, order=1, mode="nearest"))
+
+
+def _local_surface(level: Array, free: Array, low: Array, sigma: float = 4.0) -> Array:
+    """At each block the surface of second order through the `free` ones, near ones weighing most.
+
+    Least squares with Gaussian weights (`sigma` blocks) in coordinates about each block, of which
+    the surface's constant is the value there. `low` where the free blocks weigh less than ten at
+    the place itself.
+    """
+    u = np.arange(-3 * int(sigma), 3 * int(sigma) + 1) / sigma
+    weight = np.exp(-(u**2) / 2)
+
+    def moment(a: Array, y: int, x: int) -> Array:
+        rows = ndimage.correlate1d(a, weight * u**y, axis=0, mode="constant")
+        return np.asarray(ndimage.correlate1d(rows, weight * u**x, axis=1, mode="constant"))
+
+    powers = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0)]
+    there = free.astype(np.float64)
+    left = {(y, x): moment(there, y, x) for y in range(5) for x in range(5 - y)}
+    right = np.stack([moment(there * level, *p) for p in powers], axis=-1)  # (ny, nx, 6)
+    tiny = 1e-6 * np.eye(len(powers))  # free blocks in a row leave a term open: it becomes 0
+    surface = low.copy()
+    for row, known in enumerate(left[0, 0] >= 10):
+        normal = np.array([[left[a + c, b + d][row] for c, d in powers] for a, b in powers])
+        normal = np.moveaxis(normal, -1, 0)[known] + tiny  # (6, 6, nx) -> (nx, 6, 6)
+        surface[row, known] = np.linalg.solve(normal, right[row, known, :, None])[:, 0, 0]
+    return surface
 
 
 def _surface(image: Array, free: Array) -> Array:
@@ -239,14 +282,18 @@ def _surface(image: Array, free: Array) -> Array:
         rows = np.flatnonzero(free)[:: max(1, int(free.sum()) // 200_000)]
         weights = np.linalg.lstsq(terms.reshape(-1, 6)[rows], image.ravel()[rows], rcond=None)[0]
         surface = terms @ weights
-        rest = image - surface
-        below = rest[free & (rest < 0)]
-        sd = float(np.sqrt(np.mean(below**2))) if below.size else 0.0
-        kept = _enough(rest <= 3 * sd)
+        kept = _enough(_not_above(image - surface, free))
         if np.array_equal(kept, free):
             break
         free = kept
     return surface
+
+
+def _not_above(rest: Array, free: Array) -> Array:
+    """What lies at most 3 SD above a surface; SD from the free pixels below it: no cell is."""
+    below = rest[free & (rest < 0)]
+    sd = float(np.sqrt(np.mean(below**2))) if below.size else 0.0
+    return np.asarray(rest <= 3 * sd)
 
 
 def _enough(free: Array) -> Array:

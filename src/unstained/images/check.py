@@ -222,7 +222,7 @@ class _Doctor:
         if alike > self.settings.copy_r:
             found = f"{marker} is a copy of its label-free image (r = {alike:.4f})"
             self.say("error", "copy", where, found, "name the stain's own file in the manifest")
-        elif quality.snr_var < 0.05 or not math.isfinite(quality.snr_rms):
+        elif quality.snr_var < 0.05 or not math.isfinite(quality.snr_rms) or not quality.snr_rms:
             found = f"{marker} shows nothing above its noise (snr_var {quality.snr_var:.2g})"
             self.say(
                 "warning", "empty", where, found, "expose longer, or leave it out as unstained"

@@ -20,6 +20,7 @@ _QUIET = 0.2  # share of a bin's tiles that show noise rather than structure
 # Of white noise the fifth of the tiles with the least variance has this part of its variance
 # (a simulation of 65,536 tiles): without it the gain would be too small by as much.
 _QUIET_BIAS = 0.641
+_ROUNDS = 4  # which tiles are quiet depends on the offset, which depends on the quiet tiles
 
 
 class PhotonScale(NamedTuple):
@@ -33,8 +34,12 @@ def photon_scale(images: Sequence[Array]) -> PhotonScale:
     """Estimate a camera's gain and offset by photon transfer within images [1]_.
 
     Shot noise has the variance gain x (grey - offset). In small tiles the variance of the
-    second differences along both axes tells noise, their mean tells light; among tiles of equal
-    light the quietest fifth have least structure. A line through the bins gives gain and offset.
+    second differences along both axes tells noise, their mean tells light; among tiles of like
+    light the fifth with the least variance for their light have least structure. A line through
+    their variance and their own light, bin by bin, gives gain and offset.
+
+    Structure as fine as a few pixels all over a stain cannot be told from noise: the gain is then
+    too large.
 
     Parameters
     ----------
@@ -52,25 +57,42 @@ def photon_scale(images: Sequence[Array]) -> PhotonScale:
     .. [1] Janesick (2007), Photon Transfer, SPIE Press, doi 10.1117/3.725073.
     """
     light, noise = np.concatenate([_tiles(np.asarray(image)) for image in images], axis=1)
+    darkest = min(float(np.min(image)) for image in images)
+    offset = darkest
+    for _ in range(_ROUNDS):
+        line = _quiet_line(light, noise, offset)
+        if line is None or line[0] <= 0:
+            raise DataError(
+                "the noise of these stains does not rise with their light: no gain can be "
+                "estimated",
+                "measure the camera's gain (grey values per photo-electron) and give it",
+            )
+        gain, at_zero = line
+        offset = min(-at_zero / gain, darkest)
+    return PhotonScale(gain, offset)
+
+
+def _quiet_line(light: Array, noise: Array, offset: float) -> tuple[float, float] | None:
+    """Slope and value at 0 of the variance of quiet tiles against their light; None for none.
+
+    Quiet is what has little variance for its light: by the variance alone the quiet tiles of a
+    wide bin would be its dark ones, all of them, of which `_QUIET_BIAS` does not hold.
+    """
+    per_light = noise / np.maximum(light - offset, 1e-3 * np.ptp(light))
     edges = np.unique(np.percentile(light, np.linspace(0, 100, _BINS + 1)))
     means, variances, weights = [], [], []
     for low, high in pairwise(edges):
-        inside = (light >= low) & (light <= high)
-        if np.count_nonzero(inside) < 20:
+        inside = np.flatnonzero((light >= low) & (light <= high))
+        if inside.size < 20:
             continue
-        quiet = np.sort(noise[inside])[: max(4, int(_QUIET * np.count_nonzero(inside)))]
-        means.append(float(light[inside].mean()))
-        variances.append(float(quiet.mean()) / _QUIET_BIAS)
+        quiet = inside[np.argsort(per_light[inside])[: max(4, int(_QUIET * inside.size))]]
+        means.append(float(light[quiet].mean()))  # their own, not that of all tiles of the bin
+        variances.append(float(noise[quiet].mean()) / _QUIET_BIAS)
         weights.append(1 / max(variances[-1], 1e-12))  # a variance's error goes with itself
-    if len(means) >= 3 and np.ptp(means) > 0:
-        gain, at_zero = np.polyfit(means, variances, 1, w=weights)
-        if gain > 0:
-            darkest = min(float(np.min(image)) for image in images)
-            return PhotonScale(float(gain), float(min(-at_zero / gain, darkest)))
-    raise DataError(
-        "the noise of these stains does not rise with their light: no gain can be estimated",
-        "measure the camera's gain (grey values per photo-electron) and give it",
-    )
+    if len(means) < 3 or np.ptp(means) == 0:
+        return None
+    gain, at_zero = np.polyfit(means, variances, 1, w=weights)
+    return float(gain), float(at_zero)
 
 
 def fewer_photons(

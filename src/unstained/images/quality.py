@@ -29,6 +29,9 @@ __all__ = [
 _MAD_TO_SD = 1.4826  # of a normal distribution
 _LEVELS = 16  # groups of equal brightness in which noise is estimated
 _LEAST_BACKGROUND = 50  # pixels, to speak of a background
+# What noise may look like in a mask of an image smoothed by 1 px: spots of fewer px, and no higher
+# than so many spreads (the highest of 10^7 normal values lies at 5.2; level and spread are rough).
+_SPECK, _SPECK_HEIGHT = 25, 8
 _SPIKE = 10  # times as many pixels at the limit as on the levels before it
 
 
@@ -79,12 +82,16 @@ def foreground_mask(image: Array) -> Array:
     -------
     (Y, X) bool array
     """
-    image = _plane(image)
-    smooth = ndimage.gaussian_filter(image, 1)
+    smooth, level, spread = _smoothed(_plane(image))
+    return np.asarray(smooth > level + 3 * spread)
+
+
+def _smoothed(image: Array) -> tuple[Array, float, float]:
+    """Smoothed image, level of its background and spread around it."""
+    smooth = np.asarray(ndimage.gaussian_filter(image, 1))
     level = _half_sample_mode(np.sort(smooth, axis=None))
     below = level - smooth[smooth < level]
-    spread = _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
-    return np.asarray(smooth > level + 3 * spread)
+    return smooth, level, _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
 
 
 def snr_rms(image: Array, foreground: Array | None = None) -> float:
@@ -93,27 +100,53 @@ def snr_rms(image: Array, foreground: Array | None = None) -> float:
     snr_rms = (mean_signal - mean_noise) / sd_noise, where signal is the foreground and noise
     the background. It measures contrast, and is not the ratio in `c_max`.
 
+    Without stain it is 0: where more than a quarter of the default foreground are spots such as
+    the highest pixels of pure noise, of fewer than 25 px and at most eight spreads high, these do
+    not count. A stain that is found at all has about 1.2 or more, since its foreground is where
+    it and its noise together are brightest.
+
     Parameters
     ----------
     image : (Y, X) array
     foreground : (Y, X) bool array, optional
-        Where the stain is; by default `foreground_mask`.
+        Where the stain is; by default `foreground_mask`, without spots that may be noise.
 
     Returns
     -------
     float
-        nan where there is no background or no foreground; inf where the background is flat.
+        nan where there is no background or the foreground that was given is empty; inf where the
+        background is flat.
     """
     image = _plane(image)
-    mask = foreground_mask(image) if foreground is None else np.asarray(foreground, bool)
+    mask = _stained(image) if foreground is None else np.asarray(foreground, bool)
     if mask.shape != image.shape:
         raise InputError(f"foreground is {mask.shape}, image {image.shape}", "both must be (Y, X)")
+    if foreground is None and image.min() < image.max() and not mask.any():
+        return 0.0
     if not mask.any() or np.count_nonzero(~mask) < _LEAST_BACKGROUND:
         return float("nan")
     noise = image[~mask]
     contrast = float(image[mask].mean() - noise.mean())
     sd = float(noise.std())
     return contrast / sd if sd > 0 else float("inf")
+
+
+def _stained(image: Array) -> Array:
+    """`foreground_mask`, without its specks where these are more than a quarter of it.
+
+    Where they are less, cells are the foreground, and a few specks change their mean little.
+    """
+    smooth, level, spread = _smoothed(image)
+    mask = smooth > level + 3 * spread
+    component, count = ndimage.label(mask)
+    number = np.arange(count + 1)
+    size = np.bincount(component.ravel(), minlength=count + 1)
+    highest = np.asarray(ndimage.maximum(smooth, component, number))
+    seen = (size >= _SPECK) | (highest > level + _SPECK_HEIGHT * spread)
+    seen[0] = False
+    stained = seen[component]
+    cells = np.count_nonzero(stained) >= 0.75 * np.count_nonzero(mask)
+    return np.asarray(mask if cells else stained)
 
 
 def noise_variance(image: Array) -> float:
@@ -123,7 +156,9 @@ def noise_variance(image: Array) -> float:
     constant and linear shading and multiplies the variance of white noise by 36. In place of
     the mean over the image, which edges inflate, the median absolute value is taken within 16
     groups of pixels of like brightness (3 x 3 mean), since photon noise grows with the signal;
-    the mean over the groups is the variance per pixel.
+    the mean over the groups is the variance per pixel. Grey values of integer images are first
+    spread evenly over their step (by a fixed seed), which adds step^2 / 12 that is taken off
+    again: a median of a few levels would jump from one to the next.
 
     Noise that is correlated (resampled, compressed, denoised images) is underestimated; see
     `Spectrum.smoothed`. It is never taken to be less than that of rounding, step^2 / 12.
@@ -137,14 +172,17 @@ def noise_variance(image: Array) -> float:
     ----------
     .. [1] Immerkaer (1996), Comput Vis Image Underst 64:300, doi 10.1006/cviu.1996.0060
     """
-    rounding = _step(np.asarray(image)) ** 2 / 12
-    image = _plane(image)
+    step = _step(np.asarray(image))
+    rounding = step**2 / 12
+    # with noise of a step or less the residuals are a few levels, and their median one of these
+    dither = np.random.default_rng(0).uniform(-step / 2, step / 2, np.shape(image))
+    image = _plane(image) + dither
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
     residual = np.abs(ndimage.convolve(image, kernel)[1:-1, 1:-1]).ravel()
     order = np.argsort(ndimage.uniform_filter(image, 3)[1:-1, 1:-1], axis=None, kind="stable")
     groups = np.array_split(residual[order], min(_LEVELS, max(1, residual.size // 100)))
     variance = sum(g.size * float(np.median(g)) ** 2 for g in groups) / residual.size
-    return max(variance * _MAD_TO_SD**2 / 36, rounding)
+    return max(variance * _MAD_TO_SD**2 / 36 - rounding, rounding)
 
 
 def snr_var(image: Array, noise: float | None = None) -> float:

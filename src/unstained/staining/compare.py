@@ -115,7 +115,7 @@ def _units(
         {"a": first[score], "b": second[score].loc[first.index], "group": first["group"]}
     )
     units = units[np.isfinite(units["a"]) & np.isfinite(units["b"])]
-    clusters = a.interval_over[marker] == "groups"
+    clusters = a.interval_over[marker][score] == "groups"
     if clusters:
         units = units.groupby("group", sort=False)[["a", "b"]].mean()
     return units[["a", "b"]], "groups" if clusters else "pairs"

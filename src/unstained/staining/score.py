@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
 from ..errors import DataError
 from ..statistics import correlation_moments
@@ -139,13 +140,19 @@ class _ScoredField:
         """Sums of cells, or of blocks where the image is not of a single cell."""
         images = self.stain, self.prediction
         if self.single_cell:
-            return self._amounts("cell", *(np.array([tile_total(image)]) for image in images))
-        blocks = (block_sums(image, self.settings.block_px).ravel() for image in images)
-        found = self._amounts("block", *blocks)
+            totals = [np.array([tile_total(image)]) for image in images]
+            return self._amounts("cell", np.zeros((1, 2)), *totals)
+        side = self.settings.block_px
+        blocks = [block_sums(image, side) for image in images]
+        corners = side * np.indices(blocks[0].shape).reshape(2, -1).T
+        found = self._amounts("block", corners, *(sums.ravel() for sums in blocks))
         if self.field.labels:
             labels = self.field.read_labels()
-            cells = (label_totals(image, labels).total for image in images)
-            found = pd.concat([found, self._amounts("cell", *cells)])
+            measured, predicted = (label_totals(image, labels) for image in images)
+            centers = ndimage.center_of_mass(labels > 0, labels, measured.label)
+            at = np.array(centers).reshape(-1, 2)
+            cells = self._amounts("cell", at, measured.total, predicted.total)
+            found = pd.concat([found, cells])
         return found
 
     def parts(self) -> pd.DataFrame:
@@ -195,9 +202,13 @@ class _ScoredField:
                 file=self.field.stains[self.marker],
             ) from error
 
-    def _amounts(self, unit: str, measured: Array, predicted: Array) -> pd.DataFrame:
-        columns = {**self.key, "unit": unit, "measured": measured, "predicted": predicted}
-        return pd.DataFrame(columns)
+    def _amounts(self, unit: str, at: Array, measured: Array, predicted: Array) -> pd.DataFrame:
+        """Rows of amounts that lie `at` (N, 2) y, x."""
+        side = self.settings.part_px
+        row, column = (at // side).astype(int).T
+        part = row * -(-self.stain.shape[1] // side) + column  # in the order of `parts`
+        columns = {"unit": unit, "part": part, "measured": measured, "predicted": predicted}
+        return pd.DataFrame({**self.key, **columns})
 
 
 def _chosen(pairs: Pairs, split: str) -> Pairs:

@@ -27,6 +27,7 @@ MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
 # Groups are the unit of an interval from this many on: a bootstrap over fewer is too narrow [1].
 # [1] Cameron, Gelbach, Miller (2008), Rev. Econ. Stat. 90:414: even 5 clusters are few.
 MIN_GROUPS = 5
+_PARTS = "parts of the only field"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class ScoreTable:
         `MOMENTS` of its pixels. What is undefined is NaN, with the reason in `note`.
     amounts : DataFrame
         One row for each block or cell: pair, marker, group, class_, unit ("block" or "cell"),
-        measured, predicted; sums in the stain's units, cells background subtracted.
+        part (of its field: a row of `parts`, counted from 0), measured, predicted; sums in the
+        stain's units, cells background subtracted.
     baselines : DataFrame
         One row for each pair and baseline: pair, marker, group, baseline, plane, r_s, r_lap, mae,
         ssim, and measured, predicted (a single-cell image's totals, else NaN).
@@ -101,20 +103,29 @@ class ScoreTable:
         return tuple(str(marker) for marker in self.pairs["marker"].unique())
 
     @property
-    def interval_over(self) -> dict[str, str]:
-        """What is drawn with replacement for the intervals of each marker: groups or pairs.
+    def interval_over(self) -> dict[str, dict[str, str]]:
+        """What is drawn with replacement for the intervals of each marker and score.
 
-        With fewer than five groups an interval over pairs holds for these groups only; of a single
-        field, r_s has an interval over its parts, which tells of no other field.
+        ``{"DAPI": {"r_s": "groups", "r_lap": "groups", ..., "amounts": "pairs"}}``, where
+        "amounts" are cell_r, and slope and bias of the verdict; "" stands for no interval. With
+        fewer than five groups an interval over pairs holds for these groups only, and with fewer
+        than five pairs it is too narrow. Amounts of two to four pairs have none: their cells or
+        blocks are not independent, and the pairs are too few to draw. Of a single field, r_s and
+        amounts are drawn by its parts, which tells of no other field.
         """
-        return {
-            str(marker): "groups"
-            if rows["group"].nunique() >= MIN_GROUPS
-            else "pairs"
-            if len(rows) > 1
-            else "parts of the only field"
-            for marker, rows in self.pairs.groupby("marker", sort=False)
-        }
+        found: dict[str, dict[str, str]] = {}
+        for marker in self.markers:
+            rows = self.pairs[self.pairs["marker"] == marker]
+            units = dict.fromkeys(SCORES, self.unit(rows))
+            if len(rows) == 1:
+                few = len(self.parts_of(marker)) < MIN_GROUPS
+                units = dict.fromkeys(SCORES, "") | {"r_s": "" if few else _PARTS}
+            elif not units["r_s"]:
+                units = dict.fromkeys(SCORES, "pairs")
+            cells = self.cells(marker)
+            units["amounts"] = self.unit(cells if len(cells) else self.blocks(marker))
+            found[marker] = units
+        return found
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Mean of each score, with the number of pairs and an interval, for each marker.
@@ -122,7 +133,8 @@ class ScoreTable:
         ``{"DAPI": {"r_s": {"mean", "n", "low", "high"}, "r_lap": ..., ..., "c_max": ...}}``; with
         single-cell images or labels also "cell_r", "cell_r_within" (for each class), and with
         single-cell images "pixel_r", the r of all pixels pooled. None stands for undefined, so
-        that it is JSON. Intervals: percentile bootstrap over `interval_over`.
+        that it is JSON. Intervals: percentile bootstrap over `interval_over` (cell_r_within over
+        what the cells of its class allow by the same rule).
         """
         found: dict[str, dict[str, Any]] = {}
         for marker in self.markers:
@@ -173,7 +185,8 @@ class ScoreTable:
     def correlation(self, rows: pd.DataFrame) -> Interval:
         """Pearson r of predicted with measured amounts, and its bootstrap interval.
 
-        NaN for fewer than four rows; 0 where all predictions are equal.
+        NaN for fewer than four rows; 0 where all predictions are equal. Bounds are NaN where
+        `unit` has nothing to draw.
         """
         x = rows["measured"].to_numpy(np.float64)
         y = rows["predicted"].to_numpy(np.float64)
@@ -183,11 +196,19 @@ class ScoreTable:
             return Interval(0.0, 0.0, 0.0, len(rows))
         x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
         moments = np.array([correlation_moments(a, b) for a, b in zip(x, y, strict=True)])
-        return self._bootstrap(moments, moments_correlation, self.clusters(rows))
+        groups = self.clusters(rows)
+        if groups is None:
+            r = float(moments_correlation(moments.sum(axis=0)))
+            return Interval(r, r, r, len(rows)).alone()
+        return self._bootstrap(moments, moments_correlation, groups)
+
+    def parts_of(self, marker: str) -> Array:
+        """(parts, 6) `MOMENTS` of the parts of a marker's fields."""
+        return self.parts.loc[self.parts["marker"] == marker, list(MOMENTS)].to_numpy(np.float64)
 
     def _within_field(self, marker: str) -> dict[str, Any]:
         """Interval of the r_s of an only field, over its parts; {} where it has too few."""
-        moments = self.parts.loc[self.parts["marker"] == marker, list(MOMENTS)].to_numpy(np.float64)
+        moments = self.parts_of(marker)
         if len(moments) < MIN_GROUPS:
             return {}
         found = _entry(self._bootstrap(moments, moments_correlation, None))
@@ -211,11 +232,23 @@ class ScoreTable:
             rows, statistic, groups=groups, level=s.level, draws=s.draws, seed=s.seed
         )
 
-    def clusters(self, rows: pd.DataFrame) -> Array | None:
-        """What to resample: groups; fewer than five: pairs; fewer than five: rows (None)."""
+    def unit(self, rows: pd.DataFrame) -> str:
+        """What rows allow to draw: groups; fewer than five: pairs; of an only field its parts.
+
+        "" where that, too, is fewer than five.
+        """
         if rows["group"].nunique() >= MIN_GROUPS:
-            return np.asarray(rows["group"])
-        return np.asarray(rows["pair"]) if rows["pair"].nunique() >= MIN_GROUPS else None
+            return "groups"
+        if rows["pair"].nunique() >= MIN_GROUPS:
+            return "pairs"
+        one = rows["pair"].nunique() == 1 and "part" in rows
+        return _PARTS if one and rows["part"].nunique() >= MIN_GROUPS else ""
+
+    def clusters(self, rows: pd.DataFrame) -> Array | None:
+        """The `unit` that each row belongs to, (N,); None where there is nothing to draw."""
+        columns = {"groups": "group", "pairs": "pair", _PARTS: "part"}
+        unit = self.unit(rows)
+        return np.asarray(rows[columns[unit]]) if unit else None
 
 
 def _entry(interval: Interval) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics import Interval, LinearFit, linear_fit, mean_interval
-from .score_table import ScoreTable
+from .score_table import MIN_GROUPS, ScoreTable
 from .scores import SMOOTHED
 
 __all__ = [
@@ -66,7 +66,8 @@ class Verdict:
     unit : {"cell", "block", ""}
         What the amounts are of.
     fit : LinearFit
-        Predicted against measured amounts: slope, bias, r.
+        Predicted against measured amounts: slope, bias, r. Intervals are drawn over
+        ``ScoreTable.interval_over[marker]["amounts"]``; NaN where that is "".
     bias_of_range : float
         Bias by the range (5th to 95th percentile) of measured amounts.
     r_within : float
@@ -128,7 +129,7 @@ def verdict(table: ScoreTable, marker: str) -> Verdict:
     how_much = _how_much(fit, bias, r_within)
     words = _how_much_words(how_much, unit, table.settings.block_px)
     if fit.n >= MIN_UNITS and np.isfinite(fit.r):
-        words += f" ({_line_words(fit, bias, r_within, unit)})"
+        words += f" ({_line_words(fit, bias, r_within, unit)}{_few_words(table, amounts)})"
     return Verdict(
         marker=marker,
         where=where,
@@ -212,6 +213,10 @@ def _line(table: ScoreTable, amounts: pd.DataFrame) -> tuple[LinearFit, float, f
     s = table.settings
     groups = table.clusters(amounts) if len(amounts) else None
     fit = linear_fit(x, y, groups=groups, level=s.level, draws=s.draws, seed=s.seed)
+    if groups is None:  # Student's intervals take cells of one field as independent
+        fit = fit._replace(
+            slope=fit.slope.alone(), intercept=fit.intercept.alone(), bias=fit.bias.alone()
+        )
     spread = float(np.subtract(*np.percentile(x, [95, 5]))) if len(x) else 0.0
     bias = fit.bias.estimate / spread if spread > 0 else float("nan")
     r_within = float("nan")
@@ -252,6 +257,15 @@ def _how_much_words(how_much: str, unit: str, block_px: int) -> str:
             "do not read it as expression of a single one"
         )
     return "How much: do not read the intensity as expression"
+
+
+def _few_words(table: ScoreTable, amounts: pd.DataFrame) -> str:
+    """Why slope and bias have no interval; "" where they have one."""
+    if table.unit(amounts):
+        return ""
+    pairs = amounts["pair"].nunique()
+    few = f"{pairs} fields" if pairs > 1 else f"{amounts['part'].nunique()} parts of the only field"
+    return f"; no interval: {few} are too few, {MIN_GROUPS} are needed"
 
 
 def _line_words(fit: LinearFit, bias: float, r_within: float, unit: str) -> str:

@@ -32,6 +32,10 @@ class Interval(NamedTuple):
     high: float
     n: int
 
+    def alone(self) -> Interval:
+        """The estimate without an interval, where rows or groups are too few for one."""
+        return self._replace(low=float("nan"), high=float("nan"))
+
 
 def bootstrap_interval(
     rows: npt.ArrayLike,

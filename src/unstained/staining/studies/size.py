@@ -27,6 +27,7 @@ DEFAULT_SHARES = (0.125, 0.25, 0.5, 1.0)
 _FEW_FIELDS = 8  # fewer training images are cut into parts instead
 _NEXT = 100  # pairs whose worth is told
 _CURVE = 3  # sizes; a curve has as many numbers
+_TRAININGS = 3  # of each size, for a test of a step: two leave one degree of freedom
 _SCORES = ("r_s", "r_lap")
 
 
@@ -69,7 +70,8 @@ def size_study(
         20, 80, 320, 1280 as in the paper, as far as there are so many, and all there are; with
         fewer than 8 training fields an eighth, a quarter, a half and the whole of their area.
     repeats : int
-        Trainings of each size, of different seeds and different images.
+        Trainings of each size, of different seeds and different images. From three on, steps
+        from size to size are tested.
     report, say
         Progress of a training; sentences for the user.
 
@@ -103,8 +105,9 @@ def size_study(
         for repeat in range(repeats)
     }
     scores = run_all(list(runs.values()), out, settings, report=report, say=say)
-    sizes_of = {run.name: size for (size, _), run in runs.items()}
-    scores = scores.assign(size=scores["run"].map(sizes_of))
+    what = {run.name: condition for condition, run in runs.items()}
+    size, repeat = (scores["run"].map({name: c[i] for name, c in what.items()}) for i in (0, 1))
+    scores = scores.assign(size=size, repeat=repeat)
     table = _table(scores, chosen)
     unit = "share of the area" if max(chosen) <= 1 else "training images"
     words = _words(table, scores, chosen, unit)
@@ -201,16 +204,24 @@ def _first(rows: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
 
 
 def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
-    """Mean scores with intervals over pairs, and the p of each step from the size before."""
+    """Mean scores with intervals over pairs, and the p of each step from the size before.
+
+    The unit of a test is a training, its score the mean over the test pairs: over the pairs, two
+    trainings of one recipe differ "significantly" by their seeds. The n-th trainings of two sizes
+    belong together, the larger set containing the smaller: Student's paired t. No p for fewer
+    than three trainings.
+    """
     rows: list[dict[str, Any]] = []
     for (marker, score), of_marker in _by_score(scores):
         before = None
         for size in sizes:
-            per_pair = of_marker[of_marker["size"] == size].groupby("unit")["value"].mean()
-            span = mean_interval(per_pair.to_numpy())
+            of_size = of_marker[of_marker["size"] == size]
+            span = mean_interval(of_size.groupby("unit")["value"].mean().to_numpy())
+            per_unit = of_size.groupby(["repeat", "unit"])["value"].mean()
+            per_training = per_unit.groupby("repeat").mean()
             p = float("nan")
-            if before is not None:
-                p = paired_test(per_pair, before.loc[per_pair.index]).p
+            if before is not None and len(per_training) >= _TRAININGS:
+                p = paired_test(per_training, before.loc[per_training.index], test="t").p
             rows.append(
                 {
                     "marker": marker,
@@ -220,10 +231,11 @@ def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
                     "low": span.low,
                     "high": span.high,
                     "n": span.n,
+                    "trainings": len(per_training),
                     "p": p,
                 }
             )
-            before = per_pair
+            before = per_training
     table = pd.DataFrame(rows)
     table["p_holm"] = holm(table["p"].to_numpy())
     table["stars"] = [stars(p) for p in table["p_holm"]]
@@ -231,11 +243,11 @@ def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
 
 
 def _by_score(scores: pd.DataFrame) -> Any:
-    # groups where there are some, else pairs: what the intervals and tests count
+    # groups where there are some, else pairs: what the intervals count
     unit = groups_of(scores)
     scores = scores.assign(unit=scores["pair"] if unit is None else unit)
     long = scores.melt(
-        ["marker", "unit", "size"], list(_SCORES), var_name="score", value_name="value"
+        ["marker", "unit", "size", "repeat"], list(_SCORES), var_name="score", value_name="value"
     )
     return long.groupby(["marker", "score"], sort=False)
 
@@ -276,7 +288,14 @@ def _words(
             f"; its limit is {growth.limit:.2f}."
         )
     if table["n"].max() < 2:
-        words.append("One test pair: no interval, no test between sizes.")
+        words.append("One test pair: no interval.")
+    trainings = int(table["trainings"].max())
+    if trainings < _TRAININGS:
+        count = "1 training" if trainings == 1 else f"{trainings} trainings"
+        words.append(
+            f"No test between sizes: {count} of each cannot tell more images from another seed; "
+            f"{_TRAININGS} are needed (--repeats)."
+        )
     return words
 
 
