@@ -65,14 +65,19 @@ def summary(found: Comparison) -> pd.DataFrame:
 
 
 def class_table(found: Comparison) -> pd.DataFrame:
-    """A row for each arm, labelled share and class: recall, precision, F1 with intervals."""
+    """A row for each arm, labelled share and class: recall, precision, F1 with intervals.
+
+    `n` images and `groups` hold the class; below two groups there is no interval, and below five
+    it is too narrow.
+    """
     rows = []
     for (arm, share), part in _by_arm(found):
         scores = classification_scores(
             part["true"], part["predicted"], found.classes, part["group"]
         )
         for name, of_class in scores.classes.items():
-            row: dict[str, Any] = {"arm": arm, "labelled": share, "class": name, "n": of_class.n}
+            row: dict[str, Any] = {"arm": arm, "labelled": share, "class": name}
+            row |= {"n": of_class.n, "groups": of_class.groups}
             for score in ("recall", "precision", "f1"):
                 interval = getattr(of_class, score)
                 row |= {

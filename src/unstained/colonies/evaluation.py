@@ -24,6 +24,8 @@ from .examples import Examples
 
 __all__ = ["Evaluation", "SetScores", "evaluate", "prediction_table"]
 
+_FEW = 5  # groups that hold a class; below, a bootstrap over them is too sure
+
 
 @dataclass(frozen=True)
 class SetScores:
@@ -127,6 +129,7 @@ def evaluate(
     p = table[[f"p_{name}" for name in classifier.classes]].to_numpy()
     true = y[scored]
     scores = classification_scores(true, p.argmax(axis=1), classifier.classes, groups)
+    notes += _few_groups(scores, "images" if groups is None or by == "image" else "groups")
     return Evaluation(
         scores,
         calibration_scores(p, true),
@@ -180,6 +183,20 @@ def prediction_table(
     for k, name in enumerate(classifier.classes):
         found[f"p_{name}"] = p[:, k]
     return found
+
+
+def _few_groups(scores: ClassificationScores, what: str) -> list[str]:
+    """A note for each class that too few groups hold; see `classification_scores`."""
+    notes = []
+    for name, found in scores.classes.items():
+        if found.groups == 1:
+            notes.append(f"{name} is in 1 of {scores.groups} {what}: its scores have no interval")
+        elif 1 < found.groups < _FEW:
+            notes.append(
+                f"{name} is in {found.groups} of {scores.groups} {what}: the intervals of its "
+                "scores are too narrow"
+            )
+    return notes
 
 
 def _tracks(examples: Examples) -> Array:
