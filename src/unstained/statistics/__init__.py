@@ -27,6 +27,7 @@ from .intervals import (
     moments_correlation,
 )
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
+from .permutation import sign_flip_p
 from .regression import LinearFit, linear_fit
 from .tests import McNemar, PairedTest, corrected_t_test, holm, mcnemar, paired_test, stars
 from .unfolding import Response, Unfolded, effective_number, unfold
@@ -68,6 +69,7 @@ __all__ = [
     "not_sure",
     "paired_test",
     "reliability_table",
+    "sign_flip_p",
     "stars",
     "unfold",
     "wilson_interval",
