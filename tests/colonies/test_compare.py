@@ -391,7 +391,7 @@ def test_an_image_without_a_track_is_not_averaged(examples: Examples, tmp_path: 
     model = train_model(examples, tmp_path / "model", "features", QUICK)
     once = prediction_table(model, examples)["p_fine"]
     # the first six images of each well are one colony, the others were not followed
-    for nothing in ("", np.nan):
+    for nothing in ("", np.nan, "0"):
         track = np.where(np.arange(len(examples)) % 12 < 6, "1", "").astype(object)
         track[track == ""] = nothing
         followed = Examples(examples.table.assign(track=track), examples.root, "followed")

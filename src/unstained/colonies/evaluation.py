@@ -21,6 +21,7 @@ from ..statistics import (
 from .classifier import ColonyClassifier
 from .deal import units
 from .examples import Examples
+from .links import track_codes
 
 __all__ = ["Evaluation", "SetScores", "evaluate", "prediction_table"]
 
@@ -158,7 +159,8 @@ def prediction_table(
         Patches averaged for each image.
     over_time : bool
         Average the probabilities of a colony (`track` within `well`) over its frames too, by the
-        mean of their logarithms: p ~ exp(mean log p). An image without a track stays as it is.
+        mean of their logarithms: p ~ exp(mean log p). An image without a track (NaN, blank
+        or 0) stays as it is.
 
     Returns
     -------
@@ -208,9 +210,8 @@ def _tracks(examples: Examples) -> Array:
             "averages over time need colonies that were followed: detect a movie",
             file=examples.name,
         )
-    keys = examples.table[["well", "track"]].astype(object).fillna("").astype(str)
-    alone = np.where(keys["track"].str.strip() == "", np.arange(len(keys)), -1)
-    return keys.assign(alone=alone).groupby(["well", "track", "alone"]).ngroup().to_numpy()
+    well = examples.table["well"].astype(object).fillna("").astype(str)
+    return np.asarray(well.groupby([well, track_codes(examples.table["track"])]).ngroup())
 
 
 def _over_tracks(p: Array, tracks: Array) -> Array:
