@@ -9,7 +9,7 @@ from skimage.measure import regionprops
 from sklearn.metrics import cohen_kappa_score
 
 from unstained.errors import DataError, InputError
-from unstained.heterogeneity.effects import differences, hedges_g, levels_by_class
+from unstained.heterogeneity.effects import differences, hedges_g, levels_by_class, one_sample
 from unstained.heterogeneity.phenotypes import (
     RuleSettings,
     agreement,
@@ -128,3 +128,10 @@ def test_differences_between_phenotypes_are_counted_by_donors():
     assert abs(differences(y[:, None], ["A"], kind).iloc[0]["effect"]) < 0.5
     with pytest.raises(DataError, match="all cells are SS"):
         differences(y[:, None], ["A"], np.full(200, "SS"))
+
+
+def test_groups_whose_differences_tie_have_neither_interval_nor_p():
+    effect = one_sample([0.3, 0.1 + 0.2], 0.95)
+    assert effect[0] == pytest.approx(0.3)
+    assert np.isnan(effect[1:]).all()
+    assert one_sample([0.0, 0.0], 0.95) == (0, 0, 0, 1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from ..statistics import holm, mean_interval
+from ..statistics import holm, mean_interval, student_p
 from .choice import Array
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
@@ -184,8 +184,11 @@ def within_sd(parts: Sequence[Array]) -> float:
 
 
 def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float, float]:
-    """Mean, interval and two-sided p of Student's t against 0; NaN for fewer than two."""
-    from scipy.special import stdtr, stdtrit
+    """Mean, interval and two-sided p of Student's t against 0.
+
+    Interval and p are NaN for fewer than two values, and where all tie (see `student_p`).
+    """
+    from scipy.special import stdtrit
 
     v = np.asarray(values, np.float64)
     if not 0 < level < 1:
@@ -194,6 +197,6 @@ def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float
         nan = float("nan")
         return float(v.mean()) if v.size else nan, nan, nan, nan
     mean, error = float(v.mean()), float(v.std(ddof=1) / np.sqrt(v.size))
-    half = float(stdtrit(v.size - 1, 0.5 + level / 2)) * error
-    p = 2 * float(stdtr(v.size - 1, -abs(mean) / error)) if error > 0 else float(mean == 0)
+    p = student_p(mean, error, v.size - 1, scale=float(np.abs(v).max()))
+    half = float(stdtrit(v.size - 1, 0.5 + level / 2)) * error if np.isfinite(p) else float("nan")
     return mean, mean - half, mean + half, p

@@ -29,6 +29,7 @@ from .intervals import (
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .permutation import sign_flip_p
 from .regression import LinearFit, linear_fit
+from .student import student_p
 from .tests import McNemar, PairedTest, corrected_t_test, holm, mcnemar, paired_test, stars
 from .unfolding import Response, Unfolded, effective_number, unfold
 
@@ -71,6 +72,7 @@ __all__ = [
     "reliability_table",
     "sign_flip_p",
     "stars",
+    "student_p",
     "unfold",
     "wilson_interval",
 ]
