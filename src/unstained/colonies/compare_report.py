@@ -95,9 +95,10 @@ def compare_tests(found: Comparison) -> pd.DataFrame:
 
     `difference` of macro recall over folds; `p_corrected` of the corrected resampled t-test
     (Nadeau, Bengio), `p_plain` of the plain one, which is too sure; `p_holm` is `p_corrected`
-    after Holm over the pairs of a share; NaN for two folds or differences that tie. `p_errors` says whether one arm errs more often on the
-    pooled predictions, by the test named in `errors_test`: where a group holds several images,
-    which err together, "sign flips of groups" (`sign_flip_p`), else "mcnemar".
+    after Holm over the pairs of a share. They are NaN for two folds and for differences that tie.
+    `p_errors` says whether one arm errs more often on the pooled predictions, by the test named
+    in `errors_test`: where a group holds several images, which err together, "sign flips of
+    groups" (`sign_flip_p`), else "mcnemar".
     """
     rows = []
     for share, part in found.predictions.groupby("labelled", sort=False):
