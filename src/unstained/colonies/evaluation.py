@@ -159,8 +159,10 @@ def prediction_table(
         Patches averaged for each image.
     over_time : bool
         Average the probabilities of a colony (`track` within `well`) over its frames too, by the
-        mean of their logarithms: p ~ exp(mean log p). An image without a track (NaN, blank
-        or 0) stays as it is.
+        mean of their logarithms: p ~ exp(mean log p). Prediction sets then keep the thresholds
+        of single images, which averages seldom fall short of: they are larger than need be
+        (simulated at 0.90, they held the truth in 0.93 and 0.99). An image without a track
+        (NaN, blank or 0) stays as it is.
 
     Returns
     -------

@@ -159,8 +159,8 @@ def classification_scores(
     for i, name in enumerate(names):
         n, g = int(support[i]), int(true_groups[i])
         drawn_of = {"recall": g, "precision": min(g, int(predicted_groups[i])), "f1": g}
-        scores = [interval(f"class_{score}", n, m, i) for score, m in drawn_of.items()]
-        classes[str(name)] = ClassScore(*scores, n, g)
+        score = {s: interval(f"class_{s}", n, m, i) for s, m in drawn_of.items()}
+        classes[str(name)] = ClassScore(score["recall"], score["precision"], score["f1"], n, g)
     macro = {score: interval(score, int(y.size), n_groups) for score in _MACRO}
     return ClassificationScores(tuple(map(str, names)), classes, macro, confusion, n_groups)
 
