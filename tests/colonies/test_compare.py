@@ -101,6 +101,30 @@ def test_equal_predictions_have_no_difference_and_p_of_one(found: Comparison) ->
     assert tests["p_holm"].tolist() == [1, 1]
 
 
+def errors_of_two_arms(groups: list[str], tmp_path: Path) -> pd.Series:
+    """The row of tests.csv where of 8 images arm a errs in none and b in the first six."""
+    image = {"row": range(8), "true": 0, "group": groups, "labelled": 0.1, "fold": [0, 1] * 4}
+    a = pd.DataFrame({**image, "arm": "a", "predicted": 0})
+    b = pd.DataFrame({**image, "arm": "b", "predicted": [1] * 6 + [0] * 2})
+    runs = pd.DataFrame({"labelled": [0.1], "n_test": [4], "n_labelled": [4], "n_unlabelled": [0]})
+    found = Comparison(pd.concat([a, b]), runs, ("x", "y"), (), tmp_path)
+    return compare_tests(found).iloc[0]
+
+
+def test_images_of_one_well_that_err_together_count_as_one(tmp_path: Path) -> None:
+    # wells of 3, 3 and 2 images: +-3 +-3, 2 of the 4 sums are as far from 0 as 6
+    wells = errors_of_two_arms(["w0"] * 3 + ["w1"] * 3 + ["w2"] * 2, tmp_path)
+    assert wells["p_errors"] == pytest.approx(2 / 4)
+    assert wells["errors_test"] == "sign flips of groups"
+
+
+def test_images_of_wells_of_their_own_are_tested_by_mcnemar(tmp_path: Path) -> None:
+    # six images tell, all for a: 2 / 2^6
+    alone = errors_of_two_arms([f"image {i}" for i in range(8)], tmp_path)
+    assert alone["p_errors"] == pytest.approx(2 / 64)
+    assert alone["errors_test"] == "mcnemar"
+
+
 def test_a_finished_comparison_is_not_run_again(
     found: Comparison, examples: Examples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +329,21 @@ def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path:
     assert held_out(model, copied, "test").notes[-1].startswith("7 groups have names of groups")
 
 
+def test_a_class_in_few_groups_is_noted(examples: Examples, tmp_path: Path) -> None:
+    model = train_model(examples, tmp_path / "model", "features", QUICK)
+    coarse, well = examples.table["label"] == "coarse", examples.table["well"]
+
+    def notes(wells: list[str]) -> list[str]:
+        some = Examples(examples.table[~coarse | well.isin(wells)], examples.root, "some")
+        return [note for note in evaluate(model, some).notes if "of 8 groups" in note]
+
+    assert notes(["w0"]) == ["coarse is in 1 of 8 groups: its scores have no interval"]
+    assert notes(["w0", "w1", "w2", "w3"]) == [
+        "coarse is in 4 of 8 groups: the intervals of its scores are too narrow"
+    ]
+    assert notes(["w0", "w1", "w2", "w3", "w4"]) == []
+
+
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(FileError, match=r"exists already; .* --resume"):
@@ -352,7 +391,7 @@ def test_an_image_without_a_track_is_not_averaged(examples: Examples, tmp_path: 
     model = train_model(examples, tmp_path / "model", "features", QUICK)
     once = prediction_table(model, examples)["p_fine"]
     # the first six images of each well are one colony, the others were not followed
-    for nothing in ("", np.nan):
+    for nothing in ("", np.nan, "0"):
         track = np.where(np.arange(len(examples)) % 12 < 6, "1", "").astype(object)
         track[track == ""] = nothing
         followed = Examples(examples.table.assign(track=track), examples.root, "followed")

@@ -81,12 +81,23 @@ def test_probabilities_count_for_what_they_are():
 def test_several_rows_of_one_colony_are_no_new_colonies():
     # 10 colonies of 20 patches each, all of one class: the share is known as well as from 10
     classes = np.repeat(list("aaaaabbbbb"), 20)
-    tracks = np.repeat(np.arange(10), 20)
+    tracks = np.repeat(np.arange(1, 11), 20)
     rows = class_fractions(colonies(classes)).iloc[0]
     tracked = class_fractions(colonies(classes, track=tracks)).iloc[0]
     # standard errors sqrt(.25 / 200) = .035 and sqrt(.25 / 10) = .158
     assert rows["high"] - rows["low"] == pytest.approx(2 * 1.96 * 0.035, rel=0.1)
     assert tracked["high"] - tracked["low"] == pytest.approx(2 * 1.96 * 0.158, rel=0.15)
+
+
+@pytest.mark.parametrize("none", [np.nan, None, "", " ", 0, 0.0, "0"])
+def test_colonies_without_a_track_are_colonies_of_their_own(none):
+    # ten colonies that were not followed: Wilson's interval of 5 of 10, as without the column
+    plain = class_fractions(colonies("aaaaabbbbb")).iloc[0]
+    untracked = colonies("aaaaabbbbb", track=np.array([none] * 10, object), area_um2=1.0)
+    found = class_fractions(untracked).iloc[0]
+    assert (found["low"], found["high"]) == (plain["low"], plain["high"])
+    # by area: standard error sqrt(.25 / 10) = .158
+    assert found["area_high"] - found["area_low"] == pytest.approx(2 * 1.96 * 0.158, rel=0.15)
 
 
 def test_conditions_are_averaged_over_wells():

@@ -180,6 +180,14 @@ def test_errors_that_go_together_feign_correlation():
     assert (low, high) == pytest.approx((-0.4, 0.6))
 
 
+def test_the_error_of_one_may_be_small_where_that_of_the_other_is_large():
+    # at q = 1 and s2 = 0.1 the derivative by s1 of (0.9 - sqrt(s1 s2)) / sqrt((1 - s1) (1 - s2))
+    # is 0 where sqrt(s1) = sqrt(0.1) / 0.9, s1 = 0.1235: 0.7889 / sqrt(0.8765 x 0.9) = 0.8882;
+    # with s1 nine times s2 throughout the least would be 0.9, at no error
+    low, _ = correlation_bounds(0.9, (0.9, 0.1), (0, 1))
+    assert low == pytest.approx(0.8882, abs=1e-4)
+
+
 def test_a_fluctuation_that_may_be_all_error_says_nothing():
     assert correlation_bounds(0.9, (1.0, 0.1)) == (-1, 1)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter, periodogram
 
-from unstained.dynamics.correlation_times import correlation_time
+from unstained.dynamics.correlation_times import CorrelationTimeSettings, correlation_time
 from unstained.dynamics.spectra import mean_spectrum
 from unstained.errors import DataError, InputError
 
@@ -57,6 +57,17 @@ def test_a_period_that_cells_share_is_found() -> None:
     found = mean_spectrum(x, 120.0, correlation_time(x, 120.0))
     assert found.periods[0].period_min == pytest.approx(60)
     assert found.periods[0].ratio > 3
+
+
+def test_the_p_of_a_period_does_not_depend_on_the_level_of_the_interval() -> None:
+    x = ou(12, 200, 20.0)
+    p = {}
+    for level in (0.5, 0.95):
+        settings = CorrelationTimeSettings(level=level)
+        found = mean_spectrum(x, 120.0, correlation_time(x, 120.0, settings=settings))
+        p[level] = found.p
+    # the ends of both intervals tell one standard error of the slowest harmonics
+    np.testing.assert_allclose(p[0.5][:5], p[0.95][:5], rtol=0.05)
 
 
 def test_red_noise_seldom_has_a_period() -> None:

@@ -27,6 +27,13 @@ def test_a_running_mean_of_three_frames_by_hand() -> None:
     np.testing.assert_allclose(out, [[-1.5, 2, -2, 1.5]])
 
 
+def test_the_ends_of_an_even_window_weigh_half() -> None:
+    # 8 min of 2 min frames: weights 1/2 1 1 1 1/2, of 4; at the first frame 1 1 1/2, of 2.5
+    trace = np.array([[0.0, 8.0, 0.0, 0.0, 8.0]])
+    mean = trace - detrend(trace, "running", frame_interval_s=120, window_min=8)
+    np.testing.assert_allclose(mean, [[8 / 2.5, 8 / 3.5, (8 + 4) / 4, (4 + 8) / 3.5, 8 / 2.5]])
+
+
 def test_a_running_mean_steps_over_gaps() -> None:
     # windows (0), gap, (6, 0), (6, 0)
     out = detrend([[0.0, NAN, 6.0, 0.0]], "running", frame_interval_s=60, window_min=3)

@@ -43,16 +43,30 @@ def test_clusters_are_numbered_from_left_to_right(values):
 def test_clusters_that_are_there_are_found_again():
     rng = np.random.default_rng(0)
     apart = np.repeat([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]], 40, axis=0)
-    stable = cut_stability(apart + rng.normal(size=(120, 2)), ClusterSettings(), draws=20)
+    stable = cut_stability(
+        apart + rng.normal(size=(120, 2)), ClusterSettings(), draws=10, tables=20
+    )
     assert stable.rand > 0.95
     assert stable.p == pytest.approx(1 / 21)  # none of 20 structureless tables
 
 
 def test_a_cloud_without_clusters_is_not_called_stable():
     cloud = np.random.default_rng(0).normal(size=(120, 2)) * (5, 1)
-    stable = cut_stability(cloud, ClusterSettings(), draws=20)
+    # a share of 1 / 21 of such clouds is above all 20 tables: this one is not
+    stable = cut_stability(cloud, ClusterSettings(), draws=10, tables=20, seed=1)
     assert stable.p > 0.05
     assert abs(stable.rand - stable.structureless) < 0.2
+
+
+def test_structureless_tables_are_averaged_over_as_many_pairs_as_the_data():
+    # three clouds 5 standard deviations apart: their cut comes back in most pairs, not in all.
+    # That of a cloud of the same covariance does in some pairs too, but in no mean of ten
+    apart = 5 * np.repeat(np.eye(3), 20, axis=0) / np.sqrt(2)
+    for seed in (2, 3):
+        x = apart + np.random.default_rng(seed).normal(size=(60, 3))
+        stable = cut_stability(x, ClusterSettings(), draws=10, tables=39)
+        assert 0.8 < stable.rand < 0.9
+        assert stable.p == pytest.approx(1 / 40)
 
 
 def test_clusters_that_are_donors_do_not_come_back_across_donors():
@@ -61,8 +75,8 @@ def test_clusters_that_are_donors_do_not_come_back_across_donors():
     donor = np.arange(120) % 4
     apart = 8 * rng.normal(size=(4, 5))[donor] + rng.normal(size=(120, 5))
     settings = ClusterSettings(clusters=4)
-    of_cells = cut_stability(apart, settings, draws=20)
-    of_donors = cut_stability(apart, settings, groups=donor, draws=20)
+    of_cells = cut_stability(apart, settings, draws=10, tables=20)
+    of_donors = cut_stability(apart, settings, groups=donor, tables=20)
     assert of_cells.rand > 0.95
     assert of_donors.rand < 0.2
     assert of_donors.p > 0.5
@@ -72,13 +86,13 @@ def test_clusters_that_all_donors_have_come_back_across_donors():
     rng = np.random.default_rng(0)
     kinds = np.repeat([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]], 40, axis=0)
     x = kinds + rng.normal(size=(120, 2))
-    stable = cut_stability(x, ClusterSettings(), groups=np.arange(120) % 4, draws=20)
+    stable = cut_stability(x, ClusterSettings(), groups=np.arange(120) % 4, tables=20)
     assert stable.rand > 0.95
     assert stable.p == pytest.approx(1 / 21)
     with pytest.raises(DataError, match="1 groups have 6 cells or more"):
-        cut_stability(x, ClusterSettings(), groups=np.arange(120) < 5, draws=2)
+        cut_stability(x, ClusterSettings(), groups=np.arange(120) < 5, tables=2)
     with pytest.raises(DataError, match="1 groups have 6 cells or more"):
-        cut_stability(x, ClusterSettings(), groups=np.zeros(120), draws=2)
+        cut_stability(x, ClusterSettings(), groups=np.zeros(120), tables=2)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from skimage.measure import regionprops
 from sklearn.metrics import cohen_kappa_score
 
 from unstained.errors import DataError, InputError
-from unstained.heterogeneity.effects import differences, hedges_g, levels_by_class
+from unstained.heterogeneity.effects import differences, hedges_g, levels_by_class, one_sample
 from unstained.heterogeneity.phenotypes import (
     RuleSettings,
     agreement,
@@ -117,6 +117,27 @@ def test_levels_are_relative_to_all_classed_cells():
     assert table["n"].tolist() == [2, 1]
 
 
+def test_a_class_of_all_cells_is_at_1_for_certain():
+    values = np.random.default_rng(0).lognormal(size=(40, 1))
+    for groups in (None, np.arange(40) % 8):
+        row = levels_by_class(values, ["A"], ["x"] * 40, groups=groups).iloc[0]
+        assert (row["relative"], row["low"], row["high"]) == pytest.approx((1, 1, 1))
+
+
+def test_donors_that_stain_differently_leave_the_ratio_of_classes():
+    # donors 1 to 8, y three times x in each and as many: y / all = 3 / 2, whichever are drawn
+    donor, kind = np.repeat(np.arange(1, 9), 4), np.tile(["x", "y"], 16)
+    values = donor * np.where(kind == "y", 3.0, 1.0)
+    table = levels_by_class(values[:, None], ["A"], kind, groups=donor).set_index("class")
+    assert tuple(table.loc["y", ["relative", "low", "high"]]) == pytest.approx((1.5, 1.5, 1.5))
+
+
+def test_the_relative_level_of_a_class_in_one_donor_has_no_interval():
+    donor, kind = [1, 1, 1, 2, 2], ["x", "x", "y", "y", "y"]
+    table = levels_by_class(np.arange(1.0, 6)[:, None], ["A"], kind, groups=donor)
+    assert np.isnan(table["low"]).tolist() == [True, False]
+
+
 def test_differences_between_phenotypes_are_counted_by_donors():
     rng = np.random.default_rng(0)
     donor, kind = np.repeat(np.arange(5), 40), np.tile(["RS", "SS"], 100)
@@ -128,3 +149,10 @@ def test_differences_between_phenotypes_are_counted_by_donors():
     assert abs(differences(y[:, None], ["A"], kind).iloc[0]["effect"]) < 0.5
     with pytest.raises(DataError, match="all cells are SS"):
         differences(y[:, None], ["A"], np.full(200, "SS"))
+
+
+def test_groups_whose_differences_tie_have_neither_interval_nor_p():
+    effect = one_sample([0.3, 0.1 + 0.2], 0.95)
+    assert effect[0] == pytest.approx(0.3)
+    assert np.isnan(effect[1:]).all()
+    assert one_sample([0.0, 0.0], 0.95) == (0, 0, 0, 1)

@@ -37,6 +37,15 @@ def test_distributions_are_written_and_said(file, tmp_path):
     assert [p.name for p in out.glob("*.pdf")] == ["distributions.pdf"]
 
 
+def test_intervals_over_few_donors_are_noted(file, tmp_path):
+    words = ["distributions", file, "--groups", "donor"]
+    chosen = ["--where", "donor=D0", "--where", "donor=D1"]
+    note = "note: 2 of donor: intervals over fewer than 5 are too narrow"
+    assert note in run(*words, *chosen, "--out", str(tmp_path / "two"))
+    five = [arg for i in range(5) for arg in ("--where", f"donor=D{i}")]
+    assert "too narrow" not in run(*words, *five, "--out", str(tmp_path / "five"))
+
+
 def test_clusters_become_a_column_of_the_cells(file, tmp_path):
     out = tmp_path / "out"
     said = run("clusters", file, "--out", str(out), "--where", "donor=D0", "--where", "donor=D1")

@@ -116,6 +116,29 @@ def test_one_group_has_no_interval():
     assert np.isnan(found.macro["recall"].low)
 
 
+def test_a_class_in_one_group_has_no_interval():
+    # ten rows of class a, seven right, all in well 0: a draw of wells changes nothing of 7/10
+    true = np.repeat([0, 1], [10, 30])
+    predicted = np.r_[np.repeat([0, 1], [7, 3]), np.repeat([0, 1], [3, 27])]
+    wells = np.r_[np.zeros(10, int), np.arange(30) % 3]
+    found = classification_scores(true, predicted, ("a", "b"), wells).classes
+    assert (found["a"].n, found["a"].groups, found["b"].groups) == (10, 1, 3)
+    assert found["a"].recall.estimate == 0.7
+    for score in (found["a"].recall, found["a"].precision, found["a"].f1):
+        assert np.isnan([score.low, score.high]).all()
+    assert found["b"].precision.low < found["b"].precision.high
+
+
+def test_precision_from_predictions_in_one_group_has_no_interval():
+    # a is true in both wells but predicted in the first alone: precision is 2/3 in every draw
+    true, predicted = [0, 0, 1, 0, 1], [0, 0, 0, 1, 1]
+    found = classification_scores(true, predicted, ("a", "b"), [0, 0, 0, 1, 1]).classes["a"]
+    assert found.precision.estimate == pytest.approx(2 / 3)
+    assert np.isnan([found.precision.low, found.precision.high]).all()
+    assert found.recall.low == 0
+    assert found.recall.high == 1
+
+
 def test_the_dictionary_is_plain_json_with_intervals_beside_the_numbers():
     found = classification_scores([0, 0, 1], [0, 2, 1], NAMES).as_dict()
     assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -33,8 +33,23 @@ def test_equal_models_have_p_1():
     assert paired_test([0.5, 0.6], [0.5, 0.6]).p == 1.0
 
 
-def test_a_constant_gain_is_no_division_by_zero():
-    assert paired_test([1.5, 2.5, 3.5], [1.0, 2.0, 3.0], test="t").p == 0.0
+def test_gains_that_tie_have_no_p():
+    # 0.75 - 0.45 and 0.875 - 0.575 differ in the last bit: a spread of rounding is none
+    a, b = [0.75, 0.875, 0.5], [0.45, 0.575, 0.2]
+    assert 0 < np.ptp(np.subtract(a, b)) < 1e-15
+    found = [paired_test(a, b, test="t"), corrected_t_test(a, b, n_train=16, n_test=8)]
+    assert [f.difference for f in found] == pytest.approx([0.3, 0.3])
+    p = [f.p for f in found]
+    assert np.isnan(p).all()
+    assert np.isnan(holm(p)).all()
+    assert stars(p[0]) == ""
+
+
+def test_two_folds_have_no_p():
+    # equal methods on 2 folds of 8 images often differ by as many images in both
+    found = corrected_t_test([0.75, 0.875], [0.5, 0.75], n_train=8, n_test=8)
+    assert found.difference == pytest.approx((0.25 + 0.125) / 2)
+    assert np.isnan(found.p)
 
 
 def test_unpaired_lengths_are_refused():
@@ -86,8 +101,8 @@ def test_folds_that_share_training_rows_need_the_correction():
 
 
 def test_equal_differences_need_no_variance():
-    assert corrected_t_test([1.0, 1.0], [1.0, 1.0], n_train=9, n_test=1).p == 1.0
-    assert corrected_t_test([2.0, 2.0], [1.0, 1.0], n_train=9, n_test=1).p == 0.0
+    assert corrected_t_test([1.0] * 3, [1.0] * 3, n_train=9, n_test=1).p == 1.0
+    assert np.isnan(corrected_t_test([2.0] * 3, [1.0] * 3, n_train=9, n_test=1).p)
 
 
 def test_mcnemar_of_few_rows_is_the_binomial():

@@ -41,6 +41,24 @@ def test_cluster_bootstrap_is_wider_than_naive_when_groups_correlate():
     assert ratio == pytest.approx(np.sqrt(20), rel=0.15)
 
 
+def test_the_mean_of_few_groups_has_students_interval():
+    # group means 1 and 3, two values each: 2 +- t(1) .975 = 12.706 x sd sqrt(2) / sqrt(2) = 1
+    mean = mean_interval([0.0, 2.0, 2.5, 3.5], groups=["a", "a", "b", "b"])
+    assert mean == pytest.approx((2.0, 2 - 12.706, 2 + 12.706, 4), abs=1e-3)
+    four = np.array([1.0, 2.0, 4.0, 7.0])
+    theirs = stats.ttest_1samp(four, 0).confidence_interval(0.9)
+    ours = mean_interval(np.repeat(four, 3), groups=np.repeat(np.arange(4), 3), level=0.9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_few_groups_of_unequal_size_weigh_by_their_values():
+    # means 0 of one value and 3 of two: mean 2; away (0 - 2) / 3 and 2 (3 - 2) / 3, both 2/3 in
+    # size: se^2 = 2 x 2 x 4/9 = 16/9, half 12.706 x 4/3
+    mean = mean_interval([0.0, 3.0, 3.0], groups=[0, 1, 1])
+    assert mean.estimate == 2
+    assert mean.high - 2 == pytest.approx(12.706 * 4 / 3, abs=1e-3)
+
+
 def test_groups_of_one_give_the_naive_interval():
     values = np.random.default_rng(4).normal(size=30)
     names = [f"{i:02d}" for i in range(30)]
@@ -49,7 +67,7 @@ def test_groups_of_one_give_the_naive_interval():
 
 def test_generic_and_sum_bootstraps_are_the_same_draws():
     values = np.random.default_rng(5).normal(size=25)
-    groups = np.arange(25) // 4
+    groups = np.arange(25) // 4  # seven
     generic = bootstrap_interval(values, lambda v: float(v.mean()), groups=groups, draws=300)
     sums = mean_interval(values, groups=groups, draws=300)
     assert sums == pytest.approx(generic)

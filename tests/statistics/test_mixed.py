@@ -120,3 +120,13 @@ def test_one_well_a_side_is_no_experiment():
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match="not finite"):
         compare_units([np.nan] * 4, np.zeros(4), list("abcd"), [True, True, False, False])
+
+
+def test_units_that_do_not_vary_have_neither_interval_nor_p():
+    # wells of 0.3 and 0.1 + 0.2, against 0.7: a spread of the last bit would give p = 0
+    y, unit = [0.3, 0.1 + 0.2, 0.7, 0.7], list("abcd")
+    level = compare_units(y, [0, 0, 0, 0], unit, [True, True, False, False]).level
+    assert level.estimate == pytest.approx(-0.4)
+    assert np.isnan([level.low, level.high, level.p]).all()
+    same = compare_units([0.7] * 4, [0, 0, 0, 0], unit, [True, True, False, False]).level
+    assert (same.estimate, same.p) == (0, 1)

@@ -26,6 +26,7 @@ from ..statistics import (
     holm,
     mcnemar,
     paired_test,
+    sign_flip_p,
 )
 from .comparison import Comparison
 from .examples import Examples
@@ -65,14 +66,19 @@ def summary(found: Comparison) -> pd.DataFrame:
 
 
 def class_table(found: Comparison) -> pd.DataFrame:
-    """A row for each arm, labelled share and class: recall, precision, F1 with intervals."""
+    """A row for each arm, labelled share and class: recall, precision, F1 with intervals.
+
+    `n` images and `groups` hold the class; below two groups there is no interval, and below five
+    it is too narrow.
+    """
     rows = []
     for (arm, share), part in _by_arm(found):
         scores = classification_scores(
             part["true"], part["predicted"], found.classes, part["group"]
         )
         for name, of_class in scores.classes.items():
-            row: dict[str, Any] = {"arm": arm, "labelled": share, "class": name, "n": of_class.n}
+            row: dict[str, Any] = {"arm": arm, "labelled": share, "class": name}
+            row |= {"n": of_class.n, "groups": of_class.groups}
             for score in ("recall", "precision", "f1"):
                 interval = getattr(of_class, score)
                 row |= {
@@ -88,8 +94,11 @@ def compare_tests(found: Comparison) -> pd.DataFrame:
     """Every pair of arms at each labelled share.
 
     `difference` of macro recall over folds; `p_corrected` of the corrected resampled t-test
-    (Nadeau, Bengio), `p_plain` of the plain one, which is too sure, `p_mcnemar` of McNemar's test
-    on the pooled predictions; `p_holm` is `p_corrected` after Holm over the pairs of a share.
+    (Nadeau, Bengio), `p_plain` of the plain one, which is too sure; `p_holm` is `p_corrected`
+    after Holm over the pairs of a share. They are NaN for two folds and for differences that tie.
+    `p_errors` says whether one arm errs more often on the pooled predictions, by the test named
+    in `errors_test`: where a group holds several images, which err together, "sign flips of
+    groups" (`sign_flip_p`), else "mcnemar".
     """
     rows = []
     for share, part in found.predictions.groupby("labelled", sort=False):
@@ -105,7 +114,7 @@ def compare_tests(found: Comparison) -> pd.DataFrame:
         tests = []
         for a, b in combinations(arms, 2):
             corrected = corrected_t_test(recall[a], recall[b], n_train=n_train, n_test=n_test)
-            rows_b = said[b]["predicted"].to_numpy()
+            p_errors, errors_test = _errors_test(said[a], said[b])
             tests.append(
                 {
                     "labelled": share,
@@ -114,13 +123,26 @@ def compare_tests(found: Comparison) -> pd.DataFrame:
                     "difference": corrected.difference,
                     "p_corrected": corrected.p,
                     "p_plain": paired_test(recall[a], recall[b], test="t").p,
-                    "p_mcnemar": mcnemar(said[a]["true"], said[a]["predicted"], rows_b).p,
+                    "p_errors": p_errors,
+                    "errors_test": errors_test,
                 }
             )
         for test, p in zip(tests, holm([t["p_corrected"] for t in tests]), strict=True):
             rows.append({**test, "p_holm": p})
-    columns = ["labelled", "a", "b", "difference", "p_corrected", "p_plain", "p_mcnemar", "p_holm"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["labelled", "a", "b", "difference", "p_corrected", "p_plain"]
+    return pd.DataFrame(rows, columns=[*columns, "p_errors", "errors_test", "p_holm"])
+
+
+def _errors_test(a: pd.DataFrame, b: pd.DataFrame) -> tuple[float, str]:
+    """p and test of whether two arms err equally often; their rows are the same images."""
+    true, first, second = (c.to_numpy() for c in (a["true"], a["predicted"], b["predicted"]))
+    _, group = np.unique(a["group"].to_numpy(str), return_inverse=True)
+    if np.bincount(group).max() == 1:
+        return mcnemar(true, first, second).p, "mcnemar"
+    gain = (first == true).astype(int) - (second == true)
+    # (N,) +1, 0 or -1 -> (G,) images that only a got right less those that only b did
+    of_group = np.bincount(group, weights=gain).round().astype(int)
+    return sign_flip_p(of_group), "sign flips of groups"
 
 
 def advice(found: Comparison) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..statistics import Effect, MixedModel, compare_units, mixed_model, wilson_interval
+from .links import track_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +72,7 @@ def class_fractions(
     the interval is then a cluster bootstrap over tracks.
 
     By area, share = area of the class / area of all; its interval is a bootstrap over tracks,
-    or over rows where there is no track.
+    or over rows where there is no track. A row whose track is NaN, blank or 0 is its own.
 
     The intervals say how well these colonies tell the share of *this well*; wells differ by
     more. Compare conditions by `group_fractions` and `compare_groups`.
@@ -106,7 +107,7 @@ def class_fractions(
     area_share = np.full(counts.hits.shape, np.nan)
     area_low, area_high = area_share.copy(), area_share.copy()
     rng = np.random.default_rng(seed)
-    track = _tracks(table)
+    track = track_codes(table["track"]) if "track" in table else np.arange(len(table))
     order = np.argsort(counts.group, kind="stable")
     for c, rows in enumerate(np.split(order, np.cumsum(counts.n)[:-1])):
         member, cluster = counts.member[rows], track[rows]
@@ -340,15 +341,6 @@ def _areas(table: pd.DataFrame) -> Array | None:
     if not (area > 0).all():
         raise DataError(f"an area of {area[~(area > 0)][0]} um2", "give each colony its area")
     return area
-
-
-def _tracks(table: pd.DataFrame) -> Array:
-    """(N,) int; each row is a track of its own where none is given."""
-    import pandas as pd
-
-    if "track" not in table:
-        return np.arange(len(table))
-    return pd.factorize(table["track"], use_na_sentinel=False)[0]
 
 
 def _bootstrap(

@@ -12,12 +12,31 @@ import pandas as pd
 
 from ..errors import InputError
 
-__all__ = ["EVENT_COLUMNS", "TRACK_COLUMNS", "LinkSettings", "Linker", "Links", "link_frames"]
+__all__ = [
+    "EVENT_COLUMNS",
+    "TRACK_COLUMNS",
+    "LinkSettings",
+    "Linker",
+    "Links",
+    "link_frames",
+    "track_codes",
+]
 
 Array = np.ndarray[Any, Any]
 
 TRACK_COLUMNS = ("track", "first", "last", "parent")
 EVENT_COLUMNS = ("frame", "kind", "parents", "children")
+
+
+def track_codes(track: pd.Series[Any]) -> Array:
+    """(N,) int: the same for rows of one track, a code of its own for a row without a track.
+
+    No track is NaN, a blank cell, or 0, as `Links.track_of` has it.
+    """
+    text = track.astype(object).where(track.notna(), "").astype(str).str.strip()
+    codes = pd.factorize(text)[0]
+    none = text.isin(["", "0", "0.0"]).to_numpy()
+    return np.where(none, len(codes) + np.arange(len(codes)), codes)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,8 @@ class CorrelationTime:
         Minutes; NaN where `note` says why.
     interval : (float, float)
         Low and high; NaN where `note` says why, as for fewer than two groups of cells.
+    level : float
+        Coverage of `interval`, `low` and `high`.
     noise_share : float
         Share of the variance at lag 0 that is gone one frame later, less what the exponential
         loses in that time: noise of the measurement, 0 to 1.
@@ -95,6 +97,7 @@ class CorrelationTime:
 
     tau_min: float
     interval: tuple[float, float]
+    level: float
     noise_share: float
     error_share: float
     sd: float
@@ -223,6 +226,7 @@ def correlation_time(
     return CorrelationTime(
         tau_min=tau,
         interval=interval,
+        level=chosen.level,
         noise_share=float(noise / total) if (total := process + noise) > 0 else math.nan,
         error_share=float(1 - acf.covariance[0] / raw.covariance[0]),
         sd=math.ldexp(math.sqrt(process), power),

@@ -38,6 +38,7 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 _STEPS = 6  # correlation times of the error that are tried, a factor of 2 apart
+_SHARES = 401  # of each error; the bounds are then right to about 1e-4
 
 
 class ErrorInTime(NamedTuple):
@@ -312,10 +313,9 @@ def correlation_bounds(
         raise InputError(f"correlation {r}", "give a number from -1 to 1")
     if max(share) == 1:
         return -1.0, 1.0
-    # both errors last alike: their shares grow together
-    part = np.linspace(0, 1, 101)[:, None] * np.asarray(share)
-    left = np.sqrt((1 - part).prod(axis=1))
-    both = np.sqrt(part.prod(axis=1))
+    # linear in q, so that its ends are enough; a share may be small where the other is large
+    s1, s2 = np.meshgrid(*(np.linspace(0, s, _SHARES) for s in share))
+    left, both = np.sqrt((1 - s1) * (1 - s2)), np.sqrt(s1 * s2)
     found = np.concatenate([(r - q * both) / left for q in error_r])
     return float(max(found.min(), -1)), float(min(found.max(), 1))
 

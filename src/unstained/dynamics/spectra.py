@@ -161,7 +161,7 @@ def _null_variance(fitted: CorrelationTime, expected: Callable[[float], Array]) 
     if not (math.isfinite(high) and low > 0):
         return 0.0
     ends = [np.log(expected(tau / 60).sum(axis=0)) for tau in (low, high)]
-    quantile = float(stdtrit(fitted.groups - 1, 0.975))
+    quantile = float(stdtrit(fitted.groups - 1, 0.5 + fitted.level / 2))
     return np.asarray(((ends[1] - ends[0]) / (2 * quantile)) ** 2)
 
 

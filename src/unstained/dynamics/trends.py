@@ -33,9 +33,10 @@ def detrend(
     - ``line``: less the cell's straight line, for growth over the movie. Removes more of a slow
       fluctuation; `correlation_time` knows that too (its setting `trend`).
     - ``running``: less a mean over `window_min` around each frame (a high-pass filter; windows
-      are cut at the ends). Takes away what is slower than the window: an Ornstein-Uhlenbeck
-      process of tau 40 min comes out at some 8, 16 and 26 min after windows of 80, 160 and
-      320 min. For spectra and for looking, not for correlation times.
+      are cut at the ends). A window of an even number of frames reaches half a frame too far at
+      both sides, so its first and last frame weigh half. Takes away what is slower than the
+      window: an Ornstein-Uhlenbeck process of tau 40 min comes out at some 8, 16 and 26 min after
+      windows of 80, 160 and 320 min. For spectra and for looking, not for correlation times.
     - ``population``: less the mean of all cells seen in that frame, for bleaching or focus that
       all cells share, and less the cell's own mean. Takes away a share of 1 / cells of each
       fluctuation, so use it with ten cells or more; tau stays where cells are independent.
@@ -68,7 +69,7 @@ def detrend(
     if method == "line":
         return _less_line(values)
     if method == "running":
-        return values - _running_mean(values, _half_window(frame_interval_s, window_min))
+        return values - _running_mean(values, _window(frame_interval_s, window_min))
     centered = values - _mean(values, 1)
     if method == "population":
         if len(values) < 2:
@@ -174,22 +175,30 @@ def _about_means(values: Array) -> tuple[Array, Array]:
     return np.where(seen, t - _mean(t, 1), 0.0), np.where(seen, centered, 0.0)
 
 
-def _half_window(frame_interval_s: float | None, window_min: float | None) -> int:
+def _window(frame_interval_s: float | None, window_min: float | None) -> int:
     if frame_interval_s is None or window_min is None:
         raise InputError("a running mean without its window", "give its minutes: --window-min")
     frames = window_min * 60 / frame_interval_s
     if not 3 <= frames < np.inf:
         raise InputError(f"a window of {frames:g} frames", "give at least three")
-    return round(frames) // 2
+    return round(frames)
 
 
-def _running_mean(values: Array, half: int) -> Array:
-    """Mean over frames t - half to t + half that were seen."""
+def _running_mean(values: Array, frames: int) -> Array:
+    """Mean over so many frames around t, of those that were seen.
+
+    The sums over the odd windows just below and above an even one are averaged: their ends
+    weigh half.
+    """
     seen = np.isfinite(values)
     edge = ((0, 0), (1, 0))
     total = np.cumsum(np.pad(np.where(seen, values, 0.0), edge), axis=1)
     count = np.cumsum(np.pad(seen.astype(int), edge), axis=1)
     t = np.arange(values.shape[1])
-    start, stop = np.maximum(t - half, 0), np.minimum(t + half + 1, len(t))
-    n = count[:, stop] - count[:, start]
-    return np.asarray((total[:, stop] - total[:, start]) / np.maximum(n, 1))
+    n, found = np.zeros(values.shape), np.zeros(values.shape)
+    for half in ((frames - 1) // 2, frames // 2):
+        start, stop = np.maximum(t - half, 0), np.minimum(t + half + 1, len(t))
+        n += (count[:, stop] - count[:, start]) / 2
+        found += (total[:, stop] - total[:, start]) / 2
+    # a frame that was not seen itself stays NaN in the difference, whatever stands here
+    return np.asarray(found / np.where(n > 0, n, 1))

@@ -174,7 +174,8 @@ def cut_stability(
     settings: ClusterSettings,
     *,
     groups: npt.ArrayLike | None = None,
-    draws: int = 40,
+    draws: int = 10,
+    tables: int = 39,
     most: int = 1000,
     seed: int = 0,
 ) -> Stability:
@@ -184,7 +185,9 @@ def cut_stability(
     cuts on the cells that both hold. Subsets rather than a bootstrap, since a cell drawn twice
     would be a cluster of its own. The tree of any cloud of points can be cut, and an elongated
     cloud is cut at much the same place each time: hence the same for normal tables of equal mean
-    and covariance, which hold no clusters. Only what lies above these speaks for clusters.
+    and covariance, which hold no clusters. Only what lies above these speaks for clusters. Each
+    of these tables is treated as the data are, with as many pairs: a mean of many pairs against
+    single ones would be beaten by their scatter.
 
     With groups (such as the donor of each cell), the index says whether each group shows the
     clusters of the others: its cells are cut on their own, and beside that each goes to the
@@ -200,10 +203,12 @@ def cut_stability(
     groups : (N,) array, optional
         What is independent.
     draws : int
-        Pairs of subsets; and as many structureless tables of one pair each, or of one round of
-        the groups.
+        Pairs of subsets, of the data and of each structureless table; not used with groups, whose
+        round is the same each time.
+    tables : int
+        Structureless ones; p is at least 1 / (tables + 1), 0.025 by default.
     most : int
-        Cells that are drawn from, for speed.
+        Cells that are drawn from, for speed: 400 pairs of 1000 cells take some 12 s.
     seed : int
 
     Returns
@@ -238,14 +243,19 @@ def cut_stability(
         return np.asarray(rng.normal(size=(len(data), size.size)) * size @ axes + data.mean(axis=0))
 
     if group is None:
-        index = np.array([_agreement_of_halves(data, settings, rng) for _ in range(draws)])
-        null = [_agreement_of_halves(structureless(), settings, rng) for _ in range(draws)]
+
+        def index_of(table: Array) -> Array:
+            return np.array([_agreement_of_halves(table, settings, rng) for _ in range(draws)])
     else:
-        index = _across_groups(data, settings, group)
-        null = [_across_groups(structureless(), settings, group).mean() for _ in range(draws)]
+
+        def index_of(table: Array) -> Array:
+            return _across_groups(table, settings, group)
+
+    index = index_of(data)
+    null = [index_of(structureless()).mean() for _ in range(tables)]
     low, high = np.quantile(index, [0.05, 0.95])
     mean = float(index.mean())
-    p = float((1 + np.sum(np.array(null) >= mean)) / (1 + draws))
+    p = float((1 + np.sum(np.array(null) >= mean)) / (1 + tables))
     return Stability(mean, float(low), float(high), float(np.mean(null)), p)
 
 

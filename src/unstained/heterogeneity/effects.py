@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from ..statistics import holm, mean_interval
+from ..statistics import bootstrap_sums, holm, student_p
 from .choice import Array
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
@@ -72,6 +72,9 @@ def levels_by_class(
 ) -> pd.DataFrame:
     """Mean of each variable in each class, relative to the mean of all classed cells.
 
+    The interval of the ratio is a bootstrap in which the class and all cells are drawn together:
+    a donor that stains more strongly raises both means, and leaves their ratio.
+
     Parameters
     ----------
     values : (N, K) float array
@@ -79,7 +82,8 @@ def levels_by_class(
     names : sequence of str
     classes : (N,) array of str or None
     groups : (N,) array, optional
-        For the interval: a bootstrap over whole groups.
+        For the interval: whole groups are drawn. There is none where a single group (without
+        groups, a single cell) holds the class; below about five it is too narrow.
 
     Returns
     -------
@@ -90,16 +94,32 @@ def levels_by_class(
     rows = []
     for j, name in enumerate(names):
         classed = np.isfinite(x[:, j]) & ~pd.isna(kind)
+        some = None if groups is None else np.asarray(groups)[classed]
         overall = float(x[classed, j].mean()) if classed.any() else float("nan")
         for of in sorted({str(k) for k in kind[classed]}):
             inside = classed & (kind == of)
             value = x[inside, j]
-            some = None if groups is None else np.asarray(groups)[inside]
-            interval = mean_interval(value / overall, groups=some)
+            low, high = _relative_bounds(x[classed, j], inside[classed], some)
             sd = float(value.std(ddof=1)) if value.size > 1 else float("nan")
-            rows.append((name, of, value.size, float(value.mean()), sd, *interval[:3]))
+            mean = float(value.mean())
+            rows.append((name, of, value.size, mean, sd, mean / overall, low, high))
     columns = ["variable", "class", "n", "mean", "sd", "relative", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _relative_bounds(x: Array, inside: Array, groups: Array | None) -> tuple[float, float]:
+    """Bounds of the mean of some of the values over the mean of all, (N,) each."""
+    holding = inside.sum() if groups is None else np.unique(groups[inside]).size
+    if holding < 2:  # its mean would be the same in every draw
+        return float("nan"), float("nan")
+
+    def ratio(sums: Array) -> Array:
+        """(..., 4) sums to (...,); NaN where a draw misses the class."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray((sums[..., 0] / sums[..., 1]) / (sums[..., 2] / sums[..., 3]))
+
+    rows = np.column_stack([x * inside, inside, x, np.ones_like(x)])
+    return bootstrap_sums(rows, ratio, groups=groups)[1:3]
 
 
 def differences(
@@ -184,8 +204,11 @@ def within_sd(parts: Sequence[Array]) -> float:
 
 
 def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float, float]:
-    """Mean, interval and two-sided p of Student's t against 0; NaN for fewer than two."""
-    from scipy.special import stdtr, stdtrit
+    """Mean, interval and two-sided p of Student's t against 0.
+
+    Interval and p are NaN for fewer than two values, and where all tie (see `student_p`).
+    """
+    from scipy.special import stdtrit
 
     v = np.asarray(values, np.float64)
     if not 0 < level < 1:
@@ -194,6 +217,6 @@ def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float
         nan = float("nan")
         return float(v.mean()) if v.size else nan, nan, nan, nan
     mean, error = float(v.mean()), float(v.std(ddof=1) / np.sqrt(v.size))
-    half = float(stdtrit(v.size - 1, 0.5 + level / 2)) * error
-    p = 2 * float(stdtr(v.size - 1, -abs(mean) / error)) if error > 0 else float(mean == 0)
+    p = student_p(mean, error, v.size - 1, scale=float(np.abs(v).max()))
+    half = float(stdtrit(v.size - 1, 0.5 + level / 2)) * error if np.isfinite(p) else float("nan")
     return mean, mean - half, mean + half, p

@@ -52,7 +52,7 @@ def distributions(
     -------
     DataFrame
         marker, n, missing, mean, median, sd_percent, low, high, skewness. `low` and `high` are
-        NaN for a single group.
+        NaN for a single group, and too narrow for fewer than about five.
 
     Raises
     ------

@@ -45,6 +45,7 @@ __all__ = ["ReportSettings", "write_clusters", "write_components", "write_distri
 
 FORMATS = ("png", "svg", "pdf")
 _FEW_OF_CLUSTER = 10  # cells a cluster: with fewer its mean is off by a third of its spread
+_FEW_GROUPS = 5  # a bootstrap over fewer is too narrow
 _SETS = ("markers", "markers-and-shape")
 _OF_COMPONENTS = (
     *(f"{what}-{of}" for what in ("biplot", "variance", "loadings") for of in _SETS),
@@ -101,6 +102,10 @@ def write_distributions(
             f"{row['marker']}: SD {row['sd_percent']:.1f} %{bounds(row['low'], row['high'], '.1f')}"
             f", skewness {row['skewness']:.2f}, {row['n']} cells"
         )
+    if settings.groups is not None:
+        n = np.unique(words_of(chosen.cells, settings.groups)).size
+        if 1 < n < _FEW_GROUPS:
+            lines += said([f"{n} of {settings.groups}: intervals over fewer than 5 are too narrow"])
     return [*lines, *what_is_independent(chosen.cells, settings.groups)]
 
 

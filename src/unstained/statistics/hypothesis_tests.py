@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from .student import student_p
 
 __all__ = ["McNemar", "PairedTest", "corrected_t_test", "holm", "mcnemar", "paired_test", "stars"]
 
@@ -53,7 +54,8 @@ def paired_test(
     Returns
     -------
     PairedTest
-        p is 1 where all differences are 0, NaN for fewer than two units.
+        p is 1 where all differences are 0, NaN for fewer than two units, and of the t test
+        where all differences tie (see `student_p`).
 
     Raises
     ------
@@ -65,7 +67,9 @@ def paired_test(
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise InputError(f"{x.shape} against {y.shape}", "pair the scores unit by unit")
-    delta = (x - y)[np.isfinite(x) & np.isfinite(y)]
+    paired = np.isfinite(x) & np.isfinite(y)
+    x, y = x[paired], y[paired]
+    delta = x - y
     if delta.size < 2:
         mean = float(delta.mean()) if delta.size else float("nan")
         return PairedTest(mean, float("nan"), delta.size, test)
@@ -74,9 +78,8 @@ def paired_test(
     if test == "wilcoxon":
         p = float(stats.wilcoxon(delta).pvalue)
     elif test == "t":
-        spread = delta.std()
-        # equal differences: the t statistic is infinite
-        p = float(stats.ttest_1samp(delta, 0.0).pvalue) if spread > 0 else 0.0
+        n, scale = delta.size, float(max(np.abs(x).max(), np.abs(y).max()))
+        p = student_p(float(delta.mean()), delta.std(ddof=1) / np.sqrt(n), n - 1, scale=scale)
     else:
         raise InputError(f"test {test!r}", "choose wilcoxon or t")
     return PairedTest(float(delta.mean()), p, delta.size, test)
@@ -101,7 +104,8 @@ def corrected_t_test(
     Returns
     -------
     PairedTest
-        `test` is "corrected t"; p is 1 where all differences are 0, NaN for fewer than two.
+        `test` is "corrected t"; p is NaN for fewer than three splits, whose differences are too
+        coarse to have a spread, and where all tie (see `student_p`); 1 where all are 0.
 
     Raises
     ------
@@ -112,24 +116,21 @@ def corrected_t_test(
     ----------
     .. [1] Nadeau, Bengio (2003), Mach Learn 52:239, doi 10.1023/A:1024068626366.
     """
-    from scipy.special import stdtr
-
     if min(n_train, n_test) < 1:
         raise InputError(f"{n_train} training and {n_test} test rows", "give at least 1 of each")
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise InputError(f"{x.shape} against {y.shape}", "pair the scores split by split")
-    delta = (x - y)[np.isfinite(x) & np.isfinite(y)]
+    paired = np.isfinite(x) & np.isfinite(y)
+    x, y = x[paired], y[paired]
+    delta = x - y
     k = delta.size
-    if k < 2:
+    if k < 3:
         mean = float(delta.mean()) if k else float("nan")
         return PairedTest(mean, float("nan"), k, "corrected t")
     mean, error = float(delta.mean()), delta.std(ddof=1) * np.sqrt(1 / k + n_test / n_train)
-    if error > 0:
-        p = 2 * float(stdtr(k - 1, -abs(mean) / error))
-    else:  # equal differences: the t statistic is infinite
-        p = 1.0 if mean == 0 else 0.0
-    return PairedTest(mean, p, k, "corrected t")
+    scale = float(max(np.abs(x).max(), np.abs(y).max()))
+    return PairedTest(mean, student_p(mean, error, k - 1, scale=scale), k, "corrected t")
 
 
 def mcnemar(true: npt.ArrayLike, a: npt.ArrayLike, b: npt.ArrayLike) -> McNemar:

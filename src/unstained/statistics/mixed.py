@@ -10,12 +10,16 @@ import numpy.typing as npt
 
 from ..errors import DataError, InputError
 from .intervals import Array
+from .student import student_p
 
 __all__ = ["Effect", "MixedModel", "UnitComparison", "compare_units", "mixed_model"]
 
 
 class Effect(NamedTuple):
-    """Treated less control, with its interval and two-sided p."""
+    """Treated less control, with its interval and two-sided p.
+
+    Bounds and p are NaN where the units of a side do not vary at all (see `student_p`).
+    """
 
     estimate: float
     low: float
@@ -151,7 +155,8 @@ def mixed_model(
             none = Effect(*[float("nan")] * 4)
             return MixedModel(none, none, False, str(problem))
     effects = [
-        _effect(estimate[j] / by, error[j] / by, side.size, level) for j, by in ((1, 1), (3, scale))
+        _effect(estimate[j] / by, error[j] / by, side.size, level, abs(estimate[j] / by))
+        for j, by in ((1, 1), (3, scale))
     ]
     note = "; ".join(dict.fromkeys(str(w.message) for w in caught))
     # standard errors come from the Hessian: one that is not positive definite gives none
@@ -209,16 +214,14 @@ def _student(values: Array, side: Array, level: float) -> Effect:
     n = a.size + b.size
     pooled = (np.sum((a - a.mean()) ** 2) + np.sum((b - b.mean()) ** 2)) / (n - 2)
     error = float(np.sqrt(pooled * (1 / a.size + 1 / b.size)))
-    return _effect(float(a.mean() - b.mean()), error, n, level)
+    largest = float(np.abs(np.r_[a, b]).max())
+    return _effect(float(a.mean() - b.mean()), error, n, level, largest)
 
 
-def _effect(estimate: float, error: float, units: int, level: float) -> Effect:
-    from scipy.special import stdtr, stdtrit
+def _effect(estimate: float, error: float, units: int, level: float, scale: float) -> Effect:
+    from scipy.special import stdtrit
 
     df = units - 2
-    if error > 0:
-        p = 2 * float(stdtr(df, -abs(estimate) / error))
-    else:  # units that do not differ at all within a side
-        p = 1.0 if estimate == 0 else (0.0 if error == 0 else float("nan"))
-    half = float(stdtrit(df, 0.5 + level / 2)) * error
+    p = student_p(float(estimate), float(error), df, scale=scale)
+    half = float(stdtrit(df, 0.5 + level / 2)) * error if np.isfinite(p) else float("nan")
     return Effect(float(estimate), float(estimate - half), float(estimate + half), p)
