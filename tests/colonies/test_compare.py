@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstained.colonies.comparison_report import advice, compare_tests, summary, write_comparison
 
+from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
 from unstained.colonies.comparison import Comparison, Plan, compare, parse_arms
 from unstained.colonies.evaluation import evaluate, prediction_table
 from unstained.colonies.examples import Examples, load_examples
@@ -219,7 +219,7 @@ def test_true_shares_of_the_hidden_labels_are_drawn_beside_the_predicted(
 ) -> None:
     drawn = {}
     monkeypatch.setattr(
-        "unstained.colonies.comparison_report.learning_figures",
+        "unstained.colonies.compare_report.learning_figures",
         lambda history, names, folder, true: drawn.update({folder: true}) or [],
     )
     run = next(found.folder.glob("runs/*/labelled-0.1/fold-0/run.json"))
