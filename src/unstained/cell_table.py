@@ -21,12 +21,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from .errors import DataError, FileError, InputError
+from .images.image import Array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,7 +50,6 @@ __all__ = [
     "write_cells",
 ]
 
-Array = np.ndarray[Any, Any]
 
 OBS_COLUMNS = (
     "image",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..cell_table import label_free_features, read_cells
 from ..errors import DataError, contents_of
+from ..images.image import Array
 from .bands import Bands, fit_band, held_out_coverage
 from .cell_agreement import FEW_GROUPS, Matched, agreement, match_cells
 from .familiar import Reference, fit_reference, flag_strange
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AgreementReport", "agree_files", "agreement_lines"]
 
-Array = np.ndarray[Any, Any]
 
 _BEYOND = 10.0  # times the measured totals; a larger error says that there is hardly any stain
 _MANY_GROUPS = 10  # up to which a bootstrap over groups is too narrow to be given without a note

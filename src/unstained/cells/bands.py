@@ -7,13 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..cell_table import names_of, values_of
 from ..errors import DataError, FileError, InputError
+from ..images.image import Array
 from ..statistics import mean_interval, wilson_interval
 from .cell_agreement import FEW_GROUPS
 from .measuring import Measuring, check_measuring, measuring_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Band", "Bands", "Coverage", "apply_bands", "fit_band", "held_out_coverage"]
 
-Array = np.ndarray[Any, Any]
 
 _FITTED_SHARE = 0.25  # of the cells give the line and the width, the others the quantile
 _LEAST = 20  # cells for that, below which the band has one width and the prediction is its middle

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import DataError
+from ..images.image import Array
 
 __all__ = ["Box", "Plane", "label_boxes", "nucleus_pixels", "tiles_of"]
-
-Array = np.ndarray[Any, Any]
 
 
 _LARGEST = int(np.iinfo(np.int64).max)  # of a label

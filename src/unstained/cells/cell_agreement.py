@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..cell_table import names_of, need_columns, values_of
 from ..errors import DataError
+from ..images.image import Array
 from ..statistics import (
     Interval,
     bootstrap_sums,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FEW_GROUPS", "Limits", "Matched", "Totals", "agreement", "bland_altman", "match_cells"]
 
-Array = np.ndarray[Any, Any]
 
 _KEYS = ["image", "frame", "label"]
 FEW_GROUPS = 5

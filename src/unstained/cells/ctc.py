@@ -21,16 +21,16 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError
+from ..images.image import Array
 
 __all__ = ["CtcMovie", "is_ctc", "read_ctc", "read_ctc_tracks", "write_ctc"]
 
-Array = np.ndarray[Any, Any]
 
 _KINDS = (("man_track", "man_track.txt"), ("mask", "res_track.txt"))  # images, tracks
 _MOST = np.iinfo(np.uint16).max

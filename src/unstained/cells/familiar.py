@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..cell_table import label_free_features
 from ..errors import DataError, FileError, InputError
+from ..images.image import Array
 from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reference", "Strangeness", "fit_reference", "flag_strange"]
 
-Array = np.ndarray[Any, Any]
 
 FLAGS = ("strangeness", "familiar_p", "outside")
 """Columns that `flag_strange` adds."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..images.image import Array
+
 __all__ = ["STATISTICS", "CellPixels", "cell_medians", "cell_pixels", "cell_statistics"]
 
-Array = np.ndarray[Any, Any]
 
 STATISTICS = ("total", "mean", "sd", "p05", "p25", "p50", "p75", "p95")
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)

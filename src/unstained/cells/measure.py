@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .boxes import Box, Plane, label_boxes, nucleus_pixels, tiles_of
 from .intensities import STATISTICS, CellPixels, cell_medians, cell_pixels, cell_statistics
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STATISTICS", "FrameCells", "MeasureSettings", "measure_frame"]
 
-Array = np.ndarray[Any, Any]
 
 _SAMPLES = 1_000_000
 """Background pixels looked at: their median is known to 1.25 sd / 1000."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FileOptions", "Measured", "measure_folder", "measure_segmentation"]
 
-Array = np.ndarray[Any, Any]
 
 _LAYERS = STATISTICS[1:]
 _SAME = 0.01

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path, json_text
+from ..images.image import Array
 from .outlines import Outline, polygon_area
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OUTLINE_SUFFIXES", "read_outlines", "write_geojson", "write_imagej"]
 
-Array = np.ndarray[Any, Any]
 
 OUTLINE_SUFFIXES = (".roi", ".zip", ".geojson", ".json")
 

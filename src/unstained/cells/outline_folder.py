@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
+from typing import Literal, NamedTuple
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.fields import file_of
-from ..images.image import Image
+from ..images.image import Array, Image
 from ..images.read import read_image, read_labels
 from .ctc import is_ctc, read_ctc
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
@@ -25,7 +23,6 @@ from .tracks import Tracked, tables_of
 
 __all__ = ["Drawn", "Exported", "export_outlines", "segmentation_from_outlines"]
 
-Array = np.ndarray[Any, Any]
 Format = Literal["imagej", "geojson"]
 
 _WRITERS = {"imagej": (write_imagej, ".zip"), "geojson": (write_geojson, ".geojson")}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .boxes import label_boxes
 
 __all__ = ["Filled", "Outline", "fill_outlines", "polygon_area", "trace_outlines"]
 
-Array = np.ndarray[Any, Any]
 
 _NUMBER = re.compile(r"(?:t\d+-)?(\d+)")  # 12, or t0003-12 as `write_imagej` names a file
 _LARGEST = np.iinfo(np.int32).max

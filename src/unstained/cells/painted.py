@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..images.image import Array
 
 __all__ = ["check_painted"]
 
-Array = np.ndarray[Any, Any]
 
 _SMALL = 2  # px; no cell is that small
 _FEW = 10  # labels, or hundreds of pixels, that are too few to judge by

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InputError
+from ..images.image import Array
 from .boxes import label_boxes
 
 __all__ = ["SHAPE_FEATURES", "SHAPE_UNITS", "shape_features"]
 
-Array = np.ndarray[Any, Any]
 
 SHAPE_UNITS = {
     "area_um2": "um2",

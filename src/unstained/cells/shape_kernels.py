@@ -8,15 +8,14 @@ that a function of another file, which kept code calls, has changed.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from ..images.image import Array
 from ..learning.machine_code import machine_code
 
 __all__ = ["measure_mask", "trace_mask"]
 
-Array = np.ndarray[Any, Any]
 
 _GROUP = 16  # vertices that are skipped together where they are too far
 _DIRECTIONS = 64  # for the mean width of a shape; a square is then right to 0.02 %

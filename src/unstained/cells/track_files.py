@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError, FileError, InputError
+from ..images.image import Array
 from .ctc import CtcMovie, read_ctc, read_ctc_tracks, write_ctc
 from .segmentation_folder import Segmented, read_segmentation
 from .tracking import TrackSettings, track_labels
@@ -39,7 +40,6 @@ __all__ = [
     "write_tracks",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _COLUMNS = {
     "track_of": TRACK_OF_COLUMNS,

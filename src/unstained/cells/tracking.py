@@ -19,17 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .tracks import Tracked, tables_of
 
 __all__ = ["TrackSettings", "track_labels"]
 
-Array = np.ndarray[Any, Any]
 
 _NONE = -1  # no cell before, no cell after
 

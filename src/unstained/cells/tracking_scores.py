@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import pairwise, zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 __all__ = ["WEIGHTS", "Followed", "TrackScores", "score_tracking"]
 
-Array = np.ndarray[Any, Any]
 
 # What an operation costs by the Challenge: split a vertex, add one, delete one; delete an edge,
 # add one, change what it means (same cell, or mother and daughter).

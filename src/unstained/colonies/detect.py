@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .entropy import local_entropy
 
 __all__ = ["DetectSettings", "Detection", "detect_colonies", "otsu_threshold", "to_uint8"]
 
-Array = np.ndarray[Any, Any]
 
 OTSU_BINS = 1024
 

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..images.image import Array
 from ..learning.machine_code import machine_code
 
 __all__ = ["local_entropy"]
 
-Array = np.ndarray[Any, Any]
 
 LARGEST_RADIUS_PX = 100
 

@@ -10,11 +10,12 @@ From a table of colonies, one row each time a colony was seen:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics import Effect, MixedModel, compare_units, mixed_model, wilson_interval
 from .links import track_codes
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GroupEffect", "class_fractions", "compare_groups", "group_fractions"]
 
-Array = np.ndarray[Any, Any]
 
 _DRAWS = 1000
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
+from ..images.image import Array
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -22,7 +23,6 @@ __all__ = [
     "track_codes",
 ]
 
-Array = np.ndarray[Any, Any]
 
 TRACK_COLUMNS = ("track", "first", "last", "parent")
 EVENT_COLUMNS = ("frame", "kind", "parents", "children")

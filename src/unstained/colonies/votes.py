@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import pandas as pd
 from ..errors import DataError, FileError
 from ..images.atomic import atomic_path, write_csv
 from ..images.folders import images_in
+from ..images.image import Array
 from ..images.tables import TableStyle, read_table, style_of
 from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
@@ -31,7 +32,6 @@ __all__ = [
     "without_masks",
 ]
 
-Array = np.ndarray[Any, Any]
 
 MULTI_LABEL = "multi-label"
 COLUMNS = ("image", "annotator", "label")

@@ -7,17 +7,17 @@ gaps and a removed mean or line; `correlation_time` fits with it, `spectra` comp
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 __all__ = ["Acf", "Trend", "autocovariance", "expected_sums"]
 
-Array = np.ndarray[Any, Any]
 Trend = Literal["mean", "line"]
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from scipy.interpolate import CubicSpline
 from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .autocorrelation import Acf, Trend, autocovariance, checked_traces, expected_sums
 
 __all__ = ["CorrelationTime", "CorrelationTimeSettings", "correlation_time"]
 
-Array = np.ndarray[Any, Any]
 
 _LEAST_LAGS = 4  # besides lag 0: three unknowns, and one to spare
 _GRID_STEP = 0.2  # of log tau; a spline finds the minimum between

@@ -7,13 +7,14 @@ cell's one marker rises, its other rises too. The first may be high where the se
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 __all__ = [
     "ComparedCorrelations",
@@ -21,8 +22,6 @@ __all__ = [
     "Correlations",
     "compare_correlations",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cell_table import interval_of, names_of, need_columns, values_of
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics.intervals import Interval, bootstrap_interval
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DivisionSettings", "Inheritance", "division_levels", "inheritance", "why_left_out"]
 
-Array = np.ndarray[Any, Any]
 
 _DIVISION = ("image", "mother", "daughter_1", "daughter_2")
 _LEAST = 3  # divisions

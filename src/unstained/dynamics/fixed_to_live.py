@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,6 @@ __all__ = [
     "validity",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _FAR = 1.0  # a feature whose median is a spread away is named
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
+from ..images.image import Array
 from .kymographs import CellFrame, Kymograph
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ..images.image import Image
 
 __all__ = ["cell_frames", "cell_of_track", "kymograph_table"]
-
-Array = np.ndarray[Any, Any]
 
 
 def cell_of_track(cells: AnnData, image: str, track: int) -> dict[int, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .profiles import Profile, body_shifts, cell_profile, long_axis, rebinned
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "marker_difference",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _RELATIVE_BINS = 50
 _LEAST_WEIGHT = 0.5  # pixels across the axis that a bin needs

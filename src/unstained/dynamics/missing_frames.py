@@ -6,15 +6,13 @@ with every fourth frame missing a wave of 120 min made "periods" of 18 and 14 mi
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..errors import DataError
+from ..images.image import Array
 
 __all__ = ["filled_frames", "mean_step", "seen_often", "thinned"]
 
-Array = np.ndarray[Any, Any]
 
 _ROUNDS = 30
 _LEVELS = (0.9, 0.01)  # of the highest amplitude: what is kept in the first and the last round

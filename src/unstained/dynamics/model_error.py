@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..cell_table import Traces
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .autocorrelation import autocovariance, expected_sums
 from .correlation_times import CorrelationTimeSettings, correlation_time
 
@@ -35,7 +36,6 @@ __all__ = [
     "error_of_traces",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _STEPS = 6  # correlation times of the error that are tried, a factor of 2 apart
 _SHARES = 401  # of each error; the bounds are then right to about 1e-4

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .kymographs import inner_fluctuation
 from .missing_frames import filled_frames, mean_step, seen_often, thinned
 
 __all__ = ["PeriodSettings", "Periods", "WavePeriod", "WaveSpectrum", "main_periods"]
 
-Array = np.ndarray[Any, Any]
 
 _PAD = 2  # times the length: the spectrum is drawn between its independent points
 

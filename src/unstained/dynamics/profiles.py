@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..errors import DataError
+from ..images.image import Array
 
 __all__ = ["Profile", "body_shifts", "cell_profile", "long_axis", "rebinned"]
 
-Array = np.ndarray[Any, Any]
 
 _CHAIN = 5  # frames that the next one is compared with
 _ROUNDS = 10

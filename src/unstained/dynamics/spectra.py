@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc, stdtrit
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .autocorrelation import Trend, autocovariance, expected_sums
 from .correlation_times import CorrelationTime
 
 __all__ = ["Period", "Spectrum", "mean_spectrum"]
-
-Array = np.ndarray[Any, Any]
 
 
 class Period(NamedTuple):

@@ -11,13 +11,12 @@ import pandas as pd
 
 from ..cell_table import names_of, off_border, traces_of
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 __all__ = ["MarkerTraces", "lineages", "marker_traces", "trace_table"]
-
-Array = np.ndarray[Any, Any]
 
 
 class MarkerTraces(NamedTuple):

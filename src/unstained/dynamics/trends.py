@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from .autocorrelation import checked_traces
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Detrend", "common_slope", "detrend", "relative_fluctuation"]
 
-Array = np.ndarray[Any, Any]
 Detrend = Literal["none", "mean", "line", "running", "population"]
 
 

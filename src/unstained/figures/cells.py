@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import InputError
+from ..images.image import Array
 from ..statistics import Interval, linear_fit
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["bland_altman_figure", "coverage_figure", "totals_figure"]
 
-Array = np.ndarray[Any, Any]
 
 _MANY = 3000  # from here on points hide one another: density is drawn
 

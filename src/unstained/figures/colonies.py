@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import PALETTE, house_style, new_figure, scale_bar
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "sampling_weights",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _MOST_PX = 1200  # a side drawn; more would not be seen at journal width
 

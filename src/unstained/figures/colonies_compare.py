@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
+from ..images.image import Array
 from .colonies import _colors, _grey, _legend_above, _need
 from .style import PALETTE, house_style, new_figure
 
@@ -24,8 +24,6 @@ __all__ = [
     "mistakes_grid",
     "reliability_figure",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:

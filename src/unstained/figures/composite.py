@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import house_style, new_figure, scale_bar
 
 __all__ = ["blend", "composite_figure", "marker_colors"]
 
-Array = np.ndarray[Any, Any]
 
 # told apart on grey; blue for nuclei as everyone expects it, lightened to be seen
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF8000", "FF4040", "B0FF60", "FFFFFF")

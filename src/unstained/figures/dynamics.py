@@ -13,11 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["autocorrelation_figure", "correlation_graphs", "spectrum_figure", "trace_figure"]
 
-Array = np.ndarray[Any, Any]
 
 _POSITIVE, _NEGATIVE = PALETTE[0], PALETTE[5]
 _WIDEST = 8.0  # points of a line that stands for a correlation of 1

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..errors import InputError
+from ..images.image import Array
 from .composite import blend, marker_colors
 from .style import house_style, new_figure, scale_bar
 
 __all__ = ["snapshot_figure"]
-
-Array = np.ndarray[Any, Any]
 
 
 def snapshot_figure(

@@ -13,11 +13,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["Heatmap", "cluster_heatmap", "distribution_figure"]
 
-Array = np.ndarray[Any, Any]
 
 _COLORBAR = {"log2": "log$_2$ fold change", "fold": "fold change", "z": "SD from the mean"}
 

@@ -13,12 +13,12 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
+from ..images.image import Array
 from .heterogeneity import readable
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["Biplot", "biplot", "correlation_figure", "explained_figure"]
 
-Array = np.ndarray[Any, Any]
 
 _REACH_SD = 3.0  # of the cells, where the circle of correlation 1 is drawn
 _BOX_SD = 3.5  # half the side of the square that cells are drawn in

@@ -14,11 +14,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["division_figure", "kymograph_figure", "validity_figure", "wave_figure"]
 
-Array = np.ndarray[Any, Any]
 
 _OUTSIDE = "0.85"  # grey of places outside the cell
 _LOWEST = 1e-3  # of the highest power, below which nothing is told apart

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import InputError
+from ..images.image import Array
 from .style import house_style, scale_bar
 
 __all__ = ["StainPanel", "stain_panels"]
 
-Array = np.ndarray[Any, Any]
 
 _LONGEST = 1.5  # of the sides; of a longer field a part is shown, and the figure says so
 _IMAGE_IN, _LEFT_IN, _TOP_IN, _GAP_IN, _BAR_IN = 1.54, 0.2, 0.2, 0.04, 0.38  # inches

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..errors import InputError
+from ..images.image import Array
 from ..statistics import LinearFit, linear_fit
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["Amounts", "amount_scatter"]
 
-Array = np.ndarray[Any, Any]
 
 _MANY = 3000  # from here on points hide one another: density is drawn
 

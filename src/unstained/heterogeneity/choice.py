@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..cell_table import names_of, need_columns, values_of
 from ..errors import DataError, InputError
+from ..images.image import Array
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -29,8 +30,6 @@ __all__ = [
     "varying",
     "words_of",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, InputError
-from .choice import Array
+from ..images.image import Array
 
 __all__ = ["ClusterSettings", "Clusters", "Stability", "cluster_cells", "cut_stability", "scaled"]
 

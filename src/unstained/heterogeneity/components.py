@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
-from .choice import Array
+from ..images.image import Array
 
 __all__ = ["Components", "principal_components"]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics import bootstrap_sums, holm, student_p
-from .choice import Array
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics import Effect, compare_units, holm
-from .choice import Array
 from .effects import one_sample, within_sd
 
 __all__ = ["compare_factor", "trend_of_factor"]

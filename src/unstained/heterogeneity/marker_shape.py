@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics import fisher_z_interval, holm
-from .choice import Array
 from .components import members_of
 
 __all__ = ["Orthogonality", "correlations", "orthogonality"]

@@ -9,8 +9,9 @@ import pandas as pd
 
 from ..cell_table import values_of
 from ..errors import DataError
+from ..images.image import Array
 from ..statistics import bootstrap_sums
-from .choice import Array, groups_of, marker_names
+from .choice import groups_of, marker_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..cell_table import values_of
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..statistics import Interval, bootstrap_sums
-from .choice import Array
 
 if TYPE_CHECKING:
     from anndata import AnnData

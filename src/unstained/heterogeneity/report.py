@@ -17,8 +17,8 @@ from ..figures import save_figure
 from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figure
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
 from ..images.atomic import write_csv, write_json
+from ..images.image import Array
 from .choice import (
-    Array,
     Choice,
     Values,
     choose_cells,

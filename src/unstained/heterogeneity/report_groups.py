@@ -16,9 +16,9 @@ from ..errors import DataError, contents_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
 from ..images.atomic import write_json
+from ..images.image import Array
 from ..images.tables import read_table
 from .choice import (
-    Array,
     choose_cells,
     column_of_rows,
     groups_of,

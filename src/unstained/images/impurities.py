@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..errors import InputError
+from .image import Array
 
 __all__ = ["add_dust", "add_speckles"]
 
-Array = np.ndarray[Any, Any]
 
 _REACH = 4  # radii; beyond them a grain changes nothing
 _SPECKLE_PX = (1.0, 3.5)  # smallest and largest radius

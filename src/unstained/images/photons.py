@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DataError, InputError
+from .image import Array
 
 __all__ = ["PhotonScale", "fewer_photons", "photon_scale"]
 
-Array = np.ndarray[Any, Any]
 
 _TILE = 8  # px; noise and mean are taken over tiles
 _BINS = 24

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
+from ..images.image import Array
 from .optics import Optics, image_of
 
 __all__ = ["Camera", "dust", "expose", "floaters", "uneven_illumination"]
 
-Array = np.ndarray[Any, Any]
 
 _EXACT_BELOW = 10.0  # electrons; above, three moments of the Poisson distribution are matched
 _FLOATER_UM = (3.0, 8.0)  # radii, of debris to cells

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from ..images.image import Array
+
 __all__ = ["PIXEL_SIZE_UM", "Cells", "Matter", "draw_cells", "matter"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Array = np.ndarray[Any, Any]
 
 PIXEL_SIZE_UM = 0.8
 

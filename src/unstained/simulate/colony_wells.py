@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from ..images.image import Array
 from .camera import Camera, dust, expose, uneven_illumination
 from .colony_fates import (
     CLASSES,
@@ -49,7 +50,6 @@ __all__ = [
     "render_frame",
 ]
 
-Array = np.ndarray[Any, Any]
 
 WELL_PX = 2908  # stitched wells of the paper
 SMALLEST_WELL_PX = 384

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..images.image import Array
 from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell, Phenotype, place_cells
 from .optics import Optics, check_workers, image_of
@@ -31,7 +31,6 @@ from .structures import Structures, render
 
 __all__ = ["Dish", "SimulatedField", "check_pixel", "expose_stains", "label_free", "simulate_field"]
 
-Array = np.ndarray[Any, Any]
 
 DENSITY_PER_MM2 = 150.0
 ROUND_SHARE = 0.04  # of cells in a growing culture

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
-from ..images.image import Channel, Image, LazyPlanes
+from ..images.image import Array, Channel, Image, LazyPlanes
 from .camera import Camera
 from .cells import SHARES, Cell, Phenotype, checked_shares, outline_um, polygon_area
 from .field import Dish, check_pixel, expose_stains, label_free
@@ -27,7 +27,6 @@ from .structures import Structures, render
 
 __all__ = ["SHAPE_COLUMNS", "Movie", "MovieFrame", "MovieSettings"]
 
-Array = np.ndarray[Any, Any]
 
 SHAPE_COLUMNS = (
     "label",

@@ -12,16 +12,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import fft
 
 from ..errors import InputError
+from ..images.image import Array
 
 __all__ = ["Modality", "Optics", "check_workers", "image_of"]
 
-Array = np.ndarray[Any, Any]
 Modality = Literal["phase", "brightfield", "dic"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2

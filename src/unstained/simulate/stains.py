@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..images.image import Array
 from .structures import Structures
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "stain_of",
 ]
 
-Array = np.ndarray[Any, Any]
 Localization = Literal["membrane", "vesicles", "diffuse", "perinuclear", "nuclear", "patches"]
 
 _WAVELENGTH_UM = 0.6  # of the emitted light

@@ -9,17 +9,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 
+from ..images.image import Array
 from .cells import Cell, outline_um
 from .streams import Seed, stream
 
 __all__ = ["Structures", "render"]
 
-Array = np.ndarray[Any, Any]
 
 # refractive index above the medium's; that the nucleus is the thinner one: Schuermann et al.
 # (2016), J Biophotonics 9:1068. What is marked * was tuned on real phase contrast, see

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from ..images.image import Array
 from ..statistics import correlation_moments, moments_correlation
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINES", "Baseline", "default_baselines", "fit_baselines", "local_sd"]
 
-Array = np.ndarray[Any, Any]
 
 BASELINES = ("phase", "local SD", "mean stain")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError, InputError
-from ..images.image import as_image
+from ..images.image import Array, as_image
 from .predict_plan import halo_of, stride_of
 from .predictor import PredictOptions, Predictor
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predict", "PredictBatch", "PredictFields"]
 
-Array = np.ndarray[Any, Any]
 # (P, Y, X) and their pixel size in um, if known -> {marker: (Y, X) float}
 Predict = Callable[[Array, float | None], Mapping[str, Array]]
 PredictBatch = Callable[[Array], Mapping[str, Array]]  # (N, P, Y, X) -> {marker: (N, Y, X) float}

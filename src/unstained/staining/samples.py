@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..images.atomic import atomic_path
 from ..images.fields import Field
+from ..images.image import Array
 from ..learning.augment import Augmentation, crop_pair, vary_intensity
 from ..learning.random import generator
 from .normalize import (
@@ -29,7 +30,6 @@ from .normalize import (
 
 __all__ = ["Samples", "Scene", "load_scenes", "measure_markers"]
 
-Array = np.ndarray[Any, Any]
 Floats = NDArray[np.float32]
 
 _FOCUS_SERIES = 5  # planes; fewer are channels, such as brightfield and darkfield

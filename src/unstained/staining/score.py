@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import ndimage
 
 from ..errors import DataError
+from ..images.image import Array
 from ..statistics import correlation_moments
 from .baselines import Baseline, default_baselines, fit_baselines
 from .predict_fields import Predict, PredictBatch, PredictFields
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["score_panel"]
 
-Array = np.ndarray[Any, Any]
 Row = dict[str, Any]
 
 

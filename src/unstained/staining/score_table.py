@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..images.image import Array
 from ..statistics import (
     Interval,
     bootstrap_sums,
@@ -19,7 +20,6 @@ from ..statistics import (
 
 __all__ = ["MIN_GROUPS", "MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
 
-Array = np.ndarray[Any, Any]
 
 SCORES = ("r_s", "r_lap", "mae", "ssim", "snr_rms", "snr_var", "c_max")
 MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")

@@ -6,13 +6,14 @@ saturate. A picture saved for the eye (8-bit) is no prediction and is refused by
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, InputError
+from ..images.image import Array
 from ..images.quality import c_max, snr_rms, snr_var, spectrum
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "ssim",
 ]
 
-Array = np.ndarray[Any, Any]
 
 # A label-free image and a stain of the same cells stay far below this (isl: 0.3, mlcp cells:
 # 0.95 at most); a copy, also one that was rescaled or saved with 8 bits, lies above it.

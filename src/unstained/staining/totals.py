@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from ..images.image import Array
 
 __all__ = ["CellTotals", "block_sums", "label_totals", "tile_total"]
-
-Array = np.ndarray[Any, Any]
 
 
 class CellTotals(NamedTuple):

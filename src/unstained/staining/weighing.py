@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Weighed", "weigh"]
 
-Array = np.ndarray[Any, Any]
 _DIGITS = 4  # of a weight: it has an error of some tenths
 _LARGER = 2  # times the side of the pairs' images: no image of one cell
 

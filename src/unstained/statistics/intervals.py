@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..images.image import Array
 
 __all__ = [
     "Array",
@@ -21,7 +22,6 @@ __all__ = [
     "moments_correlation",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _FEW_GROUPS = 5  # from here on a bootstrap over groups comes near its coverage
 

@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..images.image import Array
 
 __all__ = ["FEWEST_KNOWN", "Response", "Unfolded", "effective_number", "unfold"]
 
-Array = np.ndarray[Any, Any]
 
 FEWEST_KNOWN = 50
 """Known amounts with their predictions, from which a response can be measured."""

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...images.fields import file_of, open_image, read_planes, split_paths
-from ...images.image import as_image
+from ...images.image import Array, as_image
 from ...images.pairs import Pairs, write_manifest
 from ...images.write import write_ome_tiff
 from ...learning.random import generator
 
 __all__ = ["Change", "changed"]
 
-Array = np.ndarray[Any, Any]
 Change = Callable[[Array, str, np.random.Generator], Array]
 """(Y, X) image, the marker (or "" for a label-free image) and a generator to a changed image."""
 
