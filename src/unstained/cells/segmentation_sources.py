@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..cell_table import plain_name
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array, Image, LazyPlanes
 from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
@@ -241,6 +242,7 @@ def natural_order(text: str) -> list[tuple[int, str]]:
 def image_key(name: str) -> str:
     """What an image's name and those of its labels or outlines have in common.
 
-    ``field00_phase``, ``field00_labels`` and ``Field00`` are of one image.
+    ``field00_phase``, ``field00_labels`` and ``Field00`` are of one image, and so are ``set (1)``
+    and ``set-1``, as a segmentation folder spells it (`plain_name`).
     """
-    return _ENDING.sub("", name).casefold()
+    return _ENDING.sub("", plain_name(name)).strip("-").casefold()

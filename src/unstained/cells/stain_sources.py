@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cell_table import plain_name
 from ..errors import DataError, FileError
 from ..images.image import Array, Image, LazyArray
 from ..images.read import SUFFIXES, name_of_source, read_image, split_selector
-from .segmentation_folder import Segmented, plain_name
+from .segmentation_folder import Segmented
 from .segmentation_sources import image_key
 
 __all__ = ["Channels", "LazyPlane", "label_free", "own_stains", "stains_of"]
@@ -214,7 +215,7 @@ def _owners(stem: str, names: dict[str, list[str]]) -> tuple[list[str], str | No
     for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
         if text.casefold() in names:
             return names[text.casefold()], None
-    if image_key(stem) != stem.casefold():  # a_labels, a_phase: no stain
+    if image_key(stem) != plain_name(stem).casefold():  # a_labels, a_phase: no stain
         return [], None
     for text in (stem, plain_name(stem)):
         of = [key for key in names if text[: len(key) + 1].casefold() == f"{key}_"]
