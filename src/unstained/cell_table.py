@@ -19,6 +19,7 @@ All that measures, compares or follows single cells meets here. The columns:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +45,7 @@ __all__ = [
     "need_columns",
     "new_cells",
     "off_border",
+    "plain_name",
     "read_cells",
     "traces_of",
     "values_of",
@@ -251,6 +253,11 @@ def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
 def absent_notes(cells: AnnData, *names: str) -> list[str]:
     """What is taken for something else where `border` or `parent` is no column of ``obs``."""
     return [f"has no column {name}: {_ABSENT[name]}" for name in names if name not in cells.obs]
+
+
+def plain_name(name: str) -> str:
+    """The name of an image as segmentations and tables spell it: ``well 1`` is ``well-1``."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "image"
 
 
 def off_border(cells: AnnData) -> AnnData:

@@ -172,6 +172,17 @@ def test_images_are_matched_by_name_and_the_rest_is_told(files: tuple[Path, Path
     assert len(scored.notes) == 2
 
 
+def test_truth_is_named_as_the_file_or_as_the_segmentation_folder_spells_it(tmp_path: Path) -> None:
+    (tmp_path / "true").mkdir()
+    with create_segmentation(tmp_path / "seg", {}) as writer:
+        for name in ("Set 03", "Set 06", "Feld A1 (kopie)"):
+            writer.add(name, as_image(rows("11"), "YX"), None, [rows("11")])
+    for name in ("Set 03", "Set-06_labels", "Feld A1 (kopie)_labels"):
+        tifffile.imwrite(tmp_path / "true" / f"{name}.tif", rows("11").astype(np.uint8))
+    scored = score_files(tmp_path / "seg", tmp_path / "true")
+    assert [frame.image for frame in scored.frames] == ["Set-03", "Set-06", "Feld-A1-kopie"]
+
+
 def test_a_movie_is_scored_against_frames_in_their_order(tmp_path: Path) -> None:
     movie = np.stack([rows("11..", "...."), rows("..22", "...."), rows("....", "..33")])
     (tmp_path / "true").mkdir()

@@ -445,6 +445,22 @@ def test_endings_that_say_what_a_file_shows_do_not_hinder_the_match(tmp_path):
     assert drawn.cells == {"field1_phase": (1,), "field10_phase": (3,)}
 
 
+@pytest.mark.parametrize("kind", ["imagej", "geojson"])
+def test_outlines_of_images_with_spaces_come_back_under_their_plain_names(tmp_path, kind):
+    images = [image_file(tmp_path / f"{name}.ome.tif") for name in ("Set 03", "Feld A1 (kopie)")]
+    drawn = [[box(1, 1, 5, 5)], [box(1, 1, 5, 5), box(7, 7, 9, 9, "2")]]
+    files = [
+        # one is named as its image, one as the folder spells it, with what was done to it
+        write_imagej(drawn[0], tmp_path / "Set 03.zip"),
+        write_imagej(drawn[1], tmp_path / "Feld-A1-kopie_mended.zip"),
+    ]
+    made = segmentation_from_outlines(images, files[::-1], tmp_path / "seg")
+    assert made.cells == {"Set-03": (1,), "Feld-A1-kopie": (2,)}
+    exported = export_outlines(tmp_path / "seg", tmp_path / "rois", kind).files
+    back = segmentation_from_outlines(images, exported, tmp_path / "back")
+    assert back.cells == made.cells
+
+
 def test_a_folder_of_frames_is_exported_and_brought_back_as_one_movie(tmp_path):
     frames = tmp_path / "film"
     frames.mkdir()

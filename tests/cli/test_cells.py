@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,23 @@ def test_each_command_takes_the_table(
     written = {path.name for path in out.iterdir()}
     assert written >= set(files)
     assert any(name.endswith((".csv", ".h5ad")) for name in written)
+
+
+def test_snapshots_of_a_table_without_paths_take_those_given(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = read_cells(home / "cells.h5ad")
+    del cells.uns["unstained"]["sources"]
+    cells.write_h5ad(tmp_path / "moved.h5ad")
+    words = ("dynamics", "snapshots", tmp_path / "moved.h5ad", "--out", tmp_path / "out")
+    assert run(*words) == 1
+    assert "give --segmentation DIR and --stains DIR" in capsys.readouterr().err
+    shutil.copytree(home / "movie" / "movie.ome.zarr", tmp_path / "stains" / "movie.ome.zarr")
+    given = ("--segmentation", home / "seg", "--stains", tmp_path / "stains")
+    assert run(*words, *given, "--markers", MARKERS) == 0
+    # 24 frames of 10 min: the last at 3.83 h
+    assert "movie at 0, 1.33, 2.5, 3.83 h" in capsys.readouterr().out
+    assert (tmp_path / "out" / "snapshots.png").is_file()
 
 
 @pytest.mark.parametrize("command", ["traces", "correlation"])

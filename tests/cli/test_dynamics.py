@@ -162,6 +162,27 @@ def test_figures_of_movies_that_another_table_had_go_with_it(tmp_path: Path, who
     assert sorted(path.name for path in tmp_path.glob("validity*.png")) == ["validity.png"]
 
 
+def test_frames_without_enough_whole_cells_are_said_to_be_not_judged(
+    tmp_path: Path, whole: Path
+) -> None:
+    # of 12 cells 10 are cut in frames 0 to 9, all in 10 to 18: 19 of 40 frames
+    frame, cell = np.tile(np.arange(FRAMES), CELLS), np.repeat(np.arange(CELLS), FRAMES)
+    cut = ((frame < 10) & (cell < 10)) | ((frame >= 10) & (frame < 19))
+    path = write_cells(table(border=cut), tmp_path / "cut.h5ad")
+    arguments = ["validity", path, "--reference", whole, "--out", tmp_path / "out"]
+    said = run(*arguments).output
+    assert "of 21 judged frames beyond the limit" in said
+    assert "note: 19 of 40 frames have fewer than 5 whole cells and are not judged" in said
+    assert "not judged" not in run(*arguments, "--border").output
+
+
+def test_a_movie_without_a_whole_cell_is_named(tmp_path: Path, whole: Path) -> None:
+    images = np.repeat(["a", "b"], CELLS * FRAMES // 2)
+    path = write_cells(table(image=images, border=images == "b"), tmp_path / "two.h5ad")
+    said = run("validity", path, "--reference", whole, "--out", tmp_path / "out").output
+    assert "note: b has no whole cell and is not judged" in said
+
+
 @pytest.mark.parametrize(
     "command",
     [

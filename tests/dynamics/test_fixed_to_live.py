@@ -111,6 +111,19 @@ def test_frames_with_few_cells_have_no_distance():
         validity(live.iloc[:3], frame[:3], _cells(100, 0))
 
 
+def test_frames_and_cells_that_are_left_out_are_counted():
+    # frames 0 (40 cells, one without a feature), 1 (3 cells); no cell in frame 2 of the movie
+    live, frame = _movie([0.0, 0.0])
+    few = np.r_[0:40, 40:43]
+    live, frame = live.iloc[few].reset_index(drop=True), frame[few]
+    live.loc[7, "area_um2"] = np.nan
+    result = validity(live, frame, _cells(100, 0), all_frames=[0, 1, 2])
+    assert result.few == (1, 2)
+    assert result.incomplete == 1
+    assert result.frames["cells"].tolist() == [39]
+    assert " of 1 judged frames beyond the limit" in result.verdict
+
+
 def test_a_small_or_constant_reference_is_refused():
     live, frame = _movie([0.0])
     with pytest.raises(DataError, match="10 reference cells"):

@@ -67,6 +67,20 @@ def test_differences_stand_over_means_with_their_limits() -> None:
     assert len(ax.patches) == 2  # an interval that is not known is not shaded
 
 
+@pytest.mark.parametrize("markers", [1, 2])
+def test_the_legend_lies_inside_the_figure(markers: int) -> None:
+    names = [f"marker {i}" for i in range(markers)]
+    limits = tuple(Interval(x, x - 1, x + 1, 80) for x in (0.0, -50.0, 50.0))
+    figure = bland_altman_figure(
+        {name: totals()["CD29"] for name in names}, dict.fromkeys(names, limits)
+    )
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert len(legend.get_texts()) == 3
+
+
 def test_coverage_has_a_point_with_interval_for_each_group() -> None:
     table = pd.DataFrame(
         {

@@ -171,6 +171,14 @@ def test_far_frames_have_a_mark_of_their_own_and_time_is_in_hours():
     assert lower.get_xlabel() == "time (h)"
 
 
+def test_frames_that_are_not_judged_are_gaps_in_the_lines():
+    upper, lower = validity_figure(_frames().assign(frame=[0, 3, 4]), few=(1, 2)).axes
+    limit = next(line for line in upper.lines if line.get_label() == "limit")
+    for line in (upper.lines[0], limit, lower.lines[0]):
+        assert line.get_xdata().tolist() == [0, 1, 2, 3, 4]
+        assert np.isnan(line.get_ydata()).tolist() == [False, True, True, False, False]
+
+
 def test_all_figures_can_be_saved(tmp_path: Path):
     figures = (
         _kymograph(),

@@ -88,6 +88,21 @@ def test_a_persons_table_is_joined_by_image_frame_and_label(make_table):
     assert phenotypes_of_person(cells, by_id)[0].tolist() == [None, "RS", None]
 
 
+def test_a_person_may_spell_an_image_as_its_file_does(make_table):
+    cells = make_table({"A": [1.0, 2.0]}, image="Set-03")
+    table = pd.DataFrame(
+        {"image": ["Set 03", "Set-03"], "frame": 0, "label": [1, 2], "phenotype": ["SS", "RS"]}
+    )
+    assert phenotypes_of_person(cells, table)[0].tolist() == ["SS", "RS"]
+    by_id = pd.DataFrame({"id": ["Set 03/0/2", "Set 03/0/9"], "phenotype": ["RS", "SS"]})
+    called, unknown = phenotypes_of_person(cells, by_id)
+    assert called.tolist() == [None, "RS"]
+    assert unknown == 1
+    twice = table.assign(label=1)
+    with pytest.raises(DataError, match="Set-03/0/1 is there twice"):
+        phenotypes_of_person(cells, twice)
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [

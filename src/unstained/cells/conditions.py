@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cell_table import OBS_COLUMNS
+from ..cell_table import OBS_COLUMNS, plain_name
 from ..errors import DataError
 from ..images.tables import read_typed_table
 from .familiar import FLAGS
-from .segmentation_folder import Segmented, plain_name
+from .segmentation_folder import Segmented
 
 __all__ = ["read_conditions", "with_tracks"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ..cell_table import plain_name
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.fields import file_of
@@ -197,7 +198,7 @@ def _matched(
 def _owner(file: Path, sources: Sequence[CellSource]) -> str | None:
     """The longest name of an image, but for endings, that a file's name begins with."""
     # the Challenge's truth is 01_GT/TRA
-    name = (file.parent if file.name == "TRA" else file).name.casefold()
+    name = plain_name((file.parent if file.name == "TRA" else file).name).casefold()
     held = [image_key(source.name) for source in sources]
     # no digit may follow: well10 is not of well1, whether or not there is a well10
     fit = (h for h in held if name.startswith(h) and not name[len(h) : len(h) + 1].isdigit())

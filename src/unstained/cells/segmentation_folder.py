@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from ..cell_table import plain_name
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir, write_json
 from ..images.image import Array, Channel, Image, LazyArray
@@ -34,7 +34,6 @@ __all__ = [
     "SegmentationWriter",
     "Segmented",
     "create_segmentation",
-    "plain_name",
     "read_segmentation",
 ]
 
@@ -351,11 +350,6 @@ def _write_frame(writer: OmeZarrWriter, t: int, frame: LazyArray, name: str) -> 
             writer.write(t, 0, 0, y0, x0, block.astype(np.int32))
     numbers = np.unique(np.concatenate(found))
     return int((numbers > 0).sum())
-
-
-def plain_name(name: str) -> str:
-    """A name as the folder spells it: ``well 1`` is ``well-1``."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "image"
 
 
 def _unique(name: str, taken: set[str]) -> str:

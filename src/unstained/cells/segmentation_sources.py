@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..cell_table import plain_name
 from ..errors import DataError, FileError, InputError
 from ..images.fields import file_key
 from ..images.folders import images_in, is_zarr
@@ -235,6 +236,7 @@ def _stem(path: str) -> str:
 def image_key(name: str) -> str:
     """What an image's name and those of its labels or outlines have in common.
 
-    ``field00_phase``, ``field00_labels`` and ``Field00`` are of one image.
+    ``field00_phase``, ``field00_labels`` and ``Field00`` are of one image, and so are ``set (1)``
+    and ``set-1``, as a segmentation folder spells it (`plain_name`).
     """
-    return _ENDING.sub("", name).casefold()
+    return _ENDING.sub("", plain_name(name)).strip("-").casefold()

@@ -131,14 +131,15 @@ def validity(
     """
     import pandas as pd
 
-    from ..cell_table import label_free_features, need_columns
+    from ..cell_table import label_free_features, need_columns, read_cells
     from ..dynamics.fixed_to_live import ValiditySettings
     from ..dynamics.fixed_to_live import validity as check
     from ..figures.kymographs import validity_figure
 
     settings = ValiditySettings(level=level, seed=seed)
     check_folder(out)
-    live, training = (_cells_of(path, border) for path in (cells, reference))
+    every = read_cells(cells)
+    live, training = _whole(cells, every, border), _cells_of(reference, border)
     if group is not None:
         with contents_of(reference):
             need_columns(training, [group], "name one of its columns")
@@ -151,6 +152,7 @@ def validity(
         )
     interval = float(live.uns.get("unstained", {}).get("frame_interval_s", math.nan))
     names = live.obs["image"].astype(str)
+    frames_of = every.obs["frame"].groupby(every.obs["image"].astype(str)).unique()
     with contents_of(reference):
         features = label_free_features(training)
     results = {}
@@ -164,6 +166,7 @@ def validity(
                 movie.obs["frame"].to_numpy(),
                 features,
                 groups=None if group is None else training.obs[group].astype(str).to_numpy(),
+                all_frames=frames_of[name],
                 settings=settings,
             )
     new_folder(out, "shifts", "validity", *_earlier_movies(out))
@@ -173,11 +176,21 @@ def validity(
         shifts.append(found.shifts.assign(image=name))
         known = interval if interval > 0 else None
         suffix = f"-{name}" if names.nunique() > 1 else ""
-        figure = validity_figure(found.frames, frame_interval_s=known)
+        figure = validity_figure(found.frames, few=found.few, frame_interval_s=known)
         save_both(figure, out, f"validity{suffix}")
         print(f"{name}: {found.verdict}")
+        if found.few:
+            print(
+                f"note: {len(found.few)} of {len(found.few) + len(found.frames)} frames have "
+                f"fewer than {settings.least_cells} {'' if border else 'whole '}cells and are not "
+                "judged"
+            )
+        if found.incomplete:
+            print(f"note: {found.incomplete} cells lack a feature and do not count")
         if found.left_out:
             print(f"note: not compared: {', '.join(found.left_out)}")
+    for name in sorted(set(frames_of.index) - set(results)):
+        print(f"note: {name} has no whole cell and is not judged; --border keeps cut ones")
     write_csv(pd.concat(frames), out / "validity.csv")
     write_csv(pd.concat(shifts), out / "shifts.csv")
     print("note: this compares label-free images; it cannot see whether the stain itself changed")
@@ -189,9 +202,15 @@ def _cells_of(path: Path, border: bool) -> AnnData:
 
     A note tells where the table cannot say which these are.
     """
-    from ..cell_table import off_border, read_cells
+    from ..cell_table import read_cells
 
-    table = read_cells(path)
+    return _whole(path, read_cells(path), border)
+
+
+def _whole(path: Path, table: AnnData, border: bool) -> AnnData:
+    """The same of a table that is read already."""
+    from ..cell_table import off_border
+
     if border:
         return table
     say_absent(path, table, "border")

@@ -26,8 +26,9 @@ __all__ = ["chosen_markers", "kymograph", "pixels_of"]
 
 
 class _Pixels(NamedTuple):
-    """Where the pixels of a movie's cells are."""
+    """Where the pixels of a movie's cells are; `image` opens the label-free one."""
 
+    image: Callable[[], Image]
     labels: Callable[[int], Any]
     stains: dict[str, Image]
     pixel_size_um: float | None
@@ -219,7 +220,7 @@ def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path
             raise DataError(f"has no image {name}", "give the one measured", file=segmentation)
         one = entries[0]
         found = stains_of(entries, stains)[name].images
-        return _Pixels(one.labels, found, one.pixel_size_um, one.frame_interval_s)
+        return _Pixels(one.open_image, one.labels, found, one.pixel_size_um, one.frame_interval_s)
     sources = table.uns.get("unstained", {}).get("sources")
     rows: list[Any] = []
     if isinstance(sources, pd.DataFrame):
@@ -237,7 +238,20 @@ def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path
         images[marker] = opened if len(opened.channels) == 1 else opened.channel(marker)
     sizes = [float(row[key]) for key in ("pixel_size_um", "frame_interval_s")]
     pixel, interval = (size if size > 0 else None for size in sizes)
-    return _Pixels(labels.plane, images, pixel, interval)
+    return _Pixels(lambda: _label_free(row["path"], name), labels.plane, images, pixel, interval)
+
+
+def _label_free(path: str, name: str) -> Image:
+    """The image that the table names, or the movie where that is a folder."""
+    from ..cells.segmentation_sources import open_movie
+    from ..images.read import read_image
+
+    if not path:
+        raise DataError(
+            f"the table does not say which image {name} is",
+            "give --segmentation DIR and --stains DIR",
+        )
+    return open_movie(path) or read_image(path)
 
 
 def _background(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,12 @@ def snapshots(
     markers: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="All if not given.")
     ] = None,
+    segmentation: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="In place of what the table names.")
+    ] = None,
+    stains: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The same; with --segmentation.")
+    ] = None,
 ) -> None:
     """The label-free image and its stains at a few times, on the same grey values.
 
@@ -36,7 +43,6 @@ def snapshots(
 
     from ..cell_table import read_cells
     from ..figures.dynamics_snapshots import snapshot_figure
-    from ..images.read import read_image
 
     check_folder(out)
     table = read_cells(cells)
@@ -47,21 +53,20 @@ def snapshots(
     if name not in known:
         raise InputError(f"no image {name!r}", f"there are {', '.join(known)}", file=cells)
     with contents_of(cells):
-        pixels = pixels_of(table, name, None, None)
+        pixels = pixels_of(table, name, segmentation, stains)
+        phase = pixels.image()
     if pixels.pixel_size_um is None or pixels.frame_interval_s is None:
         raise DataError(
             f"image {name} has no pixel size or no frame interval",
             "give them to unstained cells measure",
             file=cells,
         )
-    sources = table.uns["unstained"]["sources"]
-    phase = read_image(str(sources.loc[sources["image"] == name, "path"].iloc[0]))
     step_h, last = pixels.frame_interval_s / 3600, phase.shape[0] - 1
     at = _frames(hours, step_h, last)
-    stains = {marker: pixels.stains[marker] for marker in chosen_markers(pixels.stains, markers)}
+    shown = {marker: pixels.stains[marker] for marker in chosen_markers(pixels.stains, markers)}
     figure = snapshot_figure(
         np.stack([phase.plane(t) for t in at]),
-        {marker: np.stack([stain.plane(t) for t in at]) for marker, stain in stains.items()},
+        {marker: np.stack([stain.plane(t) for t in at]) for marker, stain in shown.items()},
         time_min=np.array(at) * 60 * step_h,
         pixel_size_um=pixels.pixel_size_um,
     )

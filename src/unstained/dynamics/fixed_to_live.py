@@ -70,14 +70,18 @@ class Validity(NamedTuple):
     Attributes
     ----------
     frames : DataFrame
-        A row for each frame: frame, cells, distance (energy distance, in the features' spread),
-        limit, p_value, far (beyond the limit), outside (share of its cells that are farther from
-        the reference than all but `level` of the reference's own).
+        A row for each frame that is judged: frame, cells, distance (energy distance, in the
+        features' spread), limit, p_value, far (beyond the limit), outside (share of its cells
+        that are farther from the reference than all but `level` of the reference's own).
     shifts : DataFrame
         A row for each feature, farthest first: feature, shift (median of all live cells less that
         of the reference, over the reference's spread).
     left_out : tuple of str
         Features that are not known or do not vary in the reference.
+    few : tuple of int
+        Frames with fewer than `least_cells` cells, which have no row: they are not judged.
+    incomplete : int
+        Live cells that lack a feature, which do not count.
     groups : int
         Of the reference that have `least_cells`, as fields or donors; 0 where it has none.
     verdict : str
@@ -87,6 +91,8 @@ class Validity(NamedTuple):
     frames: pd.DataFrame
     shifts: pd.DataFrame
     left_out: tuple[str, ...]
+    few: tuple[int, ...]
+    incomplete: int
     groups: int
     verdict: str
 
@@ -97,6 +103,7 @@ def validity(
     reference: pd.DataFrame,
     *,
     groups: Sequence[Any] | Array | None = None,
+    all_frames: Sequence[int] | Array | None = None,
     settings: ValiditySettings | None = None,
 ) -> Validity:
     """Distance of each frame's cells from the training cells, with a limit.
@@ -119,6 +126,8 @@ def validity(
         Of each row of `live`.
     groups : (M,) array, optional
         Field, well or donor of each reference row.
+    all_frames : sequence of int, optional
+        Of the movie, where some have no row in `live`: they count as frames with few cells.
     settings : ValiditySettings, optional
 
     Returns
@@ -178,12 +187,20 @@ def validity(
             "give a movie with more cells in a frame",
         )
     frames = pd.DataFrame(rows)
+    every = np.union1d(frame, () if all_frames is None else all_frames)
+    few = tuple(int(number) for number in np.setdiff1d(every, frames["frame"]))
     shift = (np.median(of_live, axis=0) - center) / spread
     shifts = pd.DataFrame({"feature": names, "shift": shift})
     shifts = shifts.iloc[np.argsort(-np.abs(shift), kind="stable")].reset_index(drop=True)
     sizes = [] if group is None else [len(g) for g in base.groups]
     return Validity(
-        frames, shifts, tuple(left_out), len(sizes), _verdict(frames, shifts, sizes, chosen)
+        frames,
+        shifts,
+        tuple(left_out),
+        few,
+        int((~kept).sum()),
+        len(sizes),
+        _verdict(frames, shifts, sizes, chosen, judged="judged " if few else ""),
     )
 
 
@@ -295,7 +312,11 @@ def _scaled(values: Array, center: Array, spread: Array) -> Array:
 
 
 def _verdict(
-    frames: pd.DataFrame, shifts: pd.DataFrame, sizes: list[int], settings: ValiditySettings
+    frames: pd.DataFrame,
+    shifts: pd.DataFrame,
+    sizes: list[int],
+    settings: ValiditySettings,
+    judged: str,
 ) -> str:
     far, n = int(frames["far"].sum()), len(frames)
     outside = float(np.average(frames["outside"], weights=frames["cells"]))
@@ -311,8 +332,8 @@ def _verdict(
     why = ", ".join(f"{row.feature} {row.shift:+.1f}" for row in moved.itertuples())
     against = f"{len(sizes)} groups" if sizes else "single cells"
     return (
-        f"{word}: {far} of {n} frames beyond the limit ({settings.level:.0%} expected, against "
-        f"{against} of the reference), {outside:.0%} of the cells outside"
+        f"{word}: {far} of {n} {judged}frames beyond the limit ({settings.level:.0%} expected, "
+        f"against {against} of the reference), {outside:.0%} of the cells outside"
         + (f"; medians moved, in spreads of the reference: {why}" if why else "")
         + _small_groups(frames, sizes)
     )

@@ -162,8 +162,13 @@ def _cloud(ax: Axes, x: Array, y: Array) -> None:
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
+    """What is in one panel, above all of them, in as many columns as fit into the figure."""
     handles, _ = ax.get_legend_handles_labels()
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    for columns in range(len(handles), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def _scaled(x: Array) -> tuple[int, float]:

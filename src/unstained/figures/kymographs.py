@@ -200,33 +200,42 @@ def division_figure(levels: pd.DataFrame, results: pd.DataFrame) -> Figure:
     return figure
 
 
-def validity_figure(frames: pd.DataFrame, *, frame_interval_s: float | None = None) -> Figure:
+def validity_figure(
+    frames: pd.DataFrame, *, few: Sequence[int] = (), frame_interval_s: float | None = None
+) -> Figure:
     """Distance of each frame from the training cells with its limit, and the share outside.
 
     Parameters
     ----------
     frames : DataFrame
         frame, distance, limit, far, outside: `Validity.frames` of unstained.dynamics.
+    few : sequence of int
+        Frames that are not judged: gaps in the lines.
     frame_interval_s : float, optional
         For an axis in hours; else it counts frames.
     """
     _need(frames, ["frame", "distance", "limit", "far", "outside"])
-    rows = frames.sort_values("frame")
+    gaps = pd.DataFrame({"frame": few, "distance": np.nan, "limit": np.nan, "outside": np.nan})
+    rows = pd.concat([frames, gaps.assign(far=False)]) if few else frames
+    rows = rows.sort_values("frame")
     scale = 1.0 if frame_interval_s is None else frame_interval_s / 3600
     time = rows["frame"].to_numpy(float) * scale
     far = rows["far"].to_numpy(bool)
     distance = rows["distance"].to_numpy(float)
+    # a frame between two gaps has no line
+    limit_mark, outside_mark = ("_", ".") if few else ("", "")
     with house_style():
         figure = new_figure(3.5, 3.0)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         upper.plot(time, distance, color=PALETTE[0], lw=0.8)
         upper.plot(time[~far], distance[~far], "o", ms=3, color=PALETTE[0], label="inside")
         upper.plot(time[far], distance[far], "D", ms=3.5, color=PALETTE[5], label="beyond")
-        upper.plot(time, rows["limit"], color="0.3", lw=0.9, ls="--", label="limit")
-        upper.set_ylim(min(0.0, distance.min() * 1.1), None)
+        line = {"color": "0.3", "lw": 0.9, "ls": "--", "label": "limit"}
+        upper.plot(time, rows["limit"], marker=limit_mark, ms=4, **line)
+        upper.set_ylim(min(0.0, np.nanmin(distance) * 1.1), None)
         upper.set_ylabel("energy distance")
         upper.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
-        lower.plot(time, 100 * rows["outside"], color=PALETTE[1], lw=1.0)
+        lower.plot(time, 100 * rows["outside"], color=PALETTE[1], lw=1.0, marker=outside_mark)
         lower.set_ylim(0, max(10.0, 110 * float(rows["outside"].max())))
         lower.set_ylabel("cells outside (%)")
         lower.set_xlabel("frame" if frame_interval_s is None else "time (h)")

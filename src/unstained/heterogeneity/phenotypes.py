@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..cell_table import values_of
+from ..cell_table import plain_name, values_of
 from ..errors import DataError, InputError
 from ..images.image import Array
 from ..statistics import Interval, bootstrap_sums
@@ -196,10 +196,13 @@ def phenotypes_of_person(cells: AnnData, table: pd.DataFrame) -> tuple[Array, in
     else:
         said = table["image"].astype(str) + "/" + table["frame"].astype(str)
         said = said + "/" + table["label"].astype(str)
-    if (twice := said.duplicated()).any():
-        raise DataError(f"cell {said[twice].iloc[0]} is there twice", "keep one row a cell")
     obs = cells.obs
     own = obs["image"].astype(str) + "/" + obs["frame"].astype(str) + "/" + obs["label"].astype(str)
+    # Set 03/0/1 is of Set-03, as the table of cells spells it
+    plain = said.map(_plain_id)
+    said = said.where(said.isin(own) | ~plain.isin(own), plain)
+    if (twice := said.duplicated()).any():
+        raise DataError(f"cell {said[twice].iloc[0]} is there twice", "keep one row a cell")
     called = pd.Series(_known_words(table["phenotype"].tolist()), index=said, dtype=object)
     unknown = int((~called.index.isin(own)).sum())
     if unknown == len(called):
@@ -210,6 +213,12 @@ def phenotypes_of_person(cells: AnnData, table: pd.DataFrame) -> tuple[Array, in
     found = called.reindex(own.to_numpy()).to_numpy(object, copy=True)
     found[pd.isna(found)] = None
     return found, unknown
+
+
+def _plain_id(text: str) -> str:
+    """``image/frame/label`` with the image's name as tables spell it."""
+    image, *cell = text.rsplit("/", 2)
+    return "/".join([plain_name(image), *cell])
 
 
 def _known_words(words: Sequence[object]) -> list[str | None]:
