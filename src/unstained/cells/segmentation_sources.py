@@ -23,6 +23,7 @@ __all__ = [
     "SourceOptions",
     "find_images",
     "image_key",
+    "is_plain_folder",
     "natural_order",
     "open_movie",
 ]
@@ -119,7 +120,7 @@ def open_movie(
     """
     chosen = split_selector(path)
     file = chosen.path
-    if not _is_plain_folder(file):
+    if not is_plain_folder(file):
         return None
     frames = _images_in(file)
     check_frames(frames)
@@ -157,7 +158,7 @@ def _frame(path: str) -> Image:
     return read_image(path)
 
 
-def _is_plain_folder(path: Path) -> bool:
+def is_plain_folder(path: Path) -> bool:
     """A folder that is no OME-Zarr."""
     return path.is_dir() and not any((path / name).exists() for name in _ZARR_FILES)
 
@@ -178,7 +179,7 @@ def _images_at(spec: str, movie: bool) -> list[str]:
     path, selector = chosen.path.absolute(), chosen.inside
     if not path.exists():
         raise FileError("does not exist", "check the path", file=path)
-    if _is_plain_folder(path):
+    if is_plain_folder(path):
         if movie:
             _check_one_series(path)
             return [f"{path}{selector}"]
