@@ -254,6 +254,15 @@ def test_a_band_that_groups_are_too_few_for_holds_within_them_and_says_so(tmp_pa
     assert band.groups == 0
 
 
+def test_a_coverage_that_is_not_known_is_no_0_and_has_no_figure(tmp_path: Path) -> None:
+    # of two donors one is left to fit on, and a band of 60 % for a new one needs two
+    predicted, measured = written(tmp_path, 200, 2)
+    found = agree_files(predicted, measured, tmp_path / "out", group="donor")
+    assert not list((tmp_path / "out").glob("coverage.[ps]*g"))
+    assert found.coverage["group"].tolist() == ["d0", "d1", "(mean)"]
+    assert found.coverage["covered"].isna().all()
+
+
 def test_the_command_says_how_far_they_agree_and_that_cells_are_not_independent(
     tmp_path: Path,
 ) -> None:

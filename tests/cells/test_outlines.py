@@ -445,6 +445,21 @@ def test_endings_that_say_what_a_file_shows_do_not_hinder_the_match(tmp_path):
     assert drawn.cells == {"field1_phase": (1,), "field10_phase": (3,)}
 
 
+def test_a_folder_stands_for_the_outlines_in_it(tmp_path):
+    for name in ("images", "labels", "none"):
+        (tmp_path / name).mkdir()
+    for n in (1, 2):
+        image_file(tmp_path / "images" / f"Set 0{n}.ome.tif")
+    np.save(tmp_path / "labels" / "Set 01.npy", some_labels())
+    write_imagej([box(1, 1, 5, 5)], tmp_path / "labels" / "Set 02.zip")
+    (tmp_path / "labels" / "read me.txt").write_text("no outlines")
+    images, labels = [tmp_path / "images"], [tmp_path / "labels"]
+    drawn = segmentation_from_outlines(images, labels, tmp_path / "seg", nuclei=labels)
+    assert drawn.cells == {"Set-01": (3,), "Set-02": (1,)}
+    with pytest.raises(DataError, match="none: is a folder without outlines"):
+        segmentation_from_outlines(images, [tmp_path / "none"], tmp_path / "out")
+
+
 @pytest.mark.parametrize("kind", ["imagej", "geojson"])
 def test_outlines_of_images_with_spaces_come_back_under_their_plain_names(tmp_path, kind):
     images = [image_file(tmp_path / f"{name}.ome.tif") for name in ("Set 03", "Feld A1 (kopie)")]

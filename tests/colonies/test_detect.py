@@ -387,6 +387,20 @@ def test_a_pattern_names_well_and_frame(tmp_path: Path) -> None:
         FileOptions(pattern=r"P(\d)")
 
 
+def test_files_whose_names_say_no_well_and_no_frame_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    write_tiff(folder / "morning.tif", textured())
+    write_tiff(folder / "day_t001.tif", textured())  # of the well "day"
+    assert not any("no well" in note for note in detect_files([folder], tmp_path / "one").notes)
+    write_tiff(folder / "evening.tif", textured())
+    found = detect_files([folder], tmp_path / "two")
+    assert (
+        "2 names say no well or frame (the first: evening): each is a well of its own; "
+        "see --pattern" in found.notes
+    )
+
+
 def test_two_files_of_one_frame_are_refused(tmp_path: Path) -> None:
     for name in ("A1_x.tif", "A1_y.tif"):
         write_tiff(tmp_path / name, textured())

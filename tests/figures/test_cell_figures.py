@@ -104,3 +104,6 @@ def test_nothing_to_draw_is_refused() -> None:
         totals_figure({}, {}, 0.6)
     with pytest.raises(InputError, match="no group, share"):
         coverage_figure(pd.DataFrame({"marker": ["a"], "low": [0], "high": [1]}), 0.6)
+    unknown = {"marker": ["a"], "group": "g0", "share": np.nan, "low": np.nan, "high": np.nan}
+    with pytest.raises(InputError, match="no share"):
+        coverage_figure(pd.DataFrame(unknown), 0.6)

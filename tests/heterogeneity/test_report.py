@@ -126,6 +126,20 @@ def test_a_factor_of_an_earlier_run_is_not_left_but_a_table_of_the_user_is(file,
     assert (out / "donor.csv").is_file()
 
 
+def test_a_factor_that_cannot_be_compared_has_no_figure(make_table, tmp_path):
+    # one donor of each medium: there is no telling a medium from its donor
+    medium = np.repeat(["A", "B"], 6)
+    cells = make_table({"CD29": np.arange(1.0, 13)}, medium=medium, donor=medium)
+    file = str(write_cells(cells, tmp_path / "cells.h5ad"))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "medium.csv").write_text("variable,of an earlier run\n")
+    (out / "medium.png").write_text("of an earlier run")
+    words = ("--factor", "medium", "--unit", "donor", "--nested", "none", "--format", "png")
+    assert "nothing could be compared" in run("factors", file, "--out", str(out), *words)
+    assert [path.name for path in out.iterdir()] == ["medium.csv"]
+
+
 def test_the_rule_by_which_components_are_colored_is_no_persons_word(file, tmp_path):
     run("components", file, "--out", str(tmp_path / "one"), "--format", "png")
     scored = str(tmp_path / "one" / "cells.h5ad")

@@ -64,10 +64,11 @@ def agree_files(
     """Compare two tables of cells, and learn from them how far to believe new predictions.
 
     Writes into a new folder ``agreement.csv``, ``cells.csv`` (matched totals), ``coverage.csv``,
-    the figures ``scatter``, ``bland_altman`` and ``coverage`` (PNG, SVG), ``bands.json``
-    (`bands.Bands`), and ``reference.json`` (`familiar.Reference`) where the cells are enough: of
-    the training cells where these are given, else of the compared cells. Compared cells that lie
-    outside of the training cells are left out of all else, as their predictions are of new tables.
+    the figures ``scatter``, ``bland_altman`` and, where it is known, ``coverage`` (PNG, SVG),
+    ``bands.json`` (`bands.Bands`), and ``reference.json`` (`familiar.Reference`) where the cells
+    are enough: of the training cells where these are given, else of the compared cells. Compared
+    cells that lie outside of the training cells are left out of all else, as their predictions
+    are of new tables.
 
     Parameters
     ----------
@@ -229,7 +230,7 @@ def _coverage(matched: Matched, level: float, notes: list[str]) -> pd.DataFrame:
             "share": found.share,
             "low": found.low,
             "high": found.high,
-            "covered": found.table["covered"].sum(),
+            "covered": found.table["covered"].sum(min_count=1),
             "width": found.table["width"].mean(),
         }
         both = pd.concat([found.table, pd.DataFrame([mean])], ignore_index=True)
@@ -320,7 +321,7 @@ def _draw(matched: Matched, bands: Bands, coverage: pd.DataFrame, folder: Path) 
         "scatter": totals_figure(totals, ends, bands.level),
         "bland_altman": bland_altman_figure(totals, limits),
     }
-    if len(coverage):
+    if coverage["share"].notna().any():
         figures["coverage"] = coverage_figure(coverage, bands.level)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):

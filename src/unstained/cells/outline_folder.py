@@ -11,14 +11,21 @@ from ..cell_table import plain_name
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import atomic_dir
 from ..images.fields import file_of
+from ..images.folders import natural_order
 from ..images.image import Array, Image
-from ..images.read import read_image, read_labels
+from ..images.read import SUFFIXES, read_image, read_labels
 from .ctc import is_ctc, read_ctc
 from .outline_files import OUTLINE_SUFFIXES, read_outlines, write_geojson, write_imagej
 from .outlines import Filled, Outline, fill_outlines, trace_outlines
 from .painted import check_painted
 from .segmentation_folder import create_segmentation, read_segmentation
-from .segmentation_sources import CellSource, SourceOptions, find_images, image_key
+from .segmentation_sources import (
+    CellSource,
+    SourceOptions,
+    find_images,
+    image_key,
+    is_plain_folder,
+)
 from .track_files import write_tracks
 from .tracks import Tracked, tables_of
 
@@ -74,7 +81,8 @@ def segmentation_from_outlines(
     outlines : sequence of path-like
         One for each image: ImageJ ROIs, GeoJSON, an image of labels, or a folder of the Cell
         Tracking Challenge (see `ctc`; ``01_GT`` is ``01_GT/TRA``). With several images it belongs
-        to the one whose name it begins with (``01_RES``), else to the only one in its folder.
+        to the one whose name it begins with (``01_RES``), else to the only one in its folder. Any
+        other folder stands for the files of outlines and images of labels in it.
     out_dir : path-like
         Must not exist yet.
     options : SourceOptions, optional
@@ -95,8 +103,9 @@ def segmentation_from_outlines(
         which frame of a movie they belong; an image of labels is none.
     """
     sources = find_images(images, options)
-    pairs = _matched(sources, [_tracks_inside(Path(path)) for path in outlines])
-    of_nuclei = _matched(sources, [Path(path) for path in nuclei], "nuclei") if nuclei else []
+    pairs = _matched(sources, [file for path in outlines for file in _files_at(Path(path))])
+    inner = [file for path in nuclei for file in _files_at(Path(path))]
+    of_nuclei = _matched(sources, inner, "nuclei") if inner else []
     nuclei_of = {source.name: file for source, file in of_nuclei}
     notes: list[str] = []
     followed: dict[str, Tracked] = {}
@@ -155,9 +164,20 @@ def export_outlines(
     return Exported(tuple(Path(out_dir) / name for name in names), tuple(notes))
 
 
-def _tracks_inside(path: Path) -> Path:
-    """``01_GT/TRA`` of ``01_GT``, where the Challenge has the tracks of a truth."""
-    return path / "TRA" if is_ctc(path / "TRA") else path
+def _files_at(path: Path) -> list[Path]:
+    """The files of outlines that a folder holds; else the path itself.
+
+    ``01_GT/TRA`` of ``01_GT``, where the Challenge has the tracks of a truth.
+    """
+    if is_ctc(path / "TRA"):
+        return [path / "TRA"]
+    if is_ctc(path) or not is_plain_folder(path):
+        return [path]
+    known = (*OUTLINE_SUFFIXES, *SUFFIXES)
+    inside = [p for p in path.iterdir() if p.suffix.lower() in known and p.name[0] != "."]
+    if not inside:
+        raise DataError("is a folder without outlines", f"read are {', '.join(known)}", file=path)
+    return sorted(inside, key=lambda p: natural_order(p.name))
 
 
 def _matched(

@@ -25,6 +25,7 @@ __all__ = [
     "SourceOptions",
     "find_images",
     "image_key",
+    "is_plain_folder",
     "open_movie",
 ]
 
@@ -119,7 +120,7 @@ def open_movie(
     """
     chosen = split_selector(path)
     file = chosen.path
-    if not _is_plain_folder(file):
+    if not is_plain_folder(file):
         return None
     frames = _listed(file)
     check_frames(frames)
@@ -157,7 +158,7 @@ def _frame(path: str, changed_ns: int, size: int) -> Image:
     return read_image(path)
 
 
-def _is_plain_folder(path: Path) -> bool:
+def is_plain_folder(path: Path) -> bool:
     """A folder that is no OME-Zarr."""
     return path.is_dir() and not is_zarr(path)
 
@@ -177,7 +178,7 @@ def _images_at(spec: str, movie: bool) -> list[str]:
     path, selector = chosen.path.absolute(), chosen.inside
     if not path.exists():
         raise FileError("does not exist", "check the path", file=path)
-    if _is_plain_folder(path):
+    if is_plain_folder(path):
         if movie:
             _check_one_series(path)
             return [f"{path}{selector}"]

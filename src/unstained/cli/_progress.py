@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -71,8 +72,9 @@ class TrainingReport:
         if sys.stderr.isatty():
             loss = progress.losses["loss"]
             print(f"\r{line}, loss {loss:.3f}    ", end="", file=sys.stderr, flush=True)
-        if progress.scores is not None:
-            scores = ", ".join(f"{k} {v:.3f}" for k, v in progress.scores.items())
+        known = {k: v for k, v in (progress.scores or {}).items() if not math.isnan(v)}
+        if known:  # a refit on all data has nothing to validate with
+            scores = ", ".join(f"{k} {v:.3f}" for k, v in known.items())
             start = "\r" if sys.stderr.isatty() else ""
             print(f"{start}{line}, validation {scores}", file=sys.stderr, flush=True)
 

@@ -19,7 +19,7 @@ def outline(
         typer.Option(
             metavar="FILE",
             help="ImageJ .roi or .zip, GeoJSON, an image of labels, or a folder of the Cell "
-            "Tracking Challenge with its tracks; one for each image.",
+            "Tracking Challenge with its tracks; one for each image, or a folder of them.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
@@ -27,7 +27,8 @@ def outline(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="The same of nuclei, as FILE.ome.zarr/labels/nuclei; one for each image.",
+            help="The same of nuclei, as FILE.ome.zarr/labels/nuclei; one for each image, or a "
+            "folder of them.",
         ),
     ] = None,
     movie: Annotated[

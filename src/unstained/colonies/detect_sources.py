@@ -72,13 +72,17 @@ class FileOptions:
 
 
 class Source(NamedTuple):
-    """One image or movie. `path` is absolute, with field and channel behind ``#``."""
+    """One image or movie. `path` is absolute, with field and channel behind ``#``.
+
+    `named` is False where its name says neither a well nor a frame.
+    """
 
     path: str
     image: Image
     well: str
     field: int
     first_frame: int
+    named: bool
 
     @property
     def name(self) -> str:
@@ -116,6 +120,12 @@ def find_sources(
                     "tell them apart with --pattern '(?P<well>...)_(?P<frame>\\d+)', or detect "
                     "them into folders of their own",
                 )
+    unnamed = list(dict.fromkeys(source.well for source in sources if not source.named))
+    if len(unnamed) > 1:
+        notes.append(
+            f"{len(unnamed)} names say no well or frame (the first: {unnamed[0]}): each is a well "
+            "of its own; see --pattern"
+        )
     return sources, notes
 
 
@@ -143,12 +153,12 @@ def _source(path: str, options: FileOptions) -> Source:
         path = f"{path}#{options.channel}"
     image = read_image(path, pixel_size_um=options.pixel_size_um)
     check_one_plane(image, path, "colonies")
-    well, field, frame = _place(path, options.pattern)
-    return Source(path, image, well, field, 0 if image.shape[0] > 1 else frame)
+    well, field, frame, named = _place(path, options.pattern)
+    return Source(path, image, well, field, 0 if image.shape[0] > 1 else frame, named)
 
 
-def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
-    """Well, field and frame, as the path names them."""
+def _place(path: str, pattern: str | None) -> tuple[str, int, int, bool]:
+    """Well, field and frame, as the path names them, and whether it names well or frame."""
     chosen = split_selector(path)
     file, field = chosen.path, chosen.field or 0
     parents = [p for p in (file, *file.parents) if p.suffix.lower() == ".zarr"]
@@ -157,7 +167,7 @@ def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
         file = parents[-1]
         field = int(inner[-1]) if inner and inner[-1].isdigit() else 0
         if len(inner) == 3:
-            return inner[0] + inner[1], field, 0
+            return inner[0] + inner[1], field, 0, True
     stem = re.sub(r"\.ome$", "", file.stem, flags=re.IGNORECASE)
     if pattern is not None:
         match = re.search(pattern, stem)
@@ -173,7 +183,7 @@ def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
                 "let these groups hold digits alone",
                 file=path,
             )
-        return match["well"], int(numbers[0]), int(numbers[1])
+        return match["well"], int(numbers[0]), int(numbers[1]), True
     found = {name: common.search(stem) for name, common in _COMMON.items()}
     frame = 0
     rest = stem
@@ -181,6 +191,6 @@ def _place(path: str, pattern: str | None) -> tuple[str, int, int]:
         frame = int(found["frame"]["frame"])
         rest = stem[: found["frame"].start()] + stem[found["frame"].end() :]
     if found["well"] is None:
-        return rest.strip("_- ") or "well", field, frame
+        return rest.strip("_- ") or "well", field, frame, found["frame"] is not None
     field = int(found["field"]["field"]) if found["field"] is not None else field
-    return found["well"]["well"], field, frame
+    return found["well"]["well"], field, frame, True

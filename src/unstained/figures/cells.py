@@ -107,6 +107,8 @@ def bland_altman_figure(
 def coverage_figure(table: pd.DataFrame, level: float) -> Figure:
     """Share of held-out cells within their band, group by group; a panel for each marker.
 
+    Shares that are not known are left out, and so is a marker without one.
+
     Parameters
     ----------
     table : DataFrame
@@ -119,12 +121,14 @@ def coverage_figure(table: pd.DataFrame, level: float) -> Figure:
         raise InputError(
             f"no {', '.join(absent) or 'row'} in the table of coverage", "give marker, group, share"
         )
+    table = table[table["share"].notna()]
+    if table.empty:
+        raise InputError("no share of covered cells is known", "give one at least")
     most = int(table.groupby("marker").size().max())
     figure, axes = _panels(list(dict.fromkeys(table["marker"])), 0.5 + 0.16 * most)
     with house_style():
         for marker, ax in axes.items():
-            of = table[table["marker"] == marker]
-            rows = of[of["share"].notna()]
+            rows = table[table["marker"] == marker]
             y = -np.arange(len(rows))
             color = ["black" if name == "(mean)" else PALETTE[0] for name in rows["group"]]
             ax.hlines(y, rows["low"], rows["high"], color=color, lw=1.1)

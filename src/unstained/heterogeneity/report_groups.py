@@ -128,7 +128,7 @@ def write_phenotypes(
     figures["levels"] = levels_figure(tables["levels"])
     if tables["levels"]["class"].nunique() > 1:
         tables["differences"] = differences(values, names, kind, groups=group)
-        figures["differences"] = effects_figure(tables["differences"])
+        figures |= _effects("differences", tables["differences"])
         lines += _largest(tables["differences"])
     else:
         lines.append("  one phenotype only: nothing to compare")
@@ -136,6 +136,11 @@ def write_phenotypes(
     write_figures(out_dir, figures, settings.formats)
     write_cells(cells, Path(out_dir) / "cells.h5ad")
     return [*lines, *what_is_independent(chosen.cells, settings.groups)]
+
+
+def _effects(name: str, table: pd.DataFrame) -> dict[str, Figure]:
+    """The figure of a comparison; none where nothing could be compared."""
+    return {name: effects_figure(table)} if table["effect"].notna().any() else {}
 
 
 def _of_rule(found: Rule) -> str:
@@ -186,7 +191,7 @@ def write_factors(
             lines += said([f"{factor}: {error.reason}: left out"])
             continue
         tables[factor] = table
-        figures[factor] = effects_figure(table)
+        figures |= _effects(factor, table)
         lines.append(f"{factor}, the unit is the {unit}:")
         if (lacking := int((~known_in(chosen, (factor, unit))).sum())) > 0:
             lines.append(f"  note: {lacking} cells without {factor} or {unit} are left out")
