@@ -286,6 +286,10 @@ def test_frames_without_cells_and_sizes_that_are_not_known_are_noted(
     made = segment_files([tmp_path / "m.tif"], tmp_path / "seg", SEGMENTER)
     assert any(note == "1 of 3 frames have no cell" for note in made.notes)
     assert any("give --pixel-size" in note for note in made.notes)
+    assert any(
+        "1 of 1 movies do not say the time between frames" in note and "give --interval" in note
+        for note in made.notes
+    )
     about = json.loads((tmp_path / "seg" / "segmentation.json").read_text())
     assert about["notes"] == made.notes
 
@@ -297,6 +301,7 @@ def test_black_images_and_grey_ones_saved_in_color_are_noted(tmp_path: Path) -> 
     tifffile.imwrite(tmp_path / "c.tif", grey)
     images = [tmp_path / f"{name}.tif" for name in "abc"]
     made = segment_files(images, tmp_path / "seg", SEGMENTER)
+    assert not any("--interval" in note for note in made.notes)  # no movie
     assert made.cells == 2
     assert "1 of 3 frames have one grey value: they show nothing" in made.notes
     assert any(note.startswith("2 of 3 images are saved in color") for note in made.notes)

@@ -426,7 +426,7 @@ def test_fractions_are_written_per_well_and_compared_between_conditions(
 def test_wells_without_a_condition_are_named(examples: Examples, tmp_path: Path) -> None:
     wells = tmp_path / "wells.csv"
     wells.write_text("well,treatment\nw0,control\n", encoding="utf-8")
-    with pytest.raises(DataError, match="does not name 7 wells, the first is w1"):
+    with pytest.raises(DataError, match="7 wells, the first is w1; it names w0; add"):
         with_conditions(examples.table, wells)
 
 

@@ -440,6 +440,16 @@ def test_a_spec_may_be_a_manifest_two_folders_or_a_tree(
     assert load_pairs(folder.name).fingerprint() == tree.fingerprint()
 
 
+def test_a_folder_without_phase_is_refused_with_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "phase.png").touch()
+    (tmp_path / "dapi.png").touch()
+    with pytest.raises(DataError, match=r"there are no folders, images dapi\.png, phase\.png;"):
+        load_pairs(str(tmp_path))
+    (tmp_path / "DNA").mkdir()
+    with pytest.raises(DataError, match=r"there are folders DNA, images dapi\.png"):
+        load_pairs(str(tmp_path))
+
+
 def test_a_tree_with_a_phase_image_that_no_stain_goes_with_is_refused(folder: Path) -> None:
     image(folder / "phase" / "c.png")
     with pytest.raises(DataError, match=r"1 phase images have no stain: .*c\.png"):

@@ -295,9 +295,17 @@ def _about_colors(sources: Sequence[CellSource]) -> list[str]:
 
 def _about_sizes(sources: Sequence[CellSource]) -> list[str]:
     unsized = sum(source.image.pixel_size_um is None for source in sources)
-    if not unsized:
-        return []
-    return [
-        f"{unsized} of {len(sources)} images do not say their pixel size: measures in "
-        "micrometers will need it; give --pixel-size"
-    ]
+    movies = [source.image for source in sources if source.image.shape[0] > 1]
+    untimed = sum(movie.frame_interval_s is None for movie in movies)
+    notes = []
+    if unsized:
+        notes.append(
+            f"{unsized} of {len(sources)} images do not say their pixel size: measures in "
+            "micrometers will need it; give --pixel-size"
+        )
+    if untimed:
+        notes.append(
+            f"{untimed} of {len(movies)} movies do not say the time between frames: what follows "
+            "cells over time will need it; give --interval"
+        )
+    return notes

@@ -43,8 +43,13 @@ def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
         )
     lost = sorted(set(table["well"].astype(str)) - set(given["well"]))
     if lost:
+        names = list(given["well"])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise DataError(
-            f"does not name {len(lost)} wells, the first is {lost[0]}", "add them", file=wells
+            f"does not name {len(lost)} wells, the first is {lost[0]}; it names "
+            f"{', '.join(names[:5])}{more}",
+            "add them, or name wells as the colonies do",
+            file=wells,
         )
     rest = [c for c in table if c not in given.columns or c == "well"]
     return table[rest].assign(well=table["well"].astype(str)).merge(given, on="well", how="left")

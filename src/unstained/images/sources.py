@@ -246,8 +246,13 @@ def _pairs_from_tree(folder: Path) -> Pairs:
     phase = [p for p in inside if p.name.casefold() == "phase"]
     stains = [p for p in inside if p not in phase and images_in(p)]
     if len(phase) != 1 or not stains:
+        folders = [p.name for p in inside]
+        images = [p.name for p in _images(folder)]
+        there = f"folders {_some(folders)}" if folders else "no folders"
+        if images:
+            there += f", images {_some(images, 5)}"
         raise DataError(
-            f"no folder phase with stains beside it among {', '.join(p.name for p in inside)}",
+            f"no folder phase with stains beside it: there are {there}",
             "give PHASE:STAIN folders or a manifest",
             file=folder,
         )
