@@ -247,7 +247,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
     stains = [p for p in inside if p not in phase and images_in(p)]
     if len(phase) != 1 or not stains:
         folders = [p.name for p in inside]
-        images = [p.name for p in _images(folder)]
+        images = [p.name for p in images_in(folder)]
         there = f"folders {_some(folders)}" if folders else "no folders"
         if images:
             there += f", images {_some(images, 5)}"
