@@ -178,3 +178,11 @@ def test_predictions_are_found_under_the_name_that_they_get(
     write_ome_zarr(stain, tmp_path / "stains" / f"{predicted}.ome.zarr")
     cells, _ = measure_segmentation(folder, None, FileOptions(tmp_path / "stains"))
     assert names_of(cells, "marker") == ["CD44"]
+
+
+def test_a_marker_of_two_words_is_a_stain(segmented: Segment, tmp_path: Path) -> None:
+    for name in ("well1", "well1_CD105", "well1_Cell Mask", "well1_labels"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.full((64, 64), 6, np.uint8))
+    folder = segmented({"well1": str(tmp_path / "well1.tif")})
+    cells, _ = measure_segmentation(folder, MeasureSettings("none"), FileOptions(tmp_path))
+    assert sorted(names_of(cells, "marker")) == ["CD105", "Cell Mask"]

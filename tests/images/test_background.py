@@ -16,6 +16,7 @@ from unstained.images.background import (
     subtract_control,
 )
 from unstained.images.image import as_image
+from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.write import write_ome_tiff, write_png
 
 Y, X = np.mgrid[:160, :200]
@@ -163,3 +164,15 @@ def test_a_label_free_channel_beside_stains_stays_as_it_is(tmp_path: Path) -> No
     np.testing.assert_array_equal(phase, planes[0])
     assert abs(float(np.median(stain))) < 2  # its background, 100, is gone
     assert [text.split(": ")[1] for text in told] == ["Phase stays as it is"]
+
+
+def test_a_field_of_a_plate_is_an_image_and_not_a_folder_of_them(tmp_path: Path) -> None:
+    image = as_image(np.random.default_rng(0).integers(90, 110, (64, 64)).astype(np.uint8), "YX")
+    for place in ("plate.zarr/B/3/0", "plate.zarr/C/3/0", "without_ending"):
+        write_ome_zarr(image, tmp_path / place)
+    places = [
+        tmp_path / place for place in ("plate.zarr/B/3/0", "plate.zarr/C/3/0", "without_ending")
+    ]
+    written = background_files(places, tmp_path / "out", method="constant")
+    names = [path.name for path in written]
+    assert names == ["plate_B_3_0.ome.tif", "plate_C_3_0.ome.tif", "without_ending.ome.tif"]

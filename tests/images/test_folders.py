@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unstained.errors import FileError
-from unstained.images.folders import images_in
+from unstained.images.folders import images_in, natural_order
 
 
 def test_images_are_listed_by_number_without_what_is_hidden_or_no_image(tmp_path: Path) -> None:
@@ -22,3 +22,7 @@ def test_a_file_is_no_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "a.tif").touch()
     with pytest.raises(FileError, match="is no folder"):
         images_in(tmp_path / "a.tif")
+
+
+def test_digits_that_are_no_numbers_are_letters() -> None:
+    assert natural_order("x3\u00b24") < natural_order("x10")

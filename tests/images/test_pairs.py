@@ -405,6 +405,7 @@ def test_letters_that_join_paths_and_channels_may_stand_in_a_name(tmp_path: Path
         (("img_BF", "GFP"), "img_BF"),
         (("TL Brightfield", "GFP"), "TL Brightfield"),
         (("Transmitted light", "Prophase marker"), "Transmitted light"),
+        (("BF 10x", "Trans-Golgi", "E-cad trans", "pH Rodo Red", "TL-Ab", "DF-508"), "BF 10x"),
     ],
 )
 def test_label_free_channels_are_told_by_whole_words(

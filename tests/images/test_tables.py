@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from unstained.errors import DataError
 from unstained.images.tables import read_table, read_typed_table
 
 
@@ -25,3 +26,19 @@ def test_a_header_alone_is_a_table_without_rows(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.csv")
     assert list(table.columns) == ["image", "day"]
     assert table.empty
+
+
+def test_quotes_hold_separators(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('image,"drug; dose; unit",plates\na.tif,x,"1,2"\n', encoding="utf-8")
+    assert list(read_table(path).columns) == ["image", "drug; dose; unit", "plates"]
+    assert read_typed_table(path, ["image"])["plates"].tolist() == ["1,2"]
+    path.write_text("image;dose\na.tif;0,5\n", encoding="utf-8")
+    with pytest.raises(DataError, match="column dose holds '0,5'; write numbers with a point"):
+        read_typed_table(path, ["image"])
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,day, day\na.tif,1,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has two columns day; give each its own name"):
+        read_table(tmp_path / "t.csv")

@@ -54,6 +54,17 @@ def test_the_pixels_of_a_folded_block_leave_no_grid() -> None:
     assert torch.allclose(out[1:-1, 1:-1], torch.tensor(2.5))  # (0 + 1 + 2 + 7) / 4
 
 
+def test_a_network_that_learned_without_smoothing_is_built_without() -> None:
+    spec = NetworkSpec("compact", planes=1, outputs=1, width=4, depth=2)
+    earlier = {k: v for k, v in spec.as_dict().items() if k != "smooth"}
+    network = build_network(NetworkSpec.from_saved(earlier)).eval()
+    nn.init.zeros_(network.heads.weight)
+    network.heads.bias.data = torch.tensor([0.0, 1.0, 2.0, 7.0])
+    out = network(torch.zeros(1, 1, 16, 16))[0, 0]
+    assert out[:2, :2].tolist() == [[0, 1], [2, 7]]
+    assert NetworkSpec.from_saved(spec.as_dict()) == spec
+
+
 @by_name
 def test_every_weight_gets_a_gradient(spec: NetworkSpec) -> None:
     network = build_network(spec).train()

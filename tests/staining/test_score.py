@@ -91,6 +91,16 @@ def test_intervals_are_over_groups_where_there_are_five(table, fields):
     assert set(found.values()) == {"pairs"}
 
 
+def test_fields_without_a_score_do_not_count_as_groups(fields):
+    table = score_panel(oracle(fields[1]), fields[0], settings=QUICK)
+    score = table.pairs["r_s"].where(np.arange(len(table.pairs)) >= len(table.pairs) - 4)
+    left = replace(table, pairs=table.pairs.assign(r_s=score))
+    entry = left.summary()[left.markers[-1]]["r_s"]
+    known = score.dropna()
+    # four pairs: a bootstrap over them, which leaves no score's range
+    assert known.min() <= entry["low"] <= entry["high"] <= known.max()
+
+
 def test_amounts_of_fewer_than_five_fields_have_no_interval(fields):
     # their blocks are not independent: drawn one by one they gave a narrower interval, not a wider
     pairs, truth = fields

@@ -240,7 +240,7 @@ class CellModel:
             return cls._of_release(folder, device)
         said = _read_json(folder)
         try:
-            network = build_network(NetworkSpec(**said["network"]))
+            network = build_network(NetworkSpec.from_saved(said["network"]))
             cuts = PartitionSettings(**said["cuts"])
             rest = {k: said[k] for k in ("views", "cell_px", "pixel_size_um", "about")}
         except (KeyError, TypeError, ValueError) as error:

@@ -25,6 +25,7 @@ __all__ = [
     "SourceOptions",
     "find_images",
     "image_key",
+    "is_of_labels",
     "is_plain_folder",
     "open_movie",
 ]
@@ -241,3 +242,8 @@ def image_key(name: str) -> str:
     and ``set-1``, as a segmentation folder spells it (`plain_name`).
     """
     return _ENDING.sub("", plain_name(name)).strip("-").casefold()
+
+
+def is_of_labels(name: str) -> bool:
+    """Whether a name ends as that of labels, outlines or the label-free image: ``a_labels``."""
+    return _ENDING.search(name) is not None

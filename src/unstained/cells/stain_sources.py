@@ -14,7 +14,7 @@ from ..images.image import Image
 from ..images.read import name_of_source, read_image, split_joined, split_selector
 from .lazy_plane import LazyPlane
 from .segmentation_folder import Segmented
-from .segmentation_sources import image_key
+from .segmentation_sources import image_key, is_of_labels
 
 __all__ = ["Channels", "label_free", "own_stains", "stains_of"]
 
@@ -196,7 +196,7 @@ def _owners(stem: str, names: dict[str, list[str]]) -> tuple[list[str], str | No
     for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
         if text.casefold() in names:
             return names[text.casefold()], None
-    if image_key(stem) != plain_name(stem).casefold():  # a_labels, a_phase: no stain
+    if is_of_labels(stem):  # a_labels, a_phase: no stain
         return [], None
     for text in (stem, plain_name(stem)):
         of = [key for key in names if text[: len(key) + 1].casefold() == f"{key}_"]

@@ -102,7 +102,8 @@ def levels_by_class(
             low, high = _relative_bounds(x[classed, j], inside[classed], some)
             sd = float(value.std(ddof=1)) if value.size > 1 else float("nan")
             mean = float(value.mean())
-            rows.append((name, of, value.size, mean, sd, mean / overall, low, high))
+            relative = mean / overall if overall else float("nan")
+            rows.append((name, of, value.size, mean, sd, relative, low, high))
     columns = ["variable", "class", "n", "mean", "sd", "relative", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -19,6 +19,7 @@ __all__ = ["background_files", "estimate_background", "subtract_background", "su
 _METHODS = ("polynomial", "percentile", "constant")
 _ROUNDS = 8
 _LOW_PERCENT = 5.0  # of the blocks around, which is taken for background
+_LEAST_BLOCK_PX = 4  # of smaller ones there would be too many to fit surfaces through
 _LEAST_SHARE = 0.02  # of the pixels must be background for a surface to be fitted
 
 
@@ -160,7 +161,7 @@ def background_files(
 
     images = [file for path in images for file in _files(path)]
     # a file keeps its name, so that a folder of results pairs as the folder of images did
-    plain = [split_selector(path).path == path for path in images]
+    plain = [path.is_file() and split_selector(path).path == path for path in images]
     names = [
         stem_of(path) if own else name_of_source(str(path))
         for path, own in zip(images, plain, strict=True)
@@ -198,9 +199,9 @@ def background_files(
 
 def _files(path: Path) -> list[Path]:
     """The images of a folder; anything else as it is."""
-    from .folders import images_in, is_image
+    from .folders import images_in, is_zarr
 
-    if not path.is_dir() or is_image(path):
+    if not path.is_dir() or is_zarr(path):
         return [path]
     inside = images_in(path)
     if not inside:
@@ -224,7 +225,7 @@ def _percentile(image: Array, radius_px: float) -> Array:
     if radius_px < 4:
         raise InputError(f"radius_px is {radius_px}", "4 or more, and larger than an object")
     height, width = image.shape
-    block = max(1, int(radius_px // 4))
+    block = max(_LEAST_BLOCK_PX, int(radius_px // 4))
     ny, nx = -(-height // block), -(-width // block)
     padded = np.pad(image, ((0, ny * block - height), (0, nx * block - width)), mode="edge")
     # (ny, block, nx, block) -> (ny, nx, block * block)

@@ -40,4 +40,6 @@ def images_in(folder: Path) -> list[Path]:
 
 def natural_order(text: str) -> list[tuple[int, str]]:
     """A key to sort by: t2 before t10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]

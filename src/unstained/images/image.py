@@ -44,11 +44,12 @@ class LazyArray(Protocol):
     def __getitem__(self, index: Any) -> Any: ...
 
 
-# short names are whole words: pH3 and Transferrin are stains, Ph3 is a phase ring
+# short names end the name: pH3, Trans-Golgi and DF-508 are stains, Ph3 is a phase ring
 _LABEL_FREE = re.compile(
     r"(?<!pro)(?<!meta)(?<!ana)(?<!telo)(?<!inter)phase|bright.?field|dark.?field|label.?free"
-    r"|transmi|diascop|(?<![A-Za-z0-9])(?:bf|df|dic|tl|trans.?(?:light|pmt|\d*)|t-?pmt|ph[12l]?"
-    r"|(?-i:P[Hh]3))(?![A-Za-z0-9])",
+    r"|transmi|diascop|trans.?(?:light|pmt)|^trans\d*$"
+    r"|^(?:.*[_ ])?(?:bf|df|dic|tl|t-?pmt|ph[12l]?|(?-i:P[Hh]3))"
+    r"(?:[_ -](?:\d{1,2}x?|image|channel)|\d{1,2}x)?$",
     re.IGNORECASE,
 )
 

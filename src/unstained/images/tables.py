@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from codecs import BOM_UTF8
 from collections.abc import Collection
@@ -69,13 +70,18 @@ def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
         It is no table, or a column holds numbers with a comma.
     """
     table = _parsed(path, missing=True)
+    commas_part = style_of(path).separator == ","  # then 1,2 in quotes is no number
     for name in table.columns.difference(list(text), sort=False):
         try:
             table[name] = pd.to_numeric(table[name])
         except ValueError:
             told = table[name].dropna()
             commas = told[told.str.contains(",")]
-            if len(commas) and told.str.fullmatch(r"\s*[+-]?\d*[.,]?\d+\s*").all():
+            if (
+                not commas_part
+                and len(commas)
+                and told.str.fullmatch(r"\s*[+-]?\d*[.,]?\d+\s*").all()
+            ):
                 raise DataError(
                     f"column {name} holds {commas.iloc[0]!r}",
                     "write numbers with a point",
@@ -103,11 +109,15 @@ def _parsed(path: Path, *, missing: bool) -> pd.DataFrame:
     # Excel writes rows of separators alone below a table
     empty = table.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
     table = table[~empty].reset_index(drop=True) if len(table.columns) else table
-    return table.rename(columns=lambda column: str(column).strip())
+    table = table.rename(columns=lambda column: str(column).strip())
+    twice = sorted(set(table.columns[table.columns.duplicated()]))
+    if twice:
+        raise DataError(f"has two columns {twice[0]}", "give each its own name", file=path)
+    return table
 
 
 def _separator(text: str) -> str:
-    head = text.lstrip().partition("\n")[0]
+    head = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])  # names in quotes hold any
     return max(",;\t", key=head.count)  # Excel writes ; in half of the world
 
 

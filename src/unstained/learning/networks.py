@@ -7,6 +7,7 @@ beyond a block aligned to the stride, the input still has a say in the block's o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -54,6 +55,8 @@ class NetworkSpec:
     dropout : float
         Share of channels dropped in training, at the coarsest level and before the heads
         (``compact``, ``unet``) or in the three innermost decoder blocks (``paper``).
+    smooth : bool
+        Whether ``compact`` smooths what it unfolds.
     """
 
     name: str
@@ -63,6 +66,12 @@ class NetworkSpec:
     depth: int
     components: int = 0
     dropout: float = 0.0
+    smooth: bool = True
+
+    @classmethod
+    def from_saved(cls, said: Mapping[str, Any]) -> NetworkSpec:
+        """What `as_dict` gave; models of before there was `smooth` learned without it."""
+        return cls(**{"smooth": False, **said})
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -114,7 +123,8 @@ class UNet(Generator):
         )
         self.dropout = nn.Dropout2d(spec.dropout)
         self.heads = nn.Conv2d(widths[0], spec.outputs * fold**2, 1)
-        if fold > 1:
+        self.smooth = fold > 1 and spec.smooth
+        if self.smooth:
             row = torch.tensor([0.25, 0.5, 0.25])
             self.register_buffer("smoothing", torch.outer(row, row), persistent=False)
         self.stride = fold * 2**spec.depth
@@ -134,7 +144,7 @@ class UNet(Generator):
         reach += self.convolutions
         for _ in range(self.spec.depth):
             reach = 2 * reach + self.convolutions
-        return self.fold * reach + (self.fold > 1)
+        return self.fold * reach + self.smooth
 
     def forward(self, planes: Tensor) -> Tensor:
         x = F.conv2d(planes, self.get_buffer("mix")) if self.spec.components else planes
@@ -148,10 +158,11 @@ class UNet(Generator):
             x = F.interpolate(lift(x), scale_factor=2.0, mode="nearest")
             x = decoder(torch.cat([skips.pop(), x], dim=1))
         x = self.heads(self.dropout(x))
-        return self._unfold(x) if self.fold > 1 else x
+        x = F.pixel_shuffle(x, self.fold) if self.fold > 1 else x
+        return self._smoothed(x) if self.smooth else x
 
-    def _unfold(self, x: Tensor) -> Tensor:
-        x = F.pad(F.pixel_shuffle(x, self.fold), (1, 1, 1, 1), mode="replicate")
+    def _smoothed(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (1, 1, 1, 1), mode="replicate")
         kernel = self.get_buffer("smoothing").expand(self.spec.outputs, 1, 3, 3)
         return F.conv2d(x, kernel, groups=self.spec.outputs)
 

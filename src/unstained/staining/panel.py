@@ -262,7 +262,9 @@ class Panel:
                 )
             markers = tuple(MarkerSpec(**m) for m in said["markers"])
             normalization = _normalization(**said["normalization"])
-            specs = [(NetworkSpec(**m["network"]), tuple(m["markers"])) for m in said["members"]]
+            specs = [
+                (NetworkSpec.from_saved(m["network"]), tuple(m["markers"])) for m in said["members"]
+            ]
             symmetries = tuple(Symmetry(*map(bool, s)) for s in said["symmetries"])
             pixel_size_um, about = said["pixel_size_um"], said["about"]
         except (ValueError, KeyError, TypeError) as error:

@@ -206,14 +206,12 @@ class Predictor:
         return image
 
     def _label_free(self, image: Image) -> Image:
-        """The channels that are label-free by their names, if they are what the model takes."""
+        """The one channel that is label-free by its name, if it has the planes that are needed."""
         name, planes = image.source or "the image", self.panel.planes
         named = [i for i, channel in enumerate(image.channels) if channel.label_free]
-        if len(named) * image.shape[2] == planes:
-            taken, others = (
-                ", ".join(c.name for i, c in enumerate(image.channels) if (i in named) is wanted)
-                for wanted in (True, False)
-            )
+        if len(named) == 1 and image.shape[2] == planes:
+            others = ", ".join(c.name for i, c in enumerate(image.channels) if i not in named)
+            taken = image.channels[named[0]].name
             self.notify(f"{name}: {taken} is taken, by its name; {others} is left out")
             return image.channels_at(named)
         channels = ", ".join(channel.name for channel in image.channels)

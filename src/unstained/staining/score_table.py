@@ -216,6 +216,7 @@ class ScoreTable:
 
     def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
         s = self.settings
+        rows = rows[np.isfinite(rows[score].to_numpy(np.float64))]
         return mean_interval(
             rows[score].to_numpy(np.float64),
             groups=self.clusters(rows),
