@@ -21,7 +21,9 @@ from unstained.images import (
     pairs_from_manifest,
     write_manifest,
 )
+from unstained.images.image import as_image
 from unstained.images.read import name_of_source, split_joined
+from unstained.images.write import write_ome_tiff
 
 HEAD = "phase,stain,marker,group\n"
 
@@ -439,6 +441,13 @@ def test_a_spec_may_be_a_manifest_two_folders_or_a_tree(
     assert stains == {"phase/a": ["DAPI"], "phase/b": ["CD90", "DAPI"]}
     monkeypatch.chdir(folder.parent)
     assert load_pairs(folder.name).fingerprint() == tree.fingerprint()
+
+
+def test_a_cleaned_stain_in_a_tree_belongs_to_its_phase_image(folder: Path) -> None:
+    for name in ("a", "b"):
+        write_ome_tiff(as_image(np.zeros((8, 12)), "YX"), folder / "CD90" / f"{name}.ome.tif")
+    stains = {field.id: sorted(field.stains) for field in load_pairs(str(folder)).fields()}
+    assert stains == {"phase/a": ["CD90", "DAPI"], "phase/b": ["CD90", "DAPI"]}
 
 
 def test_a_folder_without_phase_is_refused_with_what_it_holds(tmp_path: Path) -> None:

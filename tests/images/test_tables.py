@@ -42,3 +42,11 @@ def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("image,day, day\na.tif,1,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="has two columns day; give each its own name"):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_column_of_true_and_false_is_of_truths(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("image,treated,seen\na.tif,True,True\nb.tif,False,\n", encoding="utf-8")
+    table = read_typed_table(path, ["image"])
+    assert table["treated"].tolist() == [True, False]
+    assert table["seen"].iloc[0] == "True"  # not known of b: it stays text

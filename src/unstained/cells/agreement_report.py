@@ -13,8 +13,9 @@ import pandas as pd
 from ..cell_table import label_free_features, read_cells
 from ..errors import DataError, contents_of
 from ..images.image import Array
+from ..statistics import MIN_GROUPS
 from .bands import Bands, fit_band, held_out_coverage
-from .cell_agreement import FEW_GROUPS, Matched, agreement, match_cells
+from .cell_agreement import Matched, agreement, match_cells
 from .familiar import Reference, fit_reference, flag_strange
 from .measuring import measuring_of
 
@@ -175,14 +176,14 @@ def _few_groups(matched: Matched) -> list[str]:
     known = {str(m): of["group"].nunique() for m, of in matched.cells.groupby("marker", sort=False)}
     notes = [
         f"{marker}: {n} groups are too few for intervals, which draw groups: "
-        f"{FEW_GROUPS} are needed"
+        f"{MIN_GROUPS} are needed"
         for marker, n in known.items()
-        if n < FEW_GROUPS
+        if n < MIN_GROUPS
     ]
     return notes + [
         f"{marker}: intervals draw {n} groups, so few that they are too narrow"
         for marker, n in known.items()
-        if FEW_GROUPS <= n <= _MANY_GROUPS
+        if MIN_GROUPS <= n <= _MANY_GROUPS
     ]
 
 

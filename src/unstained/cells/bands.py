@@ -15,8 +15,7 @@ import numpy.typing as npt
 from ..cell_table import names_of, values_of
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array
-from ..statistics import mean_interval, wilson_interval
-from .cell_agreement import FEW_GROUPS
+from ..statistics import MIN_GROUPS, mean_interval, wilson_interval
 from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
@@ -281,7 +280,7 @@ def held_out_coverage(
     table = pd.DataFrame(rows, columns=columns)
     each = table["share"].to_numpy(float) if groups is not None else inside
     share = mean_interval(each, seed=seed)
-    if groups is not None and share.n < FEW_GROUPS:
+    if groups is not None and share.n < MIN_GROUPS:
         share = share.alone()
     return Coverage(table, share.estimate, share.low, share.high)
 

@@ -13,6 +13,7 @@ from ..cell_table import names_of, need_columns, values_of
 from ..errors import DataError
 from ..images.image import Array
 from ..statistics import (
+    MIN_GROUPS,
     Interval,
     bootstrap_sums,
     correlation_moments,
@@ -25,13 +26,10 @@ from ..statistics import (
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["FEW_GROUPS", "Limits", "Matched", "Totals", "agreement", "bland_altman", "match_cells"]
+__all__ = ["Limits", "Matched", "Totals", "agreement", "bland_altman", "match_cells"]
 
 
 _KEYS = ["image", "frame", "label"]
-FEW_GROUPS = 5
-"""With fewer a bootstrap over groups is far too narrow: none is given, as by `cells score`."""
-
 _NORMAL_95 = 1.959964  # limits of agreement hold 95 % of normal differences
 
 
@@ -186,7 +184,7 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
             "upper_limit": limits.high,
             "relative_error": error,
         }.items():
-            if groups is not None and known < FEW_GROUPS:
+            if groups is not None and known < MIN_GROUPS:
                 interval = interval.alone()
             row |= {name: interval.estimate}
             row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
@@ -243,7 +241,7 @@ def bland_altman(
             bootstrap_sums(rows, _limit(sign, center), groups=groups, level=level, draws=draws)
             for sign in (-1, 1)
         )
-        if np.unique(np.asarray(groups)).size < FEW_GROUPS:
+        if np.unique(np.asarray(groups)).size < MIN_GROUPS:
             mean, low, high = mean.alone(), low.alone(), high.alone()
         return Limits(mean, low, high, sd)
     t = float(stdtrit(n - 1, 0.5 + level / 2))

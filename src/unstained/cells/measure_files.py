@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..cell_table import OBS_COLUMNS, names_of, new_cells, write_cells
 from ..errors import DataError, InputError, contents_of
+from ..images.resample import SAME_SIZE
 from .conditions import read_conditions, with_tracks
 from .lazy_plane import LazyPlane
 from .measure import STATISTICS, FrameCells, MeasureSettings, measure_frame
@@ -30,8 +31,6 @@ __all__ = ["FileOptions", "Measured", "measure_folder", "measure_segmentation"]
 
 
 _LAYERS = STATISTICS[1:]
-_SAME = 0.01
-"""Sizes that differ by less are the same, rounded otherwise."""
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def _contradicted(segmented: Sequence[Segmented], options: FileOptions) -> list[
             {o.frame_interval_s for o in segmented},
         ),
     ):
-        others = sorted(v for v in known if v and given and abs(given / v - 1) > _SAME)
+        others = sorted(v for v in known if v and given and abs(given / v - 1) > SAME_SIZE)
         if others:
             said = ", ".join(f"{v:g}" for v in others)
             notes.append(

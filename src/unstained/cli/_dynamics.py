@@ -20,6 +20,8 @@ __all__ = [
     "Cells",
     "Least",
     "Out",
+    "Segmentation",
+    "Stains",
     "named",
     "relative_traces",
     "save_both",
@@ -34,6 +36,10 @@ Border = Annotated[
 ]
 Least = Annotated[int, typer.Option(metavar="N", help="Leave out cells with fewer frames.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for tables and figures.")]
+Segmentation = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="In place of what the table names.")
+]
+Stains = Annotated[Path | None, typer.Option(metavar="DIR", help="The same; with --segmentation.")]
 
 
 def save_both(figure: Figure, out: Path, name: str) -> None:

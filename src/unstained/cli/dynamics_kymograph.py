@@ -10,7 +10,7 @@ import typer
 
 from ..errors import DataError, InputError, contents_of
 from ..images.atomic import write_csv
-from ._dynamics import Cells, Out, save_both
+from ._dynamics import Cells, Out, Segmentation, Stains, save_both
 from ._progress import Bar
 from ._tables import check_folder, new_folder
 from ._words import listed
@@ -76,12 +76,8 @@ def kymograph(
         float,
         typer.Option(metavar="MIN", help="Left out at both ends, where a cell is round."),
     ] = 0.0,
-    segmentation: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="In place of what the table names.")
-    ] = None,
-    stains: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The same; with --segmentation.")
-    ] = None,
+    segmentation: Segmentation = None,
+    stains: Stains = None,
 ) -> None:
     """Where markers are in one cell over time, their difference, and the periods of their waves.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import DataError, InputError, contents_of
-from ._dynamics import Cells, Out, save_both
+from ._dynamics import Cells, Out, Segmentation, Stains, save_both
 from ._tables import check_folder, new_folder
 from ._words import numbers
 from .dynamics_kymograph import chosen_markers, pixels_of
@@ -28,12 +27,8 @@ def snapshots(
     markers: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="All if not given.")
     ] = None,
-    segmentation: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="In place of what the table names.")
-    ] = None,
-    stains: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The same; with --segmentation.")
-    ] = None,
+    segmentation: Segmentation = None,
+    stains: Stains = None,
 ) -> None:
     """The label-free image and its stains at a few times, on the same grey values.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ..errors import DataError
 from ..images.image import Array
 from ..statistics import (
+    MIN_GROUPS,
     Calibration,
     ClassificationScores,
     calibration_scores,
@@ -24,8 +25,6 @@ from .examples import Examples
 from .links import track_codes
 
 __all__ = ["Evaluation", "SetScores", "evaluate", "prediction_table"]
-
-_FEW = 5  # groups that hold a class; below, a bootstrap over them is too sure
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ def _few_groups(scores: ClassificationScores, what: str) -> list[str]:
     for name, found in scores.classes.items():
         if found.groups == 1:
             notes.append(f"{name} is in 1 of {scores.groups} {what}: its scores have no interval")
-        elif 1 < found.groups < _FEW:
+        elif 1 < found.groups < MIN_GROUPS:
             notes.append(
                 f"{name} is in {found.groups} of {scores.groups} {what}: the intervals of its "
                 "scores are too narrow"

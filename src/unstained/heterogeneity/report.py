@@ -18,6 +18,7 @@ from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figur
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
 from ..images.atomic import write_csv, write_json
 from ..images.image import Array
+from ..statistics import MIN_GROUPS
 from .choice import (
     Choice,
     Values,
@@ -45,7 +46,6 @@ __all__ = ["ReportSettings", "write_clusters", "write_components", "write_distri
 
 FORMATS = ("png", "svg", "pdf")
 _FEW_OF_CLUSTER = 10  # cells a cluster: with fewer its mean is off by a third of its spread
-_FEW_GROUPS = 5  # a bootstrap over fewer is too narrow
 _SETS = ("markers", "markers-and-shape")
 _OF_COMPONENTS = (
     *(f"{what}-{of}" for what in ("biplot", "variance", "loadings") for of in _SETS),
@@ -104,8 +104,10 @@ def write_distributions(
         )
     if settings.groups is not None:
         n = np.unique(words_of(chosen.cells, settings.groups)).size
-        if 1 < n < _FEW_GROUPS:
-            lines += said([f"{n} of {settings.groups}: intervals over fewer than 5 are too narrow"])
+        if 1 < n < MIN_GROUPS:
+            lines += said(
+                [f"{n} of {settings.groups}: intervals over fewer than {MIN_GROUPS} are too narrow"]
+            )
     return [*lines, *what_is_independent(chosen.cells, settings.groups)]
 
 

@@ -174,9 +174,9 @@ def noise_variance(image: Array) -> float:
     """
     step = _step(np.asarray(image))
     rounding = step**2 / 12
-    # with noise of a step or less the residuals are a few levels, and their median one of these
-    dither = np.random.default_rng(0).uniform(-step / 2, step / 2, np.shape(image))
-    image = _plane(image) + dither
+    image = _plane(image)
+    if step:  # of noise of a step or less the residuals are a few levels, their median one of these
+        image = image + np.random.default_rng(0).uniform(-step / 2, step / 2, image.shape)
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
     residual = np.abs(ndimage.convolve(image, kernel)[1:-1, 1:-1]).ravel()
     order = np.argsort(ndimage.uniform_filter(image, 3)[1:-1, 1:-1], axis=None, kind="stable")

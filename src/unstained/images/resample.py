@@ -10,7 +10,10 @@ import numpy as np
 from ..errors import DataError
 from .image import Array
 
-__all__ = ["Weights", "axis_weights", "common_pixel_size", "resample"]
+__all__ = ["SAME_SIZE", "Weights", "axis_weights", "common_pixel_size", "resample"]
+
+SAME_SIZE = 0.01
+"""Pixel sizes that differ by less than 1 % are the same: 5 px over a field of 512."""
 
 
 class Weights(NamedTuple):
@@ -68,7 +71,7 @@ def common_pixel_size(sizes_um: Iterable[float | None]) -> float | None:
         They differ by more than 1 %.
     """
     sizes = {size for size in sizes_um if size is not None}
-    if sizes and max(sizes) > 1.01 * min(sizes):
+    if sizes and max(sizes) > (1 + SAME_SIZE) * min(sizes):
         raise DataError(
             f"images to learn from have pixel sizes from {min(sizes):g} to {max(sizes):g} um",
             "resample them to one pixel size",

@@ -270,9 +270,9 @@ def _pairs_from_tree(folder: Path) -> Pairs:
 
 def _lenient(phase: Path, stain: Path) -> Pairs:
     """Pairs of one marker; phase images without this marker are looked at by the caller."""
-    keyed = {path.stem: path for path in images_in(phase)}
+    keyed = {stem_of(path): path for path in images_in(phase)}
     rows = [
-        (str(keyed.get(path.stem, "")), str(path), stain.name, path.stem)
+        (str(keyed.get(stem_of(path), "")), str(path), stain.name, stem_of(path))
         for path in images_in(stain)
     ]
     alone = [Path(row[1]).name for row in rows if not row[0]]

@@ -45,11 +45,11 @@ def read_table(path: Path) -> pd.DataFrame:
     DataError
         It is no table.
     """
-    return _parsed(path, missing=False)
+    return _parsed(path, missing=False)[0]
 
 
 def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
-    """As `read_table`, with numbers where a column holds nothing else.
+    """As `read_table`, with numbers, or True and False, where a column holds nothing else.
 
     Parameters
     ----------
@@ -69,19 +69,18 @@ def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
     DataError
         It is no table, or a column holds numbers with a comma.
     """
-    table = _parsed(path, missing=True)
-    commas_part = style_of(path).separator == ","  # then 1,2 in quotes is no number
+    table, separator = _parsed(path, missing=True)
     for name in table.columns.difference(list(text), sort=False):
         try:
             table[name] = pd.to_numeric(table[name])
         except ValueError:
             told = table[name].dropna()
+            if told.size == len(table) and told.isin(["True", "False"]).all():
+                table[name] = told == "True"
+                continue
             commas = told[told.str.contains(",")]
-            if (
-                not commas_part
-                and len(commas)
-                and told.str.fullmatch(r"\s*[+-]?\d*[.,]?\d+\s*").all()
-            ):
+            numbers = told.str.fullmatch(r"\s*[+-]?\d*[.,]?\d+\s*").all()
+            if separator != "," and len(commas) and numbers:  # else 1,2 stood in quotes
                 raise DataError(
                     f"column {name} holds {commas.iloc[0]!r}",
                     "write numbers with a point",
@@ -90,8 +89,8 @@ def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
     return table
 
 
-def _parsed(path: Path, *, missing: bool) -> pd.DataFrame:
-    """Columns of text; empty cells are NaN where `missing`, else empty text."""
+def _parsed(path: Path, *, missing: bool) -> tuple[pd.DataFrame, str]:
+    """Columns of text, and the separator; empty cells are NaN where `missing`, else empty text."""
     if not path.is_file():
         raise FileError("is not there", "check the path of the table", file=path)
     try:
@@ -113,7 +112,7 @@ def _parsed(path: Path, *, missing: bool) -> pd.DataFrame:
     twice = sorted(set(table.columns[table.columns.duplicated()]))
     if twice:
         raise DataError(f"has two columns {twice[0]}", "give each its own name", file=path)
-    return table
+    return table, separator
 
 
 def _separator(text: str) -> str:

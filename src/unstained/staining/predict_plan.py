@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from ..errors import InputError
-from ..images.resample import Weights, axis_weights
+from ..images.resample import SAME_SIZE, Weights, axis_weights
 from ..images.tiles import Tile, round_up, tile_of, tiles
 from ..learning.footprint import activation_bytes_per_pixel
 from ..learning.networks import receptive_halo
@@ -29,9 +29,6 @@ __all__ = [
     "stride_of",
     "tile_bytes",
 ]
-
-SAME_SIZE = 0.01
-"""Pixel sizes that differ by less than 1 % are the same: 5 px over a field of 512."""
 
 _MOST = 8  # no structure is left to recognize
 

@@ -19,14 +19,13 @@ from torch import nn
 
 from ..errors import DataError, InputError
 from ..images.image import Array, Channel, Image, as_image
-from ..images.resample import resample
+from ..images.resample import SAME_SIZE, resample
 from ..images.tiles import Tile, Window, read_reflected
 from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.devices import choose_device
 from ..learning.engines import ENGINES, PRECISIONS, TOLERANCE, Engine, difference, make_engine
 from ..learning.memory import tune_allocator
 from .predict_plan import (
-    SAME_SIZE,
     Estimate,
     Grid,
     choose_tile,

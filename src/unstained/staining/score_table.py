@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..images.image import Array
 from ..statistics import (
+    MIN_GROUPS,
     Interval,
     bootstrap_sums,
     correlation_moments,
@@ -18,15 +19,12 @@ from ..statistics import (
     moments_correlation,
 )
 
-__all__ = ["MIN_GROUPS", "MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
+__all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
 
 
 SCORES = ("r_s", "r_lap", "mae", "ssim", "snr_rms", "snr_var", "c_max")
 MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
 
-# Groups are the unit of an interval from this many on: a bootstrap over fewer is too narrow [1].
-# [1] Cameron, Gelbach, Miller (2008), Rev. Econ. Stat. 90:414: even 5 clusters are few.
-MIN_GROUPS = 5
 _PARTS = "parts of the only field"
 
 

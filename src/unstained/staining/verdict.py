@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..statistics import Interval, LinearFit, linear_fit, mean_interval
-from .score_table import MIN_GROUPS, ScoreTable
+from ..statistics import MIN_GROUPS, Interval, LinearFit, linear_fit, mean_interval
+from .score_table import ScoreTable
 from .scores import SMOOTHED
 
 __all__ = [

@@ -25,6 +25,7 @@ from .hypothesis_tests import (
     stars,
 )
 from .intervals import (
+    MIN_GROUPS,
     Interval,
     bootstrap_interval,
     bootstrap_sums,
@@ -40,6 +41,7 @@ from .student import student_p
 from .unfolding import Response, Unfolded, effective_number, unfold
 
 __all__ = [
+    "MIN_GROUPS",
     "TOP_LABEL",
     "Calibration",
     "ClassConformal",

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
+from ..images.image import Array
 from .student import student_p
 
 __all__ = ["McNemar", "PairedTest", "corrected_t_test", "holm", "mcnemar", "paired_test", "stars"]
@@ -64,11 +65,7 @@ def paired_test(
     """
     from scipy import stats
 
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape or x.ndim != 1:
-        raise InputError(f"{x.shape} against {y.shape}", "pair the scores unit by unit")
-    paired = np.isfinite(x) & np.isfinite(y)
-    x, y = x[paired], y[paired]
+    x, y = _paired(a, b, "unit by unit")
     delta = x - y
     if delta.size < 2:
         mean = float(delta.mean()) if delta.size else float("nan")
@@ -118,11 +115,7 @@ def corrected_t_test(
     """
     if min(n_train, n_test) < 1:
         raise InputError(f"{n_train} training and {n_test} test rows", "give at least 1 of each")
-    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if x.shape != y.shape or x.ndim != 1:
-        raise InputError(f"{x.shape} against {y.shape}", "pair the scores split by split")
-    paired = np.isfinite(x) & np.isfinite(y)
-    x, y = x[paired], y[paired]
+    x, y = _paired(a, b, "split by split")
     delta = x - y
     k = delta.size
     if k < 3:
@@ -204,3 +197,12 @@ def stars(p: float) -> str:
     if np.isnan(p):
         return ""
     return "*" * sum(p <= limit for limit in (0.05, 0.01, 0.001, 0.0001)) or "ns"
+
+
+def _paired(a: npt.ArrayLike, b: npt.ArrayLike, how: str) -> tuple[Array, Array]:
+    """(K,) scores that both have, as float64."""
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if x.shape != y.shape or x.ndim != 1:
+        raise InputError(f"{x.shape} against {y.shape}", f"pair the scores {how}")
+    both = np.isfinite(x) & np.isfinite(y)
+    return x[both], y[both]

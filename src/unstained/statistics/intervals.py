@@ -12,6 +12,7 @@ from ..errors import InputError
 from ..images.image import Array
 
 __all__ = [
+    "MIN_GROUPS",
     "Array",
     "Interval",
     "bootstrap_interval",
@@ -23,7 +24,9 @@ __all__ = [
 ]
 
 
-_FEW_GROUPS = 5  # from here on a bootstrap over groups comes near its coverage
+MIN_GROUPS = 5
+"""With fewer groups a bootstrap over them is far too narrow; even five are few (Cameron, Gelbach,
+Miller (2008), Rev Econ Stat 90:414)."""
 
 
 class Interval(NamedTuple):
@@ -152,7 +155,7 @@ def mean_interval(
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     rows = np.column_stack([value[finite], np.ones(finite.sum())])
     kept = None if groups is None else group[finite]
-    if kept is not None and 2 <= np.unique(kept.astype(str)).size < _FEW_GROUPS:
+    if kept is not None and 2 <= np.unique(kept.astype(str)).size < MIN_GROUPS:
         return _few_groups_interval(value[finite], kept, level)
     return bootstrap_sums(rows, _mean, groups=kept, level=level, draws=draws, seed=seed)
 

@@ -14,8 +14,7 @@ from ...figures import impurity_bars
 from ...images.impurities import add_dust, add_speckles
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
-from ...statistics import Interval, mean_interval
-from ..score_table import MIN_GROUPS
+from ...statistics import MIN_GROUPS, Interval, mean_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed

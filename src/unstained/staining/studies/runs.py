@@ -18,10 +18,10 @@ from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
 from ...learning.memory import tune_allocator
 from ...learning.networks import NetworkSpec, build_network
+from ...statistics import MIN_GROUPS
 from ..card import score_with_panel
 from ..panel import MODEL, Panel
 from ..prediction import PredictOptions
-from ..score_table import MIN_GROUPS
 from ..settings import TrainSettings
 from ..training import Report, enough_steps, train
 
