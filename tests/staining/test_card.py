@@ -6,7 +6,7 @@ import pandas as pd
 
 from unstained.images import Pairs
 from unstained.learning.networks import NetworkSpec, build_network
-from unstained.staining.card import split_as_trained
+from unstained.staining.card import kept_apart, split_as_trained
 from unstained.staining.normalize import MarkerSpec
 from unstained.staining.panel import Member, Panel
 
@@ -46,3 +46,10 @@ def test_a_group_that_was_cut_in_space_is_not_called_seen() -> None:
     panel = _panel({"train": ["a"], "validation": ["a"], "test": ["a"]})
     given = _pairs("a", split="test")
     assert split_as_trained(panel, given) is given
+
+
+def test_another_days_cells_test_a_model_better_than_cells_of_the_same_day() -> None:
+    cells = _pairs("1", "2", "3").table
+    cells["cell"], cells["group"] = cells["group"], ["monday", "monday", "tuesday"]
+    cells["split"] = ["train", "validation", "test"]
+    assert kept_apart(Pairs(cells)) == {"validation": "cell", "test": "group"}

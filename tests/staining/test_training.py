@@ -46,6 +46,7 @@ def test_training_leaves_a_model_that_predicts_in_the_stains_units(
     card = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
     assert pairs.fingerprint()[:16] in card
     assert "Intended use" in card
+    assert "- test is kept apart from training by group\n" in card
     assert not list((tmp_path / "model").rglob("checkpoint.safetensors"))
 
 

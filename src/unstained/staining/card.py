@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..images.splits import split_pairs
+from ..images.splits import split_kind, split_pairs
 from ..images.versions import versions_of
 from .predict_fields import PredictFields
 from .predictor import PredictOptions
@@ -24,12 +24,19 @@ if TYPE_CHECKING:
 __all__ = [
     "describe_scores",
     "describe_training",
+    "kept_apart",
     "record_scores",
     "score_with_panel",
     "split_as_trained",
     "write_card",
 ]
 
+_KEPT_APART = {
+    "group": "group",
+    "field": "field within a group: its scores say nothing of other groups",
+    "cell": "cell within a group: its scores say nothing of other groups",
+    "spatial": "place within an image: its scores say nothing of other images",
+}
 _VERSIONS = ("unstained", "torch", "numpy", "cv2", "zarr")
 
 
@@ -58,6 +65,7 @@ def describe_training(
                 str(split): sorted(map(str, rows["group"].unique()))
                 for split, rows in table.groupby("split", sort=False)
             },
+            "kept_apart": kept_apart(pairs),
             "notes": list(pairs.notes),
         },
         "settings": settings.as_dict(),
@@ -67,6 +75,16 @@ def describe_training(
         "machine": f"{platform.machine()}, {platform.system()}",
         "versions": versions_of(*_VERSIONS),
         "scores": {"validation": describe_scores(scored)},
+    }
+
+
+def kept_apart(pairs: Pairs) -> dict[str, str]:
+    """By what validation and test are kept apart from training, as `split_kind` says."""
+    split = pairs.table["split"]
+    return {
+        part: split_kind(replace(pairs, table=pairs.table[split.isin(["train", part])]))
+        for part in ("validation", "test")
+        if (split == part).any()
     }
 
 
@@ -218,6 +236,8 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     for split, groups in data["groups"].items():
         shown = ", ".join(groups[:12]) + (", ..." if len(groups) > 12 else "")
         lines.append(f"- groups in {split}: {shown}")
+    for part, kind in data.get("kept_apart", {}).items():
+        lines.append(f"- {part} is kept apart from training by {_KEPT_APART[kind]}")
     return lines + [f"- note: {note}" for note in data["notes"]]
 
 
