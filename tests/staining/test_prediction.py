@@ -22,7 +22,7 @@ from unstained.images.tiles import round_up
 from unstained.images.write import write_png
 from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, apply_whole, build_network
-from unstained.staining import predictor as predictor_module
+from unstained.staining import member_engines
 from unstained.staining.card import score_with_panel
 from unstained.staining.normalize import MarkerSpec
 from unstained.staining.panel import Member, Panel
@@ -145,7 +145,7 @@ def test_values_are_in_the_units_of_the_stain(monkeypatch: pytest.MonkeyPatch) -
         def __call__(self, batch: np.ndarray) -> np.ndarray:
             return np.full((1, 1, *batch.shape[-2:]), 2.0, np.float32)
 
-    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Twos())
+    monkeypatch.setattr(member_engines, "make_engine", lambda *a, **k: Twos())
     image = predict(model, picture(40, 40))
     # 100 + 50 x 2
     assert (np.asarray(image.data) == 200).all()
@@ -163,7 +163,7 @@ def test_16_bit_neither_wraps_nor_hides_that_it_cuts(monkeypatch: pytest.MonkeyP
             out[0, 0, 0, :3] = -5, 70000, 12.4
             return out
 
-    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Extremes())
+    monkeypatch.setattr(member_engines, "make_engine", lambda *a, **k: Extremes())
     told: list[str] = []
     image = predict(model, picture(16, 16), PredictOptions(dtype="uint16"), notify=told.append)
     values = np.asarray(image.data)[0, 0, 0]
@@ -315,7 +315,7 @@ def test_resampling_keeps_positions(monkeypatch: pytest.MonkeyPatch) -> None:
         def __call__(self, batch: np.ndarray) -> np.ndarray:
             return batch
 
-    monkeypatch.setattr(predictor_module, "make_engine", lambda *a, **k: Same())
+    monkeypatch.setattr(member_engines, "make_engine", lambda *a, **k: Same())
     y, x = np.mgrid[:80, :90]
     bump = 1000 * np.exp(-((y - 31.3) ** 2 + (x - 52.6) ** 2) / (2 * 8**2))
     out = predict(model, as_image(bump, "YX", pixel_size_um=0.8), PredictOptions(tile=32))
@@ -396,7 +396,7 @@ def test_the_estimate_counts_tiles_and_does_not_grow_in_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = iter(range(100))  # a second from look to look: each measured tile takes one
-    monkeypatch.setattr(predictor_module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(member_engines.time, "perf_counter", lambda: next(clock))
     options = PredictOptions(tile=128, engine="torch")
     small, large = (estimate(panel(), (side, side), options) for side in (1024, 4096))
     # 1024 / 128 = 8 and 4096 / 128 = 32 tiles along each axis
@@ -582,4 +582,4 @@ def test_int8_holds_for_every_network_of_a_panel() -> None:
     pytest.importorskip("nncf")
     predictor = Predictor(panel(shared=False), PredictOptions(precision="int8"))
     predictor(picture(128, 128))
-    assert [engine.precision for engine in predictor._engines] == ["int8", "int8"]
+    assert predictor._engines.precisions == ("int8", "int8")

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import nn
 
 from ..errors import DataError, InputError
 from ..images.image import Array, Channel, Image, as_image
 from ..images.resample import SAME_SIZE, resample
 from ..images.tiles import Tile, Window, read_reflected
-from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry, apply_symmetry, undo_symmetry
+from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from ..learning.devices import choose_device
-from ..learning.engines import ENGINES, PRECISIONS, TOLERANCE, Engine, difference, make_engine
+from ..learning.engines import ENGINES, PRECISIONS
 from ..learning.memory import tune_allocator
+from .member_engines import MemberEngines
 from .predict_plan import (
     Estimate,
     Grid,
@@ -159,9 +158,13 @@ class Predictor:
         self.notify: Notify = _LOG.warning if notify is None else notify
         self._says_time = notify is not None
         self._device = choose_device(self.options.device)
-        self._engines: list[Engine] = []
-        self._compared = False
-        self._symmetries = self._choose_symmetries()
+        self._engines = MemberEngines(
+            panel,
+            engine=self.options.engine,
+            precision=self.options.precision,
+            device=self.options.device,
+            symmetries=self._symmetries(),
+        )
         self._clipped = 0
 
     def __call__(self, image: Image | Array, *, progress: Progress | None = None) -> Image:
@@ -323,10 +326,7 @@ class Predictor:
         y, x = part
         tile = grid.tile_of(self.panel, y, x)
         work = _Work(image, grid, (tile,))
-        if not self._engines:
-            wanted = self.options.engine
-            samples = self._calibration(work, statistics)
-            self._make("torch" if wanted == "auto" and not samples else wanted, samples)
+        self._make_engines(work, statistics)
         for c, rows, columns, block in self._stained(work, t, tile, statistics):
             # resampled, a tile gives some pixels beyond
             top, left = y.start - rows.start, x.start - columns.start
@@ -345,23 +345,13 @@ class Predictor:
     ) -> Iterator[tuple[int, slice, slice, Array]]:
         """Each marker's block in the stain's units, and the rows and columns it is for."""
         planes = work.read(t, tile.outer)
-        stains = self._networks(self.panel.normalize(planes, statistics)[None])
+        stains = self._engines(self.panel.normalize(planes, statistics)[None])
         if work.grid.resampled:
             y, x, stains = _back(stains, tile, work.grid)
         else:
             (y, x), stains = tile.paste, stains[:, tile.inner[0], tile.inner[1]]
         for c, marker in enumerate(self.panel.markers):
             yield c, y, x, marker.offset + marker.scale * stains[c]
-
-    def _networks(self, batch: Array) -> Array:
-        """(1, P, Y, X) normalized planes to (M, Y, X) normalized stains of all members."""
-        stains = np.zeros((len(self.panel.markers), *batch.shape[-2:]), np.float32)
-        for symmetry in self._symmetries:
-            moved = np.ascontiguousarray(apply_symmetry(batch, symmetry))
-            outputs = [engine(moved)[0] for engine in self._engines]
-            stains += undo_symmetry(self.panel.combined(outputs, axis=0), symmetry)
-        stains /= len(self._symmetries)
-        return stains
 
     def _typed(self, block: Array) -> Array:
         if self.options.dtype == "float32":
@@ -395,7 +385,7 @@ class Predictor:
         work = _Work(tile, grid, tuple(grid.tiles(self.panel, side)))
         return self._prepare(work, self.statistics_of(tile, 0), n_tiles, side)
 
-    def _choose_symmetries(self) -> tuple[Symmetry, ...]:
+    def _symmetries(self) -> tuple[Symmetry, ...]:
         if not self.options.tta:
             return (IDENTITY,)
         allowed = self.panel.symmetries
@@ -411,41 +401,23 @@ class Predictor:
         # a whole tile where there are many, so that its time is little beside theirs
         middle = work.tiles[len(work.tiles) // 2]
         probe = self._piece(work, middle, statistics, whole=n_tiles >= _MANY_TILES)
-        wanted = self.options.engine
-        if wanted == "auto" and self.options.precision == "int8":
-            wanted = "openvino-int8"  # the only one, and nothing to compare
-        auto = wanted == "auto"
-        if not self._engines:
-            samples = self._calibration(work, statistics)
-            self._make("torch" if auto and not samples else wanted, samples)
+        self._make_engines(work, statistics)
         pixels = n_tiles * math.prod(work.tiles[0].outer_shape)
         # nobody asks how long one tile takes, and the probe would be most of the work
-        seconds = self._seconds(probe, pixels) if n_tiles > 1 or self._says_time else 0.0
-        worth_it = auto and self._device.type == "cpu" and seconds > _COMPARE_FROM_S
-        if worth_it and not self._compared:
-            self._compared = True
-            self._make("auto", [probe])
-            seconds = self._seconds(probe, pixels)
+        engines = self._engines
+        seconds = engines.seconds(probe, pixels) if n_tiles > 1 or self._says_time else 0.0
+        worth_it = self._device.type == "cpu" and seconds > _COMPARE_FROM_S
+        if worth_it and engines.open_to_choice:
+            engines.choose_fastest(probe)
+            seconds = engines.seconds(probe, pixels)
         memory = tile_bytes(self.panel, work.grid, side)
-        first = self._engines[0]
-        return Estimate(seconds, memory, side, n_tiles, first.name, first.precision)
+        return Estimate(seconds, memory, side, n_tiles, engines.name, engines.precisions[0])
 
-    def _make(self, name: str, samples: Sequence[Array]) -> None:
-        """Engines of all members: the one chosen on the first serves the others, if it may."""
-        networks = [member.network for member in self.panel.members]
-        precision, device = self.options.precision, self.options.device
-        first = make_engine(
-            networks[0], engine=name, precision=precision, device=device, calibration=samples
-        )
-        engines = [first]
-        for network in networks[1:]:
-            engine = make_engine(
-                network, engine=first.name, precision=precision, device=device, calibration=samples
-            )
-            if name == "auto" and not _same(engine, network, samples[0]):
-                engine = make_engine(network, engine="torch", precision="float32", device=device)
-            engines.append(engine)
-        self._engines = engines
+    def _make_engines(self, work: _Work, statistics: Statistics) -> None:
+        """Once; int8 is calibrated on pieces of the first image."""
+        if not self._engines.made:
+            calibrated = self._engines.calibrated
+            self._engines.make(self._calibration(work, statistics) if calibrated else [])
 
     def _piece(
         self, work: _Work, tile: Tile, statistics: Statistics, *, whole: bool = False
@@ -461,9 +433,7 @@ class Predictor:
         return max(_PROBE_PX // stride, 1) * stride
 
     def _calibration(self, work: _Work, statistics: Statistics) -> list[Array]:
-        """Pieces of the first frame on a regular grid, where int8 is asked for; else none."""
-        if "int8" not in (self.options.precision, self.options.engine.rpartition("-")[2]):
-            return []
+        """(1, P, Y, X) normalized pieces of the first frame, on a regular grid."""
         side = self._probe_side
         starts = [
             np.unique(np.linspace(0, max(0, n - side), _CALIBRATION_SIDE).astype(int))
@@ -475,14 +445,6 @@ class Predictor:
             for x in starts[1]
         ]
         return [self.panel.normalize(work.read(0, w), statistics)[None] for w in windows]
-
-    def _seconds(self, probe: Array, pixels: int) -> float:
-        """Time for so many pixels, from that of one piece after a first run."""
-        self._networks(probe)
-        start = time.perf_counter()
-        self._networks(probe)
-        taken = time.perf_counter() - start
-        return taken * pixels / int(np.prod(probe.shape[-2:]))
 
 
 def _back(stains: Array, tile: Tile, grid: Grid) -> tuple[slice, slice, Array]:
@@ -516,8 +478,3 @@ def finite_planes(image: Image, t: int, y: slice, x: slice) -> Array:
             file=image.source,
         )
     return planes
-
-
-def _same(engine: Engine, network: nn.Module, sample: Array) -> bool:
-    reference = make_engine(network, engine="torch", precision="float32")
-    return difference(engine(sample), reference(sample)) <= TOLERANCE[engine.precision]
