@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from unstained.cell_table import (
     names_of,
@@ -166,4 +167,22 @@ def test_cells_that_are_nowhere_or_twice_are_refused(
         table.obs[name] = value
     table.write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(DataError, match=rf"a\.h5ad: {said}"):
+        read_cells(tmp_path / "a.h5ad")
+
+
+def test_a_sparse_table_of_another_tool_is_read_as_any_other(tmp_path: Path) -> None:
+    table = movie()
+    table.X = csr_matrix(table.X)
+    table.layers["mean"] = csr_matrix(table.layers["mean"])
+    table.write_h5ad(tmp_path / "a.h5ad")
+    back = read_cells(tmp_path / "a.h5ad")
+    assert values_of(back, ["area_um2", "CD105"])[0].tolist() == [3.0, 10.0]
+    assert values_of(back, ["CD105"], "mean")[0].tolist() == [5.0]
+
+
+def test_two_variables_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = movie()
+    table.var_names = ["CD105", "CD105", "area_um2"]
+    table.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(DataError, match="has two variables CD105; give each its own name"):
         read_cells(tmp_path / "a.h5ad")

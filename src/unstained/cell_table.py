@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -186,7 +187,9 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
             file=file,
         )
     try:
-        cells = anndata.read_h5ad(file)
+        with warnings.catch_warnings():  # names that are not unique: refused below
+            warnings.filterwarnings("ignore", "(Variable|Observation) names are not unique")
+            cells = anndata.read_h5ad(file)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise FileError(
             f"cannot be read as a table of cells ({error})", "give an .h5ad file", file=file
@@ -206,6 +209,15 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
                 "write it as a number",
                 file=file,
             )
+    if not cells.var_names.is_unique:
+        twice = cells.var_names[cells.var_names.duplicated()][0]
+        raise DataError(f"has two variables {twice}", "give each its own name", file=file)
+    # sparse, as other tools write it: what is not stored is 0
+    if hasattr(cells.X, "toarray"):
+        cells.X = cells.X.toarray()
+    for name, layer in list(cells.layers.items()):
+        if hasattr(layer, "toarray"):
+            cells.layers[name] = layer.toarray()
     with contents_of(file):
         _check_places(cells.obs)
     return cells
