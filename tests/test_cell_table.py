@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 from unstained.cell_table import (
     names_of,
@@ -136,3 +138,51 @@ def test_files_that_are_no_table_of_cells_are_refused(tmp_path: Path) -> None:
     write_cells(movie()[:0].copy(), tmp_path / "empty.h5ad")
     with pytest.raises(DataError, match="has no cell"):
         read_cells(tmp_path / "empty.h5ad")
+
+
+@pytest.mark.parametrize("column", ["track", "parent"])
+def test_a_blank_track_or_parent_is_none(column: str, tmp_path: Path) -> None:
+    table = movie()
+    table.obs[column] = [np.nan, *table.obs[column].to_numpy(float)[1:]]
+    table.write_h5ad(tmp_path / "a.h5ad")
+    back = read_cells(tmp_path / "a.h5ad")
+    assert back.obs[column].tolist() == [0, *movie().obs[column].tolist()[1:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"frame": 0.5}, "column frame holds 0.5; write whole numbers"),
+        ({"label": np.nan}, "column label holds nan"),
+        ({"track": np.inf}, "column track holds inf"),
+        ({"border": "False"}, "column border holds 'False'"),
+        ({"image": "m", "frame": 3, "label": 7}, "cell 7 of image m, frame 3, is there twice"),
+    ],
+)
+def test_cells_that_are_nowhere_or_twice_are_refused(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    table = movie()
+    for name, value in change.items():
+        table.obs[name] = value
+    table.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(DataError, match=rf"a\.h5ad: {said}"):
+        read_cells(tmp_path / "a.h5ad")
+
+
+def test_a_sparse_table_of_another_tool_is_read_as_any_other(tmp_path: Path) -> None:
+    table = movie()
+    table.X = csr_matrix(table.X)
+    table.layers["mean"] = csr_matrix(table.layers["mean"])
+    table.write_h5ad(tmp_path / "a.h5ad")
+    back = read_cells(tmp_path / "a.h5ad")
+    assert values_of(back, ["area_um2", "CD105"])[0].tolist() == [3.0, 10.0]
+    assert values_of(back, ["CD105"], "mean")[0].tolist() == [5.0]
+
+
+def test_two_variables_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = movie()
+    table.var_names = ["CD105", "CD105", "area_um2"]
+    table.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(DataError, match="has two variables CD105; give each its own name"):
+        read_cells(tmp_path / "a.h5ad")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .errors import DataError, FileError, InputError
+from .errors import DataError, FileError, InputError, contents_of
 from .images.image import Array
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
     FileError
         It is not there or no such file.
     DataError
-        It has no cell, lacks a column, or has words where numbers are needed.
+        It has no cell, lacks a column, has words or fractions where whole numbers are needed, or
+        a cell twice.
     """
     import anndata
 
@@ -185,7 +187,9 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
             file=file,
         )
     try:
-        cells = anndata.read_h5ad(file)
+        with warnings.catch_warnings():  # names that are not unique: refused below
+            warnings.filterwarnings("ignore", "(Variable|Observation) names are not unique")
+            cells = anndata.read_h5ad(file)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise FileError(
             f"cannot be read as a table of cells ({error})", "give an .h5ad file", file=file
@@ -205,7 +209,50 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
                 "write it as a number",
                 file=file,
             )
+    if not cells.var_names.is_unique:
+        twice = cells.var_names[cells.var_names.duplicated()][0]
+        raise DataError(f"has two variables {twice}", "give each its own name", file=file)
+    # sparse, as other tools write it: what is not stored is 0
+    if hasattr(cells.X, "toarray"):
+        cells.X = cells.X.toarray()
+    for name, layer in list(cells.layers.items()):
+        if hasattr(layer, "toarray"):
+            cells.layers[name] = layer.toarray()
+    with contents_of(file):
+        _check_places(cells.obs)
     return cells
+
+
+def _check_places(obs: pd.DataFrame) -> None:
+    """Refuse cells that are nowhere or twice; a track or parent that is blank becomes 0.
+
+    Tables of other programs leave blank what is not known; taken for a number, all cells
+    without a mother would be sisters.
+    """
+    for name in ("track", "parent"):
+        if name in obs:
+            obs[name] = obs[name].fillna(0)
+    for name in ("frame", "label", "track", "parent"):
+        if name not in obs:
+            continue
+        values = obs[name].to_numpy(np.float64)
+        odd = values[~(np.isfinite(values) & (values == np.round(values)))]
+        if odd.size:
+            raise DataError(f"column {name} holds {odd[0]:g}", "write whole numbers")
+        obs[name] = values.astype(np.int64)
+    if "border" in obs and not obs["border"].isin([True, False]).all():  # "False" counts as true
+        raise DataError(
+            f"column border holds {obs['border'].iloc[0]!r}", "write True or False, as booleans"
+        )
+    if obs["image"].isna().any():
+        raise DataError("column image is blank in a row", "name the image of each cell")
+    twice = obs.duplicated(["image", "frame", "label"])
+    if twice.any():
+        image, frame, label = obs.loc[twice.to_numpy(), ["image", "frame", "label"]].iloc[0]
+        raise DataError(
+            f"cell {label} of image {image}, frame {frame}, is there twice",
+            "give each image its own name before tables are put together",
+        )
 
 
 def names_of(cells: AnnData, *kinds: str) -> list[str]:

@@ -144,6 +144,9 @@ def test_a_folder_that_is_no_model_says_what_it_is(tmp_path: Path) -> None:
         ({"format": 99}, "update unstained"),
         ({"network": None}, "not what unstained wrote"),
         ({"cuts": {"depth": 1}}, "not what unstained wrote"),
+        ({"cuts": {"interior": "0.5"}}, "cuts.interior is '0.5'"),
+        ({"views": 3}, "not what unstained wrote"),
+        ({"pixel_size_um": "0.65"}, "pixel_size_um is '0.65'"),
     ],
 )
 def test_a_foreign_or_damaged_model_is_refused(

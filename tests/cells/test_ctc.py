@@ -116,3 +116,11 @@ def test_a_folder_that_is_none_and_a_missing_frame_are_said(tmp_path):
         tifffile.imwrite(tmp_path / f"mask{t:03d}.tif", np.ones((4, 4), np.uint16))
     with pytest.raises(FileError, match="not of frame 1"):
         read_ctc(tmp_path)
+
+
+def test_tracks_in_another_encoding_are_named(tmp_path):
+    (tmp_path / "res_track.txt").write_text("1 0 4 0\n", encoding="utf-16")
+    with pytest.raises(FileError, match=r"res_track\.txt: line 1 is .*give four whole numbers"):
+        read_ctc_tracks(tmp_path / "res_track.txt")
+    (tmp_path / "res_track.txt").write_text("1 0 4 0\n", encoding="utf-8-sig")
+    assert read_ctc_tracks(tmp_path / "res_track.txt").to_numpy().tolist() == [[1, 0, 4, 0]]

@@ -191,6 +191,35 @@ def test_tracks_of_other_cells_are_refused(make_film: MakeFilm, tmp_path: Path) 
         measure_segmentation(folder)
 
 
+TRACK_OF = "image,frame,label,track\n" + "".join(
+    f"film,{t},{label},{label}\n" for t in range(3) for label in (1, 2)
+)
+TRACKS = "image,track,begin,end,parent\nfilm,1,0,2,0\nfilm,2,0,2,0\n"
+
+
+@pytest.mark.parametrize(
+    ("track_of", "tracks", "said"),
+    [
+        (TRACK_OF[:-9], TRACKS, r"track_of\.csv lacks 1 of 6 cells"),  # the last line is lost
+        (TRACK_OF, TRACKS[:-13], r"track 2 of track_of\.csv is not in tracks\.csv"),
+        (TRACK_OF.replace(",2\n", ",x\n"), TRACKS, r"track_of\.csv: column track holds x"),
+        (TRACK_OF.replace(",2\n", ",1.5\n"), TRACKS, r"track_of\.csv: column track holds 1\.5"),
+        (TRACK_OF, TRACKS.replace(",0\n", ",x\n"), r"tracks\.csv: column parent holds x"),
+    ],
+)
+def test_tracks_that_were_cut_short_or_changed_are_refused(
+    track_of: str, tracks: str, said: str, make_film: MakeFilm
+) -> None:
+    folder = make_film(120.0)
+    (folder / "track_of.csv").write_text(TRACK_OF, "utf-8")
+    (folder / "tracks.csv").write_text(TRACKS, "utf-8")
+    assert (measure_segmentation(folder).cells.obs["track"] > 0).all()
+    (folder / "track_of.csv").write_text(track_of, "utf-8")
+    (folder / "tracks.csv").write_text(tracks, "utf-8")
+    with pytest.raises(DataError, match=said):
+        measure_segmentation(folder)
+
+
 def test_the_command_writes_the_table_and_says_what_is_in_it(
     make_film: MakeFilm, tmp_path: Path
 ) -> None:

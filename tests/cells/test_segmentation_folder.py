@@ -139,6 +139,43 @@ def test_what_is_no_segmentation_says_how_to_make_one(tmp_path: Path) -> None:
         read_segmentation(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": None}, "labels is None, not text"),
+        ({"path": 3}, "path is 3, not text"),
+        ({"pixel_size_um": "0.65"}, "pixel_size_um is '0.65', not a finite number"),
+        ({"pixel_size_um": 0}, "pixel_size_um is 0"),
+        ({"frames": 1.5}, "frames is 1.5, not a whole number"),
+    ],
+)
+def test_an_entry_that_was_changed_by_hand_is_named(
+    change: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    with create_segmentation(tmp_path / "seg", {}) as writer:
+        writer.add("a", as_image(frame(), "YX"), None, [frame()])
+    file = tmp_path / "seg" / "segmentation.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    about["images"][0] |= change
+    file.write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(FileError, match=rf"segmentation\.json: cannot be read .*{said}"):
+        read_segmentation(tmp_path / "seg")
+
+
+def test_frames_that_the_folder_does_not_tell_of_are_not_dropped(
+    tmp_path: Path, movie: np.ndarray
+) -> None:
+    with create_segmentation(tmp_path / "seg", {}) as writer:
+        writer.add("a", as_image(movie, "TYX"), None, movie)
+    file = tmp_path / "seg" / "segmentation.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    about["images"][0]["frames"] -= 1
+    file.write_text(json.dumps(about), encoding="utf-8")
+    (one,) = read_segmentation(tmp_path / "seg")
+    with pytest.raises(FileError, match=f"has {len(movie)} frames, and segmentation.json says"):
+        one.labels(0)
+
+
 def test_a_frame_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with create_segmentation(tmp_path / "seg", {}) as writer:
         writer.add("a", as_image(frame(), "YX"), None, [frame()])

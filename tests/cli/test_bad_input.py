@@ -384,3 +384,9 @@ def test_interrupted_prediction_leaves_nothing(
     out = tmp_path / "out"
     assert _run("staining", "predict", model, _file(sound, 2, "phase"), "--out", out) == 130
     assert not list(out.iterdir())
+
+
+def test_a_name_that_no_disk_takes(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    long = "x" * 300 + ".tif"
+    assert _run("staining", "predict", model, tmp_path / long, "--out", tmp_path / "o") == 1
+    _assert_told(capsys, long, "shorter name")

@@ -356,6 +356,37 @@ def test_refit_calibrates_on_the_validation_part_and_predicts_with_all_labels(
     assert np.allclose(loaded.predict_proba(images), again.predict_proba(images), atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["supervised", "features"])
+def test_a_class_that_validation_alone_has_is_named_before_training(method: str) -> None:
+    # the split column of a manifest can put all labels of a class there
+    images, y = textures(60)
+    with pytest.raises(DataError, match="every labelled image of b is in validation"):
+        ColonyClassifier(**{**QUICK, "method": method}).fit(
+            images, y, classes=["a", "b", "c"], validation=np.flatnonzero(y == 1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"classes": ["a", "b"]}, "2 classes for 3 outputs"),
+        ({"classes": ["0", 1, "2"]}, r"classes\[1\] is 1, not text"),
+        ({"settings": None}, "not what unstained wrote"),
+        ({"normalizer": {"mean": [0.0], "sd": [1.0, 1.0]}}, "planes differ in number"),
+        ({"temperature": "1"}, "temperature is '1'"),
+    ],
+)
+def test_an_entry_of_model_json_that_was_changed_by_hand_is_named(
+    change: dict[str, Any], said: str, trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    trained.save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8")) | change
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"model\.json: .*{said}"):
+        ColonyClassifier.load(tmp_path / "model")
+
+
 def test_the_adviser_s_weight_lies_between_the_network_and_the_adviser_alone() -> None:
     network, adviser = np.array([[0.8, 0.2]]), np.array([[0.2, 0.8]])
     assert np.allclose(geometric_mean(network, adviser, 0.0), network)

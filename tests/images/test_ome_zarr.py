@@ -319,3 +319,20 @@ def test_writer_is_what_create_yields(tmp_path: Path) -> None:
     with create_ome_zarr(tmp_path / "a.zarr", (1, 1, 1, 8, 8), "f4", [Channel("a")], 1) as writer:
         assert isinstance(writer, OmeZarrWriter)
         assert (writer.shape, writer.dtype) == ((1, 1, 1, 8, 8), np.dtype("f4"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda ome: ome.update(multiscales="x"), "metadata that cannot be read"),
+        (lambda ome: ome["multiscales"][0]["axes"][0].update(name="x"), "axes xczyx"),
+    ],
+)
+def test_metadata_of_another_kind_are_named(change: Any, said: str, tmp_path: Path) -> None:
+    write_ome_zarr(movie(), tmp_path / "a.zarr")
+    file = tmp_path / "a.zarr" / "zarr.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    change(told["attributes"]["ome"])
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises((DataError, FileError), match=said):
+        read_image(tmp_path / "a.zarr")

@@ -348,3 +348,21 @@ def test_labels_of_many_cells_are_read_as_they_are(tmp_path: Path) -> None:
     tifffile.imwrite(path, NOISE, photometric="minisblack")
     with pytest.raises(DataError, match="give one plane of labels"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken"),
+    [
+        (b'SizeC="3"', b'SizeC="u"'),
+        (b'SizeX="', b'SizeQ="'),
+        (b'TimeIncrement="2.0"', b'TimeIncrement="2.x"'),
+    ],
+)
+def test_ome_xml_with_a_flipped_byte_is_named(sound: bytes, broken: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, NOISE, metadata={"axes": "CYX", "TimeIncrement": 2.0})
+    content = path.read_bytes()
+    assert sound in content
+    path.write_bytes(content.replace(sound, broken))
+    with pytest.raises(FileError, match=r"a\.ome\.tif: is no readable TIFF file"):
+        read_image(path)

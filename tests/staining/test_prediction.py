@@ -376,9 +376,10 @@ def test_the_label_free_channel_of_a_file_is_taken_by_its_name() -> None:
         predict(panel(), two)
 
 
-def test_nan_is_refused_with_its_place() -> None:
-    image = picture(90, 90)[0].astype(np.float32)
-    image[70, 81] = np.nan
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])  # networks compute in 32 bits
+def test_what_is_no_number_of_32_bits_is_refused_with_its_place(value: float) -> None:
+    image = picture(90, 90)[0].astype(np.float64)
+    image[70, 81] = value
     with pytest.raises(DataError, match=r"not finite.*frame 0, row 70, column 81"):
         predict(panel(), image, PredictOptions(tile=32))
 

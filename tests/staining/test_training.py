@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -326,6 +328,38 @@ def test_model_json_tells_what_is_needed_to_build_it_again(
         assert torch.equal(a, b)
     (tmp_path / "model" / "model.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=r"model\.json: is damaged"):
+        Panel.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda said: said["markers"][0].update(offset="12"), r"offset is '12'"),
+        (lambda said: said["markers"][0].update(scale=0), r"scale 0"),
+        (lambda said: said["markers"][0].update(color="green"), r"color 'green'"),
+        (lambda said: said["members"][0]["network"].update(width="4"), r"width is '4'"),
+        (lambda said: said["members"][0]["network"].update(name="x"), r"no network is called 'x'"),
+        (lambda said: said["members"][0]["network"].update(dropout=2.0), r"dropout"),
+        (lambda said: said["members"][0].update(markers=["x"]), r"do not match"),
+        (lambda said: said["normalization"].update(way="none"), r"normalization is 'none'"),
+        (lambda said: said["normalization"].update(way="dataset"), r"'dataset' with"),
+        (lambda said: said.update(symmetries=[["yes"]]), r"symmetry\[0\] is 'yes'"),
+        (lambda said: said.update(pixel_size_um="0.65"), r"pixel_size_um is '0.65'"),
+    ],
+)
+def test_an_entry_of_model_json_that_was_changed_by_hand_is_named(
+    change: Callable[[Any], None],
+    said: str,
+    pairs: Pairs,
+    tiny: TrainSettings,
+    tmp_path: Path,
+) -> None:
+    train(pairs, tmp_path / "model", replace(tiny, steps=1))
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    change(told)
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"model\.json: .*{said}"):
         Panel.load(tmp_path / "model")
 
 

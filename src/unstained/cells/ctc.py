@@ -201,7 +201,9 @@ def read_ctc_tracks(path: str | os.PathLike[str]) -> pd.DataFrame:
     if not path.is_file():
         raise FileError("is not there", "give a file with lines L B E P", file=path)
     rows = []
-    for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # what is no text shows as a line that is no numbers
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for i, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, InputError, ModelError
 from ..images.atomic import atomic_dir, write_json
+from ..images.saved import from_saved
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
@@ -241,8 +242,14 @@ class CellModel:
         said = _read_json(folder)
         try:
             network = build_network(NetworkSpec.from_saved(said["network"]))
-            cuts = PartitionSettings(**said["cuts"])
-            rest = {k: said[k] for k in ("views", "cell_px", "pixel_size_um", "about")}
+            cuts = from_saved(PartitionSettings, said["cuts"], "cuts")
+            rest = {
+                "views": from_saved(int, said["views"], "views"),
+                "cell_px": from_saved(int, said["cell_px"], "cell_px"),
+                "pixel_size_um": from_saved(float | None, said["pixel_size_um"], "pixel_size_um"),
+                "about": dict(said["about"]),
+            }
+            _ = _motions(rest["views"])  # refuses 3
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"is not what unstained wrote ({error})",

@@ -27,6 +27,7 @@ from ..images.atomic import atomic_dir, write_json
 from ..images.image import Array, Channel, Image, LazyArray
 from ..images.ome_zarr_writer import OmeZarrWriter, create_ome_zarr
 from ..images.read import read_image, relative_source, split_selector
+from ..images.saved import from_saved
 from .segmentation_sources import open_movie
 
 __all__ = [
@@ -102,12 +103,12 @@ class Segmented:
     @cached_property
     def labels_image(self) -> Image:
         """The labels of all frames, lazily; T 1 1 Y X."""
-        return _opened(self.labels_path)
+        return _opened(self.labels_path, self.frames)
 
     @cached_property
     def nuclei_image(self) -> Image | None:
         """The labels of nuclei, lazily; None where there are none."""
-        return None if self.nuclei_path is None else _opened(self.nuclei_path)
+        return None if self.nuclei_path is None else _opened(self.nuclei_path, self.frames)
 
     def labels(self, t: int = 0) -> Array:
         """Cells of frame `t`, (Y, X) int32."""
@@ -293,24 +294,36 @@ def read_segmentation(folder: str | os.PathLike[str]) -> list[Segmented]:
         raise FileError(f"cannot be read ({error!r})", "segment again", file=path) from error
 
 
+_ENTRY = {
+    "image": str,
+    "path": str | None,
+    "labels": str,
+    "nuclei": str | None,
+    "frames": int,
+    "pixel_size_um": float | None,
+    "frame_interval_s": float | None,
+    "cells_per_frame": tuple[int, ...],
+}
+"""Of an image in the file, in the order of `Segmented`."""
+
+
 def _segmented(root: Path, entry: Mapping[str, Any]) -> Segmented:
-    return Segmented(
-        root,
-        str(entry["image"]),
-        entry["path"],
-        entry["labels"],
-        entry["nuclei"],
-        int(entry["frames"]),
-        entry["pixel_size_um"],
-        entry["frame_interval_s"],
-        tuple(int(n) for n in entry["cells_per_frame"]),
-    )
+    said = {name: from_saved(kind, entry[name], name) for name, kind in _ENTRY.items()}
+    for name in ("pixel_size_um", "frame_interval_s"):
+        if said[name] is not None and not said[name] > 0:
+            raise ValueError(f"{name} is {said[name]}")
+    return Segmented(root, *said.values())
 
 
-def _opened(path: Path) -> Image:
+def _opened(path: Path, frames: int) -> Image:
     if not path.exists():
         raise FileError("is not there", "segment again", file=path)
-    return read_image(path)
+    image = read_image(path)
+    if image.shape[0] != frames:
+        raise FileError(
+            f"has {image.shape[0]} frames, and {ABOUT} says {frames}", "segment again", file=path
+        )
+    return image
 
 
 def _next(

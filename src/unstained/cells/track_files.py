@@ -19,6 +19,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array
+from .conditions import whole_numbers
 from .ctc import CtcMovie, read_ctc, read_ctc_tracks, write_ctc
 from .segmentation_folder import Segmented, read_segmentation
 from .tracking import TrackSettings, track_labels
@@ -196,6 +197,7 @@ def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
         missing = [column for column in ("image", *columns) if column not in table]
         if missing:
             raise FileError(f"lacks {', '.join(missing)}", _FOLLOW, file=path)
+        whole_numbers(table, [c for c in columns if c not in ("kind", "tracks")], path)
         tables.append(table)
     return Tracked(*tables)
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..errors import InputError, ModelError
+from ..errors import DataError, InputError, ModelError
 from ..images.atomic import atomic_dir, read_json, write_json
 from ..images.image import Array
+from ..images.saved import from_saved
 from ..learning.encoders import least_side
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
@@ -132,8 +133,9 @@ class ColonyClassifier:
         Raises
         ------
         DataError
-            A class with fewer than two labelled images, none unlabelled where the method
-            learns from them, an empty mask, integers of different bits.
+            A class with fewer than two labelled images or with none outside `validation`, none
+            unlabelled where the method learns from them, an empty mask, integers of different
+            bits.
         InputError
             `validation` has a position that is not of a labelled image.
         """
@@ -143,7 +145,7 @@ class ColonyClassifier:
         self.classes = _class_names(codes, classes)
         _check(codes, crops, group, self.classes, self.settings)
         if validation is not None:
-            _check_validation(np.asarray(validation), codes)
+            _check_validation(np.asarray(validation, int), codes, self.classes)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -378,17 +380,18 @@ class ColonyClassifier:
         """
         said, tensors = read_model(Path(folder))
         with told_as_damage(Path(folder)):
-            settings = {k: v for k, v in said["settings"].items() if k != "method"}
+            settings = {k: v for k, v in dict(said["settings"]).items() if k != "method"}
             model = cls(said["settings"]["method"], **settings)
-            model.classes = tuple(said["classes"])
-            model.temperature = float(said["temperature"])
+            model.classes = from_saved(tuple[str, ...], said["classes"], "classes")
+            model.temperature = from_saved(float, said["temperature"], "temperature")
             model.about = dict(said["about"])
-            of_planes = dict(said["normalizer"])
-            model._normalizer = Normalizer(**{k: tuple(v) for k, v in of_planes.items()})
+            model._normalizer = from_saved(Normalizer, said["normalizer"], "normalizer")
             model.held = Held(
                 tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
             )
             model._model = model_of(tensors, said["network"], Path(folder))
+            if (outputs := _outputs_of(model._model)) != len(model.classes):
+                raise ValueError(f"{len(model.classes)} classes for {outputs} outputs")
         return model
 
     def _ready(self) -> Model:
@@ -406,6 +409,14 @@ def _rounds_of(model: Model) -> int | None:
     """Rounds of self-training of the features model, where there is one."""
     features = model.adviser if isinstance(model, Advised) else model
     return features.rounds if isinstance(features, FeatureModel) else None
+
+
+def _outputs_of(model: Model) -> int:
+    """Classes that a model tells apart."""
+    if isinstance(model, FeatureModel):
+        return int(model.offset.size)
+    network = model.network if isinstance(model, Advised) else model
+    return network.spec.classes
 
 
 def _same_run(
@@ -482,12 +493,20 @@ def _check(
     check_learnable(y, classes, settings, file)
 
 
-def _check_validation(positions: Array, y: Array) -> None:
+def _check_validation(positions: Array, y: Array, classes: Sequence[str]) -> None:
     strange = positions[~np.isin(positions, np.flatnonzero(y >= 0))].tolist()
     if strange:
         raise InputError(
             f"validation has {strange[0]}, which is no position of a labelled image",
             f"give positions in y from 0 to {y.size - 1} whose class is known",
+        )
+    teaching = np.delete(y, positions)
+    untaught = np.flatnonzero(np.bincount(teaching[teaching >= 0], minlength=len(classes)) == 0)
+    if untaught.size:
+        names = ", ".join(classes[k] for k in untaught.tolist())
+        raise DataError(
+            f"every labelled image of {names} is in validation",
+            "leave one or more to learn from in the train part, or leave the class out",
         )
 
 

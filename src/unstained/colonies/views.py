@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import InputError
 from ..images.image import Array
 from .settings import ClassifierSettings
 
@@ -36,6 +37,10 @@ class Normalizer:
     sd: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     unit: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.sd) or len(self.low) != len(self.unit):
+            raise InputError(f"planes differ in number: {self}", "give each entry for each plane")
 
     @classmethod
     def fit(cls, patches: Array, *, own: bool = False, logarithm: bool = True) -> Normalizer:

@@ -226,6 +226,7 @@ _REMEDIES = {
     errno.EACCES: _NOT_PERMITTED,
     errno.EPERM: _NOT_PERMITTED,
     errno.EROFS: "choose a folder that you may write to",
+    errno.ENAMETOOLONG: "give a shorter name",
 }
 
 

@@ -61,7 +61,7 @@ def open_ome_zarr(path: Path) -> Image:
         )
     try:
         return _image(group, metadata, path)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, DataError):
             raise
         raise FileError(
@@ -147,7 +147,7 @@ def _image(group: zarr.Group, metadata: Mapping[str, Any], path: Path) -> Image:
     listed = scales.get("axes", list("tczyx"))  # 0.1 and 0.2 name no axes
     axes = [a if isinstance(a, dict) else {"name": a} for a in listed]
     names = "".join(str(axis["name"]).lower() for axis in axes)
-    if not names.endswith("yx") or not set(names) <= set("tczyx") or len(names) != len(axes):
+    if not names.endswith("yx") or not set(names) <= set("tczyx") or (len(set(names)) != len(axes)):
         raise DataError(f"has axes {names}", "axes are some of t, c, z, then y, x", file=path)
     levels = [
         ZarrPlanes(_array(group, str(level["path"]), path), names, path)

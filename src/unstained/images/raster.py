@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import imagecodecs
@@ -105,7 +106,7 @@ def open_npy(path: Path, *, axes: str | None = None) -> tuple[Image, bool]:
     """
     try:
         array = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, TokenError) as error:  # its header is Python
         raise FileError(
             f"is no readable NumPy array ({error})",
             "write it again with numpy.save, without Python objects",

@@ -104,14 +104,11 @@ def _parsed(path: Path, *, missing: bool) -> tuple[pd.DataFrame, str]:
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"is no table: {reason}", "save it as CSV in UTF-8", file=path) from error
-    _refuse_longer_rows(text, separator, path)
+    _refuse_lost_cells(text, separator, path)
     # Excel writes rows of separators alone below a table
     empty = table.apply(lambda column: column.fillna("").str.strip() == "").all(axis=1)
     table = table[~empty].reset_index(drop=True) if len(table.columns) else table
     table = table.rename(columns=lambda column: str(column).strip())
-    twice = sorted(set(table.columns[table.columns.duplicated()]))
-    if twice:
-        raise DataError(f"has two columns {twice[0]}", "give each its own name", file=path)
     return table, separator
 
 
@@ -120,14 +117,18 @@ def _separator(text: str) -> str:
     return max(",;\t", key=head.count)  # Excel writes ; in half of the world
 
 
-def _refuse_longer_rows(text: str, separator: str, path: Path) -> None:
-    """What stands beyond the header's columns is lost to pandas."""
+def _refuse_lost_cells(text: str, separator: str, path: Path) -> None:
+    """What stands beyond the header's columns is lost to pandas; a second name is numbered."""
     every = csv.reader(StringIO(text), delimiter=separator)
     try:
         rows = [row for row in every if any(cell.strip() for cell in row)]
     except csv.Error:  # cells longer than it takes, which pandas does
         return
-    width = len(rows[0]) if rows else 0
+    names = [name.strip() for name in rows[0]] if rows else []
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"has two columns {twice}", "give each its own name", file=path)
+    width = len(names)
     for number, row in enumerate(rows[1:], 1):
         if any(cell.strip() for cell in row[width:]):
             raise DataError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tifffile
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, UnstainedError
 from .image import Array, Channel, Image, LazyPlanes, choose_field
 from .kept import Kept
 from .tiff_metadata import Facts, facts_of
@@ -384,7 +383,9 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
             if any(sign in text for text in texts for sign in _CUT_SHORT):
                 raise _truncated(path, "its list of planes leads behind its end")
             yield tif
-    except (tifffile.TiffFileError, struct.error) as error:  # struct: a header cut short
+    except (UnstainedError, OSError):
+        raise
+    except Exception as error:  # whatever tifffile makes of broken headers, tags and OME-XML
         raise FileError(
             f"is no readable TIFF file ({error})", "check that it is the right file", file=path
         ) from error

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError
+from ..images.saved import from_saved
 
 __all__ = [
     "Generator",
@@ -70,8 +71,14 @@ class NetworkSpec:
 
     @classmethod
     def from_saved(cls, said: Mapping[str, Any]) -> NetworkSpec:
-        """What `as_dict` gave; models of before there was `smooth` learned without it."""
-        return cls(**{"smooth": False, **said})
+        """What `as_dict` gave; models of before there was `smooth` learned without it.
+
+        Raises
+        ------
+        TypeError
+            An entry is missing, not known or of another type.
+        """
+        return from_saved(cls, {"smooth": False, **said}, "network")  # type: ignore[no-any-return]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -266,6 +273,11 @@ def build_network(spec: NetworkSpec) -> Generator:
     """
     if min(spec.planes, spec.outputs, spec.width, spec.depth) < 1:
         raise InputError(f"network {spec} has a size below 1", "give positive sizes")
+    if spec.components < 0 or not 0 <= spec.dropout < 1:
+        raise InputError(
+            f"network {spec} has components below 0 or a dropout outside 0 to below 1",
+            "give 0 for none",
+        )
     if spec.name == "unet":
         return UNet(spec, fold=1)
     if spec.name == "compact":

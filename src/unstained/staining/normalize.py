@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, InputError
 
 __all__ = [
     "PER_IMAGE",
@@ -42,6 +43,13 @@ class MarkerSpec:
     scale: float
     color: str
 
+    def __post_init__(self) -> None:
+        if not self.scale > 0 or not re.fullmatch("[0-9A-Fa-f]{6}", self.color):
+            raise InputError(
+                f"marker {self.name} has the scale {self.scale} and the color {self.color!r}",
+                "give a scale above 0 and a color as 00FF00",
+            )
+
 
 @dataclass(frozen=True)
 class Statistics:
@@ -68,6 +76,15 @@ class Normalization:
 
     way: str = "image"
     training: Statistics | None = None
+
+    def __post_init__(self) -> None:
+        if self.way not in ("image", "background", "dataset"):
+            raise InputError(f"normalization is {self.way!r}", "choose image, background, dataset")
+        if (self.way == "dataset") != (self.training is not None):
+            raise InputError(
+                f"normalization {self.way!r} with training statistics {self.training}",
+                "give them for dataset, and for it alone",
+            )
 
     def of(self, read_planes: ReadPlanes, shape_yx: tuple[int, int]) -> Statistics:
         """What to normalize an image with; reads at most some 4 megapixels of it.

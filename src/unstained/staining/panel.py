@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import FileError, InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path, write_json
+from ..images.saved import from_saved
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, load_weights, save_tensors
 from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
@@ -260,39 +261,42 @@ class Panel:
                     "give a folder of unstained staining train",
                     file=file,
                 )
-            markers = tuple(MarkerSpec(**m) for m in said["markers"])
-            normalization = _normalization(**said["normalization"])
-            specs = [
-                (NetworkSpec.from_saved(m["network"]), tuple(m["markers"])) for m in said["members"]
+            markers = from_saved(tuple[MarkerSpec, ...], said["markers"], "markers")
+            normalization = from_saved(Normalization, said["normalization"], "normalization")
+            built = [
+                (
+                    build_network(NetworkSpec.from_saved(m["network"])),
+                    from_saved(tuple[str, ...], m["markers"], "markers of a member"),
+                )
+                for m in said["members"]
             ]
-            symmetries = tuple(Symmetry(*map(bool, s)) for s in said["symmetries"])
-            pixel_size_um, about = said["pixel_size_um"], said["about"]
+            symmetries = tuple(
+                Symmetry(*from_saved(tuple[bool, ...], s, "symmetry")) for s in said["symmetries"]
+            )
+            pixel_size_um = from_saved(float | None, said["pixel_size_um"], "pixel_size_um")
+            about = dict(said["about"])
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"is damaged ({error})", "copy the model folder again", file=file
             ) from error
         tensors, _ = load_tensors(folder / WEIGHTS)
         members = []
-        for i, (spec, names) in enumerate(specs):
-            network = build_network(spec)
+        for i, (network, names) in enumerate(built):
             prefix = f"members/{i}/"
             own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
             load_weights(network, own, folder / WEIGHTS)
             members.append(Member(network.eval(), names))
-        return cls(
-            markers=markers,
-            members=tuple(members),
-            normalization=normalization,
-            symmetries=symmetries,
-            pixel_size_um=pixel_size_um,
-            about=about,
-        )
-
-
-def _normalization(way: str, training: Mapping[str, Sequence[float]] | None) -> Normalization:
-    if training is None:
-        return Normalization(way)
-    return Normalization(way, Statistics(tuple(training["offset"]), tuple(training["scale"])))
+        try:
+            return cls(
+                markers=markers,
+                members=tuple(members),
+                normalization=normalization,
+                symmetries=symmetries,
+                pixel_size_um=pixel_size_um,
+                about=about,
+            )
+        except ModelError as error:
+            raise ModelError(error.reason, error.remedy, file=file) from error
 
 
 def remove_training(folder: Path) -> None:

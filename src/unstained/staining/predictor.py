@@ -460,19 +460,23 @@ def _back(stains: Array, tile: Tile, grid: Grid) -> tuple[slice, slice, Array]:
     return y, x, resample(stains[:, inner_y, inner_x], rows, columns)
 
 
+_LARGEST = np.finfo(np.float32).max
+
+
 def finite_planes(image: Image, t: int, y: slice, x: slice) -> Array:
     """(P, Y, X) planes of a frame, cropped.
 
     Raises
     ------
     DataError
-        Some values are NaN or infinite.
+        Some values are NaN, infinite or too large for 32 bits.
     """
     planes = image.planes(t, y, x)
-    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
-        _, row, column = np.argwhere(~np.isfinite(planes))[0]
+    # networks compute in 32 bits; NaN is below nothing
+    if planes.dtype.kind == "f" and not (held := np.abs(planes) <= _LARGEST).all():
+        _, row, column = np.argwhere(~held)[0]
         raise DataError(
-            "has values that are not finite (NaN or infinite), the first in frame "
+            "has values that are not finite (NaN, infinite or above 3e38), the first in frame "
             f"{t}, row {y.start + row}, column {x.start + column}",
             "export the image again, or fill them",
             file=image.source,
