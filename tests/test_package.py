@@ -6,6 +6,7 @@ import sys
 import typing
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -38,6 +39,18 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_no_public_name_hides_a_module_of_the_package(name: str) -> None:
     package = import_module(name)
     assert not set(package.__all__) & {m.name for m in pkgutil.iter_modules(package.__path__)}
+
+
+def test_every_public_name_has_a_docstring_without_which_its_page_leaves_it_out() -> None:
+    griffe = pytest.importorskip("griffe")  # what the site reads docstrings with
+    package = griffe.load("unstained", search_paths=[str(Path(unstained.__path__[0]).parent)])
+    bare = [
+        f"{module.path}.{name}"
+        for module in package.modules.values()
+        for name in map(str, module.exports or ())
+        if name in module.members and not module[name].docstring
+    ]
+    assert bare == []
 
 
 def test_importing_all_packages_loads_none_of_the_heavy_ones() -> None:

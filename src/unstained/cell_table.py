@@ -66,8 +66,13 @@ OBS_COLUMNS = (
     "border",
     "neighbors",
 )
+"""Columns of `obs` that every table of `unstained cells measure` has."""
+
 KINDS = ("marker", "image", "shape")
+"""What a variable may be, in the column `kind` of `var`."""
+
 LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "background", "low", "high")
+"""Layers beside `X`, for markers and images; `low` and `high` where there is a band."""
 
 
 _ABSENT = {

@@ -136,3 +136,14 @@ def test_a_warning_is_a_note_in_one_line_without_source_code(
     leave(["fail", "now"])
     said = warnings.formatwarning("one group only", UserWarning, "split.py", 7, "split()")
     assert said == "unstained: note: one group only\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[name] for name in cli.GROUPS if name != "demo"] + [["staining", "study"]]
+)
+def test_the_help_of_a_group_cuts_no_sentence_off(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert leave([*words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "..." not in shown.partition("Commands:")[2]

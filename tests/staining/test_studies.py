@@ -284,7 +284,7 @@ def test_levels_of_light_are_positive_numbers(
 def test_a_score_is_said_to_fall_only_where_it_falls() -> None:
     assert _change("r_s", 0.8, 0.75) == "r_s falls from 0.800 to 0.750"
     assert _change("r_s", 0.8, 0.85) == "r_s rises from 0.800 to 0.850"
-    assert _change("r_s", 0.8, 0.8) == "r_s goes from 0.800 to 0.800"
+    assert _change("r_s", 0.8, 0.8001) == "r_s stays at 0.800"
     assert _change("snr", np.inf, 2.0, 1) == "snr goes from what cannot be measured to 2.0"
 
 

@@ -33,6 +33,7 @@ SHAPE_UNITS = {
 """The features in their order, each with its unit ("" where it is a ratio)."""
 
 SHAPE_FEATURES = tuple(SHAPE_UNITS)
+"""Their names alone."""
 
 _DISC_PAIRS = 128 / (45 * math.pi)  # mean distance of two points in a disc of radius 1: 0.9054
 _SQUARE_PAIRS = 0.521405  # the same in a square of side 1: (2 + sqrt 2 + 5 asinh 1) / 15

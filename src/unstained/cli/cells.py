@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ._group import WholeSentences
 from .cells_measure import agree, measure
 from .cells_outline import export, outline
 from .cells_segment import score, segment
@@ -11,6 +12,7 @@ from .cells_track import score_tracks, track
 from .cells_train import train
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Outline, follow and measure single cells.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -88,7 +88,9 @@ def measure(
 
 
 def agree(
-    predicted: Annotated[Path, typer.Argument(metavar="PREDICTED.h5ad")],
+    predicted: Annotated[
+        Path, typer.Argument(metavar="PREDICTED.h5ad", help="Cells measured in predicted stains.")
+    ],
     measured: Annotated[
         Path, typer.Argument(metavar="MEASURED.h5ad", help="The same outlines, real stains.")
     ],

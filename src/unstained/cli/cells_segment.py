@@ -83,9 +83,11 @@ def segment(
 def score(
     labels: Annotated[
         Path,
-        typer.Argument(help="Segmentation folder, label image, or folder of label images."),
+        typer.Argument(
+            metavar="LABELS", help="Segmentation folder, label image, or folder of label images."
+        ),
     ],
-    truth: Annotated[Path, typer.Argument(help="The same of the true cells.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The same of the true cells.")],
     thresholds: Annotated[
         str, typer.Option(metavar="IOU,...", help="At which overlap a cell counts as found.")
     ] = "0.5,0.75",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
+from ._group import WholeSentences
 from ._progress import TrainingReport
 from ._words import parse_settings
 from .colonies_compare import compare
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..colonies.evaluation import Evaluation
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Find colonies of stem cells and learn what they are from few labels.",
     no_args_is_help=True,
     rich_markup_mode=None,

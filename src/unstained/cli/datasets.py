@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ._group import WholeSentences
+
 app = typer.Typer(
+    cls=WholeSentences,
     help="List and fetch small, openly licensed data sets.",
     no_args_is_help=True,
     rich_markup_mode=None,

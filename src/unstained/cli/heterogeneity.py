@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError, contents_of
+from ._group import WholeSentences
 from ._tables import check_folder
 from ._words import listed
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..heterogeneity.report import ReportSettings
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="See how cells differ: by marker, by shape, by donor and passage.",
     no_args_is_help=True,
     rich_markup_mode=None,

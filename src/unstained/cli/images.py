@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._group import WholeSentences
+
 if TYPE_CHECKING:
     from ..images.findings import CheckReport
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Check pairs of images before training on them.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -37,7 +40,7 @@ def check(
         typer.Option(metavar="DIR", help="Write moved stains and a new manifest there."),
     ] = None,
 ) -> None:
-    """The doctor of paired data: a table, the findings, and what to do about them.
+    """Check pairs of images: a table, the findings, and what to do about them.
 
     Exit code 0: usable. 1: there are errors, or nothing could be read.
     """

@@ -20,7 +20,7 @@ __all__ = ["GROUPS", "main"]
 
 # each names a module beside this one that holds a Typer called `app`
 GROUPS = {
-    "demo": "Train on a real field, predict and score it: ten minutes.",
+    "demo": "Train on a real field, predict and score it: a few minutes.",
     "datasets": "List and fetch small, openly licensed data sets.",
     "images": "Check pairs of images before training on them.",
     "cells": "Outline, follow and measure single cells.",

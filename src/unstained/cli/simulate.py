@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._group import WholeSentences
 from ._progress import Bar
 from ._words import listed
 from .simulate_colonies import colonies
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from ..simulate.optics import Modality, Optics
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Make images of cells whose truth is known.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
 )
-app.command()(colonies)
 
 _MARKERS = "Names, with commas between them; `all` for every preset."
 
@@ -118,6 +119,9 @@ def movie(
         f"expression  {out / 'expression.csv'}\n"
         f"shape       {out / 'shape.csv'}"
     )
+
+
+app.command()(colonies)
 
 
 def _optics(modality: str, pixel_size_um: float, defocus_um: float) -> Optics:

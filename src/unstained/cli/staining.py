@@ -9,6 +9,7 @@ import typer
 
 from ..errors import FileError, InputError
 from . import study
+from ._group import WholeSentences
 from ._progress import Bar, TrainingReport
 from ._scores import print_scores, print_summary
 from ._tables import check_folder
@@ -26,6 +27,7 @@ _FEW = 0.05  # share of the pairs that weighted ones count as, below which it is
 _FEWEST_NEW = 30  # a share of one half, counted in them, has an error of a tenth
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Train, predict, score: stains that nobody applied.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -41,7 +43,8 @@ app.add_typer(study.app, name="study")
 Manifest = Annotated[str, typer.Argument(metavar="MANIFEST", help=_MANIFEST)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 EngineName = Annotated[
-    str, typer.Option(help="auto, torch, onnxruntime, openvino, openvino-int8 ...")
+    str,
+    typer.Option(help="auto, torch, torch-plain, onnxruntime, openvino or openvino-int8."),
 ]
 Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")]
 

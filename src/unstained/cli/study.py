@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ._group import WholeSentences
 from ._progress import TrainingReport
 from ._words import listed, numbers, parse_settings
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..staining.studies import Study
 
 app = typer.Typer(
+    cls=WholeSentences,
     help="Train on less, with less light, with dirt: what would make a model better?",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -34,6 +34,8 @@ PHENOTYPES: Mapping[str, str] = {
     "RS": "small, triangular or star-shaped, rapidly self-renewing",
     "FC": "large, flattened, cuboidal",
 }
+"""The three phenotypes of Imboden et al. (2021), and what such a cell looks like."""
+
 _OTHER_WORDS = {"spindle": "SS", "star": "RS", "flat": "FC"}  # as the simulator calls them
 
 

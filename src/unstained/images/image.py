@@ -30,6 +30,7 @@ LARGEST_PIXEL_UM = 100.0
 """A pixel this large sees no cell: a size above it is a mistake of units."""
 
 Array = np.ndarray[Any, Any]
+"""A NumPy array of any shape and type; docstrings say which."""
 
 
 class LazyArray(Protocol):

@@ -25,6 +25,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 Phenotype = Literal["spindle", "star", "flat"]
 
 SHARES: Mapping[Phenotype, float] = {"spindle": 0.45, "star": 0.3, "flat": 0.25}
+"""How many of the cells are of each phenotype."""
+
 _MOST_COVERED = 0.8  # of the area; at confluence cells still leave gaps of about a fifth
 _LEAST_UM2 = 250.0  # no cell covers less: of 20000 spindles the smallest has 414 um2
 _CANDIDATES = 16

@@ -136,6 +136,7 @@ MARKERS: Mapping[str, Marker] = {
 localizations follow the markers' biology in outline; photons and shares are ours."""
 
 DEFAULT_MARKERS = ("NUCLEUS", "BODY", "GRANULES")
+"""The markers of a field where none are named."""
 
 
 class Wave(NamedTuple):

@@ -205,3 +205,4 @@ PRESETS = {
         width=48, steps=20_000, batch=16, patch=192, ema=0.999, validate_every=500
     ),
 }
+"""The settings of each preset; what one does not name is as in `TrainSettings`."""

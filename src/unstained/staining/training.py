@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import torch
 
-from ..errors import DataError, ModelError, UnstainedError
+from ..errors import DataError, InputError, ModelError, UnstainedError
 from ..images.fields import Field
 from ..images.pairs import Pairs
 from ..images.resample import common_pixel_size
@@ -312,9 +312,22 @@ def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> 
             settings.dropout,
         )
     )
+    if isinstance(network, UNet):
+        _enough_to_normalize(settings, network.stride)
     if isinstance(network, UNet) and network.spec.components:
         network.set_components(principal_components(scenes, network.spec.components))
     return network
+
+
+def _enough_to_normalize(settings: TrainSettings, stride: int) -> None:
+    """Refuse a step of one patch that is a single pixel at the coarsest level: it has no spread."""
+    patches, coarsest = settings.batch // settings.processes, math.ceil(settings.patch / stride)
+    if patches * coarsest**2 == 1:
+        raise InputError(
+            f"batch={settings.batch}, patch={settings.patch}: a step has a single pixel where the "
+            "network is coarsest, and batch normalization needs two",
+            f"give patch={2 * stride}, a larger batch, or a smaller depth",
+        )
 
 
 def _inherit(

@@ -26,7 +26,8 @@ __all__ = [
     "reliability_table",
 ]
 
-TOP_LABEL = "top label"  # in `class` of `reliability_table`: the class predicted, whichever it is
+TOP_LABEL = "top label"
+"""In the column `class` of `reliability_table`: the class predicted, whichever it is."""
 
 _LOWEST, _HIGHEST = 0.05, 20.0  # of a temperature
 

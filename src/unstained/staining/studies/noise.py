@@ -175,14 +175,17 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _change(name: str, before: float, after: float, digits: int = 3) -> str:
-    """`name` falls, rises, or goes from one value to another (equal, or not to be measured)."""
-    verb = "goes"
-    if np.isfinite([before, after]).all() and before != after:
-        verb = "falls" if after < before else "rises"
+    """`name` falls, rises, stays as far as its digits show, or goes where nothing is measured."""
     ends = [
         f"{value:.{digits}f}" if np.isfinite(value) else "what cannot be measured"
         for value in (before, after)
     ]
+    if not np.isfinite([before, after]).all():
+        verb = "goes"
+    elif ends[0] == ends[1]:
+        return f"{name} stays at {ends[0]}"
+    else:
+        verb = "falls" if after < before else "rises"
     return f"{name} {verb} from {ends[0]} to {ends[1]}"
 
 
