@@ -19,6 +19,7 @@ __all__ = [
     "NetworkError",
     "UnstainedError",
     "contents_of",
+    "count_of",
 ]
 
 
@@ -82,3 +83,8 @@ def contents_of(file: str | PathLike[str]) -> Iterator[None]:
         if error.file is not None:
             raise
         raise type(error)(error.reason, error.remedy, file=file) from error
+
+
+def count_of(number: int, noun: str) -> str:
+    """``3 errors``, ``1 error``."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -231,7 +231,7 @@ def test_the_command_writes_the_table_and_says_what_is_in_it(
         app, [str(folder), "--stains", str(tmp_path / "stains"), "--out", str(out)]
     )
     assert told.exit_code == 0, told.output
-    assert "6 cells in 3 frames of 1 images" in told.output
+    assert "6 cells in 3 frames of 1 image" in told.output
     assert "markers: CD105" in told.output
     assert read_cells(out).n_obs == 6
 

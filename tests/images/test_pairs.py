@@ -288,8 +288,8 @@ def test_unmatched_files_of_both_folders_are_all_named(folder: Path) -> None:
     image(folder / "DAPI" / "only_dapi.png")
     with pytest.raises(DataError) as caught:
         pairs_from_folders(folder / "phase", folder / "DAPI", "DAPI")
-    assert "1 images in phase have no stain: only_phase.png" in str(caught.value)
-    assert "1 images in DAPI have no phase image: only_dapi.png" in str(caught.value)
+    assert "1 image in phase without a stain: only_phase.png" in str(caught.value)
+    assert "1 image in DAPI without a phase image: only_dapi.png" in str(caught.value)
 
 
 def test_a_pattern_matches_by_its_groups_gives_wells_and_orders_planes(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_pattern_matches_by_its_groups_gives_wells_and_orders_planes(tmp_path:
 
 
 def test_files_that_do_not_fit_the_pattern_are_named(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"1 images do not fit the pattern: b\.png"):
+    with pytest.raises(DataError, match=r"1 image that the pattern does not fit: b\.png"):
         pairs_from_folders(
             folder / "phase", folder / "DAPI", "DAPI", pattern=(r"(a)\.png", r"([ab])\.png")
         )
@@ -314,7 +314,7 @@ def test_files_that_do_not_fit_the_pattern_are_named(folder: Path) -> None:
 
 def test_two_stains_of_one_name_are_refused(folder: Path) -> None:
     np.save(folder / "DAPI" / "a.npy", np.zeros((8, 12)))
-    with pytest.raises(DataError, match=r"2 images share one name with another: a\.npy, a\.png"):
+    with pytest.raises(DataError, match=r"2 images of a name that another has: a\.npy, a\.png"):
         pairs_from_folders(folder / "phase", folder / "DAPI", "DAPI")
 
 
@@ -462,7 +462,7 @@ def test_a_folder_without_phase_is_refused_with_what_it_holds(tmp_path: Path) ->
 
 def test_a_tree_with_a_phase_image_that_no_stain_goes_with_is_refused(folder: Path) -> None:
     image(folder / "phase" / "c.png")
-    with pytest.raises(DataError, match=r"1 phase images have no stain: .*c\.png"):
+    with pytest.raises(DataError, match=r"1 phase image without a stain: .*c\.png"):
         load_pairs(str(folder))
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import DataError, count_of
+
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.figure import Figure
@@ -61,8 +63,6 @@ def say_absent(file: Path, table: AnnData, *names: str) -> None:
 @contextmanager
 def named(marker: str) -> Iterator[None]:
     """Says which marker a `DataError` is about, and how to go on without it."""
-    from ..errors import DataError
-
     try:
         yield
     except DataError as error:
@@ -88,8 +88,6 @@ def relative_traces(found: MarkerTraces) -> MarkerTraces:
 
 def say_traces(found: MarkerTraces) -> None:
     """How many cells, lineages, frames and markers there are."""
-    from ..images.findings import count_of
-
     n_lineages = len(set(found.lineage.tolist()))
     print(
         f"{count_of(len(found.track), 'cell')} of {count_of(n_lineages, 'lineage')}, "
@@ -100,8 +98,6 @@ def say_traces(found: MarkerTraces) -> None:
 def _frames_in_words(found: MarkerTraces) -> str:
     """How many frames have a cell, and how far they are apart."""
     import numpy as np
-
-    from ..images.findings import count_of
 
     there = np.flatnonzero(np.isfinite(found.values).any(axis=(0, 1)))
     step = int(np.gcd.reduce(np.diff(there))) if there.size > 1 else 1

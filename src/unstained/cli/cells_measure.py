@@ -62,7 +62,7 @@ def measure(
     from ..cell_table import names_of
     from ..cells.measure import MeasureSettings
     from ..cells.measure_files import FileOptions, measure_folder
-    from ..errors import FileError
+    from ..errors import FileError, count_of
 
     if out.exists() and not overwrite:
         raise FileError("exists already", "choose another --out, or give --overwrite", file=out)
@@ -80,7 +80,8 @@ def measure(
         cells, notes = measure_folder(folder, out, settings, options, progress=bar)
     frames = cells.obs.drop_duplicates(["image", "frame"])
     print(
-        f"{cells.n_obs} cells in {len(frames)} frames of {frames['image'].nunique()} images: {out}"
+        f"{count_of(cells.n_obs, 'cell')} in {count_of(len(frames), 'frame')} "
+        f"of {count_of(frames['image'].nunique(), 'image')}: {out}"
     )
     print(f"markers: {', '.join(names_of(cells, 'marker')) or 'none'}")
     for note in notes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, count_of
 from ._progress import Bar
 from ._words import numbers, parse_settings
 
@@ -75,7 +75,8 @@ def segment(
     segmenter = _segmenter(model, method, diameter, parse_settings(setting), device)
     with Bar("frames") as bar:
         made = segment_files(images, out, segmenter, options, progress=bar)
-    print(f"{made.cells} cells in {made.frames} frames of {made.images} images: {made.folder}")
+    cells, frames = count_of(made.cells, "cell"), count_of(made.frames, "frame")
+    print(f"{cells} in {frames} of {count_of(made.images, 'image')}: {made.folder}")
     for note in made.notes:
         print(f"note: {note}")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import count_of
 from ._progress import Bar
 from ._words import listed
 
@@ -94,10 +95,11 @@ def votes(
 
 
 def _report(labelled: LabelledFolder) -> None:
+
     result = labelled.result
     counts = result.labels["label"].value_counts()
     ties = result.labels.loc[result.labels["tie"], "image"].tolist()
-    print(f"{len(result.labels)} images with votes, labels in {labelled.table}")
+    print(f"{count_of(len(result.labels), 'image')} with votes, labels in {labelled.table}")
     for name, count in counts.items():
         if name != "":
             print(f"  {name}: {count}")
@@ -110,9 +112,9 @@ def _report(labelled: LabelledFolder) -> None:
         text = (
             f"{share:.0%} of {row['compared']}" if share == share else "none (nothing to compare)"
         )
-        who = f"{row['annotator']}: {row['votes']} votes"
+        who = f"{row['annotator']}: {count_of(row['votes'], 'vote')}"
         print(f"  {who}; agrees with the others' majority in {text}")
     if len(result.disagreements):
-        print(f"{len(result.disagreements)} disagreements: {labelled.disagreements}")
+        print(f"{count_of(len(result.disagreements), 'disagreement')}: {labelled.disagreements}")
     for note in labelled.notes:
         print(f"note: {note}")

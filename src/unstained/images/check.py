@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, UnstainedError
+from ..errors import DataError, UnstainedError, count_of
 from .duplicates import content_hash, correlation, exact_twins, near_twins, thumbnail
 from .fields import (
     Field,
@@ -20,7 +20,7 @@ from .fields import (
     read_planes,
     split_paths,
 )
-from .findings import CheckReport, CheckSettings, Problem, count_of
+from .findings import CheckReport, CheckSettings, Problem
 from .image import Array
 from .pairs import Pairs
 from .quality import ImageQuality, image_quality, saturation, spectrum

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..errors import count_of
 from .atomic import json_text
 
-__all__ = ["CheckReport", "CheckSettings", "Problem", "count_of"]
+__all__ = ["CheckReport", "CheckSettings", "Problem"]
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,3 @@ class CheckReport:
             "pairs": rows,
         }
         return json_text(found, indent=2)
-
-
-def count_of(number: int, noun: str) -> str:
-    """``3 errors``, ``1 error``."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, count_of
 from .fields import file_of, join_paths, split_paths
 from .folders import images_in, is_zarr, natural_order
 from .pairs import REQUIRED, Pairs
@@ -260,7 +260,7 @@ def _pairs_from_tree(folder: Path) -> Pairs:
     unused = set(map(str, images_in(phase[0]))) - {p for part in parts for p in part.table["phase"]}
     if unused:
         raise DataError(
-            f"{len(unused)} phase images have no stain: {_some(sorted(unused))}",
+            f"{count_of(len(unused), 'phase image')} without a stain: {_some(sorted(unused))}",
             "remove them or add their stains",
             file=folder,
         )
@@ -278,7 +278,7 @@ def _lenient(phase: Path, stain: Path) -> Pairs:
     alone = [Path(row[1]).name for row in rows if not row[0]]
     if alone:
         raise DataError(
-            f"{len(alone)} images have no phase image of that name: {_some(alone)}",
+            f"{count_of(len(alone), 'image')} without a phase image of that name: {_some(alone)}",
             "names must be equal up to the suffix",
             file=stain,
         )
@@ -368,12 +368,14 @@ def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: boo
     doubles += [f for f in phase.values() if len({g.get("plane") for _, g in f}) < len(f)]
     twice = [path.name for files in doubles for path, _ in files]
     problems = [
-        (unread, "do not fit the pattern"),
-        (alone[0], f"in {folders[0].name} have no stain"),
-        (alone[1], f"in {folders[1].name} have no phase image"),
-        (twice, "share one name with another"),
+        (unread, "that the pattern does not fit"),
+        (alone[0], f"in {folders[0].name} without a stain"),
+        (alone[1], f"in {folders[1].name} without a phase image"),
+        (twice, "of a name that another has"),
     ]
-    text = ", and ".join(f"{len(n)} images {what}: {_some(n)}" for n, what in problems if n)
+    text = ", and ".join(
+        f"{count_of(len(n), 'image')} {what}: {_some(n)}" for n, what in problems if n
+    )
     if text or not phase:
         raise DataError(
             text or "there are no images",
