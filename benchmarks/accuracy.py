@@ -4,7 +4,7 @@
     python benchmarks/accuracy.py mlcp --out runs/mlcp --seeds 0
     python benchmarks/accuracy.py mlcp --out runs/mlcp --seeds 0 --arms weighted
     python benchmarks/accuracy.py inside --out runs/inside
-    python benchmarks/accuracy.py folds --out runs/folds --arms fold,ensemble
+    python benchmarks/accuracy.py folds --out runs/folds
     python benchmarks/accuracy.py cuts --out runs/cuts --seeds 0
     python benchmarks/accuracy.py masks
 
@@ -75,7 +75,6 @@ MLCP = (
     Arm("ensemble", {"ensemble": 3}),
     Arm("weighted-ensemble", {"ensemble": 3}, weighed_by="shared"),
 )
-FOLDS = (Arm("fold"), Arm("ensemble", {"ensemble": 3}))
 LONGER = {"steps": 1000}
 RECIPES = (
     Arm("default"),
@@ -153,10 +152,8 @@ def _runs(
                 yield f"{arm.name}-cut-{cut}-{seed}", _cut(pairs, *CUTS[cut]), settings, ""
         return
     if what == "folds":
-        for arm, fold in product(FOLDS, range(10)):
-            if arm.name in (wanted or ["fold"]):
-                settings = TrainSettings.preset("fast", **{**base, **arm.changes})
-                yield f"{arm.name}-{fold}", _fold(pairs, fold), settings, ""
+        for fold in range(10):
+            yield f"fold-{fold}", _fold(pairs, fold), TrainSettings.preset("fast", **base), ""
         return
     if what == "inside":
         for part in range(1, 6):
