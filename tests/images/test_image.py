@@ -95,3 +95,12 @@ def test_axes_that_do_not_fit_are_refused() -> None:
         Image(np.zeros((3, 4)), (Channel("a"),))
     with pytest.raises(InputError, match="2 channel names for 1 channels"):
         as_image(np.zeros((3, 4)), "YX", channels=["a", "b"])
+
+
+def test_an_image_shows_what_it_is_and_none_of_its_pixels() -> None:
+    watched = Watched()
+    image = Image(watched, (Channel("phase"), Channel("A"), Channel("B")), 0.65)
+    assert repr(image) == (
+        f"<Image of phase, A, B: 2 x 3 x 4 x 5 x 6 (TCZYX) {STACK.dtype}, 0.65 um per pixel>"
+    )
+    assert watched.read == []

@@ -53,3 +53,8 @@ def test_another_days_cells_test_a_model_better_than_cells_of_the_same_day() -> 
     cells["cell"], cells["group"] = cells["group"], ["monday", "monday", "tuesday"]
     cells["split"] = ["train", "validation", "test"]
     assert kept_apart(Pairs(cells)) == {"validation": "cell", "test": "group"}
+
+
+def test_a_panel_shown_in_a_notebook_is_a_few_lines() -> None:
+    groups = {"train": [f"cell {i}" for i in range(5000)]}
+    assert len(repr(_panel(groups))) < 500

@@ -73,12 +73,12 @@ class CellModel:
         Where the network runs.
     """
 
-    network: Generator
+    network: Generator = field(repr=False)
     cuts: PartitionSettings
     views: int
     cell_px: int
     pixel_size_um: float | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)
     device: str = "cpu"
 
     @property

@@ -71,7 +71,7 @@ class Channel:
         return _LABEL_FREE.search(self.name) is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Image:
     """An image, movie or mosaic; nothing is read before it is indexed.
 
@@ -109,6 +109,16 @@ class Image:
                 f"{len(self.channels)} channel names for {self.data.shape[1]} channels",
                 "name each channel once",
             )
+
+    def __repr__(self) -> str:
+        """What it is, without its pixels: ``<Image of phase: 1 x 1 x 1 x 8 x 9 (TCZYX) uint8>``."""
+        names = ", ".join(channel.name for channel in self.channels)
+        said = f"{' x '.join(map(str, self.shape))} (TCZYX) {self.dtype}"
+        if self.pixel_size_um is not None:
+            said += f", {self.pixel_size_um:g} um per pixel"
+        if self.frame_interval_s is not None:
+            said += f", {self.frame_interval_s:g} s per frame"
+        return f"<Image of {names}: {said}{f', {self.source.name}' if self.source else ''}>"
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:

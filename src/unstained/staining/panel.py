@@ -35,7 +35,7 @@ _FORMAT = 1
 class Member:
     """One network of a panel, in evaluation mode, and the markers of its outputs."""
 
-    network: Generator
+    network: Generator = field(repr=False)
     markers: tuple[str, ...]
 
 
@@ -67,7 +67,7 @@ class Panel:
     normalization: Normalization = PER_IMAGE
     symmetries: tuple[Symmetry, ...] = (IDENTITY,)
     pixel_size_um: float | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         names = [m.name for m in self.markers]
