@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from unstained.images.background import (
     subtract_background,
     subtract_control,
 )
-from unstained.images.image import as_image
+from unstained.images.image import Image, as_image
 from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.write import write_ome_tiff, write_png
 
@@ -176,3 +177,37 @@ def test_a_field_of_a_plate_is_an_image_and_not_a_folder_of_them(tmp_path: Path)
     written = background_files(places, tmp_path / "out", method="constant")
     names = [path.name for path in written]
     assert names == ["plate_B_3_0.ome.tif", "plate_C_3_0.ome.tif", "without_ending.ome.tif"]
+
+
+def test_a_movie_is_cleaned_plane_by_plane(tmp_path: Path) -> None:
+    # of three frames each is read once, and when the first is written the last is not read yet
+    frames = np.stack([CELLS + level for level in (100.0, 200.0, 300.0)]).astype(np.float32)
+    write_ome_tiff(as_image(frames, "TYX"), tmp_path / "movie.ome.tif")
+    read: list[int] = []
+    plane = Image.plane
+
+    def counted(self: Image, t: int = 0, c: int = 0, z: int = 0) -> np.ndarray:
+        read.append(t)
+        return plane(self, t, c, z)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image, "plane", counted)
+        (path,) = background_files(
+            [tmp_path / "movie.ome.tif"], tmp_path / "out", method="constant"
+        )
+    assert read == [0, 1, 2]
+    found = read_image(path)
+    assert found.shape == (3, 1, 1, 160, 200)
+    for t in range(3):
+        np.testing.assert_allclose(found.plane(t), CELLS, atol=1e-4)
+
+
+@pytest.mark.parametrize(("method", "most"), [("polynomial", 60), ("percentile", 40)])
+def test_memory_is_some_images_and_not_a_dozen(method: str, most: float) -> None:
+    image = np.tile(NOISY, (10, 8)).astype(np.float32)
+    estimate_background(image, method=method)  # what is imported and kept is not counted
+    tracemalloc.start()
+    estimate_background(image, method=method)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / image.size < most  # bytes a pixel; 8 are one image of float64

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from .resampling import Resamples
 
 __all__ = ["Components", "principal_components"]
 
@@ -123,7 +124,7 @@ def principal_components(
     vectors = vectors * sign
     eigenvalue = size**2 / len(z)
     share = eigenvalue / eigenvalue.sum()
-    low, high = _explained_interval(x, share, groups, level=level, draws=draws, seed=seed)
+    low, high = _explained_interval(z, share, groups, level=level, draws=draws, seed=seed)
     return Components(
         tuple(names),
         left * size * sign,
@@ -136,29 +137,19 @@ def principal_components(
 
 
 def _explained_interval(
-    x: Array, share: Array, groups: npt.ArrayLike | None, *, level: float, draws: int, seed: int
+    z: Array, share: Array, groups: npt.ArrayLike | None, *, level: float, draws: int, seed: int
 ) -> tuple[Array, Array]:
     """(C,) bounds of the share that each component explains; NaN for a single group."""
-    k = x.shape[1]
-    members = members_of(len(x), groups)
-    if len(members) < 2:
+    k = z.shape[1]
+    samples = Resamples(z, groups)
+    if samples.units < 2:
         return np.full(share.size, np.nan), np.full(share.size, np.nan)
     rng = np.random.default_rng(seed)
     shares = np.full((draws, k), np.nan)
     for i in range(draws):
-        drawn = x[np.concatenate([members[j] for j in rng.integers(0, len(members), len(members))])]
-        sd = drawn.std(axis=0)
-        if (sd > 0).all():
-            z = (drawn - drawn.mean(axis=0)) / sd
-            shares[i] = np.linalg.eigvalsh(z.T @ z / len(z))[::-1] / k
+        r = samples.correlations(rng)
+        if r is not None:
+            shares[i] = np.linalg.eigvalsh(r)[::-1] / k
     centered = shares[:, : share.size] - np.nanmean(shares[:, : share.size], axis=0)
     low, high = np.nanquantile(centered, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return np.clip(share + low, 0, 1), np.clip(share + high, 0, 1)
-
-
-def members_of(n: int, groups: npt.ArrayLike | None) -> list[Array]:
-    """Rows of each group; each row its own group where none is given."""
-    if groups is None:
-        return list(np.arange(n).reshape(n, 1))
-    _, code = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    return [np.flatnonzero(code == g) for g in range(int(code.max()) + 1)]

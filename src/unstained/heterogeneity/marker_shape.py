@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from ..images.image import Array
 from ..statistics import fisher_z_interval, holm
-from .components import members_of
+from .resampling import Resamples, members_of
 
 __all__ = ["Orthogonality", "correlations", "orthogonality"]
 
@@ -113,22 +114,22 @@ def orthogonality(
         a, b = _within(a, members), _within(b, members)
     a, b = _standard(a), _standard(b)
     freedom = len(a) - (len(members) if groups is not None else 1)
-    rv, chance = _rv(a, b), _chance(a, b, freedom)
+    within = a.T @ a, b.T @ b
+    rv, chance = _rv(a.T @ b, *within), _chance(a, b, freedom)
     value = 1 - (rv - chance) / (1 - chance)
     rng = np.random.default_rng(seed)
-    blocks = members if groups is not None else [np.arange(len(a))]
+    samples = Resamples(np.hstack([a, b]), groups)
     beyond = 0
     drawn = np.full(draws, np.nan)
+    partner = np.empty(len(a), int)
+    p = a.shape[1]
     for i in range(draws):
-        order = np.empty(len(a), int)
-        for block in blocks:
-            order[block] = rng.permutation(block)
-        beyond += _rv(a, b[order]) >= rv
-        if len(members) > 1:
-            some = rng.integers(0, len(members), len(members))
-            rows = np.concatenate([members[j] for j in some])
-            if not ((np.ptp(a[rows], axis=0) == 0).any() or (np.ptp(b[rows], axis=0) == 0).any()):
-                drawn[i] = 1 - _rv(_standard(a[rows]), _standard(b[rows]))
+        for rows in members:
+            partner[rng.permutation(rows)] = rows
+        beyond += _rv(a[partner].T @ b, *within) >= rv
+        r = samples.correlations(rng) if samples.units > 1 else None
+        if r is not None:
+            drawn[i] = 1 - _rv(r[:p, p:], r[:p, :p], r[p:, p:])
     low = high = float("nan")
     finite = drawn[np.isfinite(drawn)]
     if finite.size > 1:
@@ -247,10 +248,10 @@ def _standard(x: Array, *, strict: bool = True) -> Array:
     return np.asarray((x - x.mean(axis=0)) / sd)
 
 
-def _rv(a: Array, b: Array) -> float:
-    """RV of standardized variables."""
-    across, within_a, within_b = (np.linalg.norm(m) for m in (a.T @ b, a.T @ a, b.T @ b))
-    return float(across**2 / (within_a * within_b))
+def _rv(across: Array, within_a: Array, within_b: Array) -> float:
+    """RV from the correlations across two sets and within each, or N times all three."""
+    norms = (float(np.linalg.norm(within)) for within in (within_a, within_b))
+    return float(np.linalg.norm(across)) ** 2 / math.prod(norms)
 
 
 def _chance(a: Array, b: Array, freedom: int) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import DataError, FileError, InputError
-from .image import Array, Image
+from .image import Array, Image, LazyPlanes
 from .quality import foreground_mask
 
 __all__ = ["background_files", "estimate_background", "subtract_background", "subtract_control"]
@@ -20,6 +20,7 @@ _METHODS = ("polynomial", "percentile", "constant")
 _ROUNDS = 8
 _LOW_PERCENT = 5.0  # of the blocks around, which is taken for background
 _LEAST_BLOCK_PX = 4  # of smaller ones there would be too many to fit surfaces through
+_BAND_PX = 256  # rows of an image that are looked at together
 _LEAST_SHARE = 0.02  # of the pixels must be background for a surface to be fitted
 
 
@@ -112,7 +113,7 @@ def estimate_background(
     if method not in _METHODS:
         raise InputError(f"no method {method!r}", f"one of {', '.join(_METHODS)}")
     if method == "percentile":
-        return _float32(_percentile(image, radius_px))
+        return _percentile(image, radius_px)
     free = ~foreground_mask(image)
     if method == "constant":
         return np.full(image.shape, np.median(image[_enough(free)]), dtype=np.float32)
@@ -174,27 +175,42 @@ def background_files(
     opened = [read_image(path) for path in controls]
     for path, name in zip(images, names, strict=True):
         image = read_image(path)
-        cleaned = np.empty(image.shape, np.float32)
         left = [c.name for c in image.channels if c.label_free and len(image.channels) > 1]
         if left:
             notify(f"{path}: {', '.join(left)} stays as it is: label-free, by its name")
-        for t, c, z in np.ndindex(image.shape[:3]):
-            try:
-                plane = image.plane(t, c, z)
-                if image.channels[c].name in left:
-                    cleaned[t, c, z] = plane
-                elif opened:
-                    levels = np.stack([_plane_of(control, c, z) for control in opened])
-                    cleaned[t, c, z] = subtract_control(plane, levels)
-                else:
-                    cleaned[t, c, z] = subtract_background(
-                        plane, method=method, radius_px=radius_px
-                    )
-            except InputError as error:
-                raise DataError(error.reason, error.remedy, file=path) from error
+
+        def cleaned(t: int, c: int, z: int, image: Image = image, left: list[str] = left) -> Array:
+            plane = image.plane(t, c, z)
+            if image.channels[c].name in left:
+                return _float32(plane)
+            if opened:
+                levels = np.stack([_plane_of(control, c, z) for control in opened])
+                return subtract_control(plane, levels)
+            return subtract_background(plane, method=method, radius_px=radius_px)
+
         target = folder / f"{name}.ome.tif"
-        write_ome_tiff(replace(image, data=cleaned, levels=()), target)
+        try:
+            planes = _Cleaned(cleaned, image.shape)
+            write_ome_tiff(replace(image, data=planes, levels=()), target)
+        except InputError as error:
+            raise DataError(error.reason, error.remedy, file=path) from error
         yield target
+
+
+class _Cleaned(LazyPlanes):
+    """Planes made when first asked for, the last of them kept: a writer goes through each."""
+
+    def __init__(self, make: Callable[[int, int, int], Array], shape: tuple[int, ...]) -> None:
+        super().__init__(shape, np.dtype(np.float32))
+        self._make = make
+        self._at: tuple[int, int, int] | None = None
+        self._plane = np.empty((0, 0), np.float32)
+
+    def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
+        if self._at != (t, c, z):
+            self._at = None
+            self._plane, self._at = self._make(t, c, z), (t, c, z)
+        return self._plane[y, x]
 
 
 def _files(path: Path) -> list[Path]:
@@ -243,8 +259,12 @@ def _percentile(image: Array, radius_px: float) -> Array:
         free = kept
     y = (np.arange(height) - (block - 1) / 2) / block
     x = (np.arange(width) - (block - 1) / 2) / block
-    at = np.meshgrid(y, x, indexing="ij")
-    return np.asarray(ndimage.map_coordinates(surface, at, order=1, mode="nearest"))
+    found = np.empty(image.shape, np.float32)
+    for top in range(0, height, _BAND_PX):  # coordinates of all pixels are twice the image
+        band = slice(top, top + _BAND_PX)
+        at = np.meshgrid(y[band], x, indexing="ij")
+        ndimage.map_coordinates(surface, at, found[band], order=1, mode="nearest")
+    return found
 
 
 def _local_surface(level: Array, free: Array, low: Array, sigma: float = 4.0) -> Array:
@@ -275,14 +295,18 @@ def _local_surface(level: Array, free: Array, low: Array, sigma: float = 4.0) ->
 
 
 def _surface(image: Array, free: Array) -> Array:
-    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)  # (Y, X, 6)
+    """The surface of second order through the free pixels, (Y, X)."""
+    y, x = np.linspace(-1, 1, image.shape[0]), np.linspace(-1, 1, image.shape[1])
     free = _enough(free | (image <= np.quantile(image, 0.25)))
     surface = np.zeros_like(image)
     for _ in range(_ROUNDS):
-        rows = np.flatnonzero(free)[:: max(1, int(free.sum()) // 200_000)]
-        weights = np.linalg.lstsq(terms.reshape(-1, 6)[rows], image.ravel()[rows], rcond=None)[0]
-        surface = terms @ weights
+        at = np.flatnonzero(free)[:: max(1, int(free.sum()) // 200_000)]
+        v, u = (a[i] for a, i in zip((y, x), np.divmod(at, x.size), strict=True))  # (N,)
+        terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)  # (N, 6)
+        w = np.linalg.lstsq(terms, image.ravel()[at], rcond=None)[0]
+        # row by column: the terms of all pixels would be six times the image
+        np.multiply.outer(w[4] * y, x, out=surface)
+        surface += (w[0] + w[2] * y + w[5] * y * y)[:, None] + (w[1] * x + w[3] * x * x)
         kept = _enough(_not_above(image - surface, free))
         if np.array_equal(kept, free):
             break

@@ -1,0 +1,62 @@
+"""Bootstrap samples of cells, or of whole groups of them, by their correlations."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..images.image import Array
+
+__all__ = ["Resamples", "members_of"]
+
+_CONSTANT = 1e-12
+"""Of a variable's variance: what varies by less in a sample is a constant and rounding."""
+
+
+class Resamples:
+    """Samples of cells with replacement, of which the correlations alone are wanted.
+
+    These follow from the sums of the values and of their products, so that no sample is laid
+    out: a group's sums are taken once, and cells that are drawn on their own are counted.
+
+    Parameters
+    ----------
+    values : (N, K) float array
+        Finite, none constant.
+    groups : (N,) array, optional
+        Drawn whole, with all their cells.
+    """
+
+    def __init__(self, values: Array, groups: npt.ArrayLike | None) -> None:
+        # standardized, so that differences of sums lose no digits
+        z = (values - values.mean(axis=0)) / values.std(axis=0)
+        self._rows = np.vstack([np.ones(len(z)), z.T])  # (1 + K, N)
+        self._sums: Array | None = None
+        self.units = len(z)
+        if groups is not None:
+            parts = [self._rows[:, rows] for rows in members_of(len(z), groups)]
+            self._sums = np.array([part @ part.T for part in parts])  # (G, 1 + K, 1 + K)
+            self.units = len(parts)
+
+    def correlations(self, rng: np.random.Generator) -> Array | None:
+        """(K, K) of one sample; None where a variable is constant in it."""
+        times = np.bincount(rng.integers(0, self.units, self.units), minlength=self.units)
+        if self._sums is None:
+            sums = (self._rows * times) @ self._rows.T
+        else:
+            sums = np.tensordot(times, self._sums, 1)
+        mean = sums[0, 1:] / sums[0, 0]
+        covariance = sums[1:, 1:] / sums[0, 0] - np.outer(mean, mean)
+        variance = covariance.diagonal()
+        if (variance <= _CONSTANT).any():
+            return None
+        return np.asarray(covariance / np.sqrt(np.outer(variance, variance)))
+
+
+def members_of(n: int, groups: npt.ArrayLike | None) -> list[Array]:
+    """Rows of each group, ascending; all rows in one where no groups are given."""
+    if groups is None:
+        return [np.arange(n)]
+    _, code = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+    order = np.argsort(code, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
