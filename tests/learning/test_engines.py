@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -155,9 +157,32 @@ def test_auto_takes_the_fastest_that_gives_the_same_picture(
         engines.Trial(Wrong(net), 1.0, 1e-3),  # fast and wrong
         engines.Trial(TorchEngine(net, precision="bf16"), 2.0, 5e-3),  # fast, right for bf16
     ]
-    monkeypatch.setattr(engines, "compare_engines", lambda *a, **k: trials)
+    monkeypatch.setattr(engines, "_trials", lambda *a, **k: iter(trials))
     chosen = make_engine(net, engine="auto", calibration=[tile()])
     assert chosen is trials[2].engine
+
+
+def test_an_engine_that_is_not_kept_is_gone_before_the_next_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(TorchEngine):
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            time.sleep(0.05)
+            return super().__call__(batch)
+
+    net = network()
+    made: list[tuple[str, int]] = []
+    alive: weakref.WeakSet[Slow] = weakref.WeakSet()
+
+    def make(_: nn.Module, name: str, *__: object) -> Slow:
+        made.append((name, len(alive)))
+        alive.add(engine := Slow(net))
+        return engine
+
+    monkeypatch.setattr(engines, "_by_name", make)
+    monkeypatch.setattr(engines, "_NEEDS", {})
+    make_engine(net, engine="auto", precision="float32", calibration=[tile()])
+    assert made == [("onnxruntime", 0), ("openvino", 0)]
 
 
 def test_a_trial_measures_the_difference() -> None:

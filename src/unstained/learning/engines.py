@@ -17,7 +17,7 @@ never chosen unasked.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol
@@ -30,6 +30,7 @@ from ..errors import InputError, MissingExtra
 from ..images.image import Array
 from .devices import bf16_gains, choose_device
 from .engine_torch import TorchEngine, fold_batch_norm
+from .memory import release_memory
 
 __all__ = [
     "ENGINES",
@@ -44,6 +45,7 @@ __all__ = [
 
 ENGINES = ("auto", "torch", "torch-plain", "onnxruntime", "openvino", "openvino-int8")
 PRECISIONS = ("auto", "float32", "bf16", "fp16", "int8")
+_COMPARED = ("torch", "onnxruntime", "openvino")
 TOLERANCE = {"float32": 1e-4, "bf16": 1e-2, "fp16": 1e-2, "int8": 0.0}
 
 _OFFERED = {
@@ -132,9 +134,7 @@ def make_engine(
     if engine == "auto" and not calibration:
         engine = "torch"
     if engine == "auto":
-        trials = compare_engines(network, (calibration or ())[0], precision=precision)
-        same = [trial for trial in trials if trial.same_picture]
-        return min(same, key=lambda trial: trial.seconds).engine
+        return _fastest(_trials(network, (calibration or ())[0], precision)).engine
     return _by_name(network, engine, precision, calibration)
 
 
@@ -143,7 +143,7 @@ def compare_engines(
     tile: Array,
     *,
     precision: str = "auto",
-    names: Sequence[str] = ("torch", "onnxruntime", "openvino"),
+    names: Sequence[str] = _COMPARED,
 ) -> list[Trial]:
     """Time each installed engine on one tile and compare it with torch float32, on the processor.
 
@@ -157,9 +157,17 @@ def compare_engines(
     names : sequence of str
         Engines to try, those of int8 apart: they need more than one tile.
     """
+    return list(_trials(network, tile, precision, names))
+
+
+def _trials(
+    network: nn.Module, tile: Array, precision: str, names: Sequence[str] = _COMPARED
+) -> Iterator[Trial]:
+    """One after the other, so that an engine that is not kept is gone before the next is made."""
     reference = TorchEngine(network)
     expected = reference(tile)
-    trials = [Trial(reference, _seconds(reference, tile), 0.0)] if "torch" in names else []
+    if "torch" in names:
+        yield Trial(reference, _seconds(reference, tile), 0.0)
     for name in names:
         if any(find_spec(package) is None for package in _NEEDS.get(name, ())):
             continue
@@ -167,10 +175,23 @@ def compare_engines(
             continue
         if name != "torch" and precision not in ("auto", *_OFFERED[name]):
             continue
-        candidate = _by_name(network, name, precision, None)
-        error = difference(candidate(tile), expected)
-        trials.append(Trial(candidate, _seconds(candidate, tile), error))
-    return trials
+        yield _trial(_by_name(network, name, precision, None), tile, expected)
+
+
+def _trial(engine: Engine, tile: Array, expected: Array) -> Trial:
+    error = difference(engine(tile), expected)
+    return Trial(engine, _seconds(engine, tile), error)
+
+
+def _fastest(trials: Iterator[Trial]) -> Trial:
+    """Of those that give the same picture; torch float32 comes first and does."""
+    best = next(trials)
+    for trial in trials:
+        if trial.same_picture and trial.seconds < best.seconds:
+            best = trial
+        del trial  # an engine holds as much memory as its activations
+    release_memory()
+    return best
 
 
 def difference(picture: Array, reference: Array) -> float:

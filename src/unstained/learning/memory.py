@@ -9,11 +9,13 @@ these page faults take up to half of the time. Told to keep the blocks, the proc
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 
-__all__ = ["tune_allocator"]
+__all__ = ["release_memory", "tune_allocator"]
 
 # /usr/include/malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -44,6 +46,14 @@ def tune_allocator() -> bool:
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEEP_BYTES), (M_TOP_PAD, PAD_BYTES))
     taken = [mallopt(name, value) == 1 for name, value in settings]  # all are tried
     return all(taken)
+
+
+def release_memory() -> None:
+    """Give what is free back to the system, once; harmless where there is no glibc."""
+    gc.collect()
+    if _is_glibc():
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _is_glibc() -> bool:

@@ -49,6 +49,7 @@ Notify = Callable[[str], None]
 _LOG = logging.getLogger("unstained")
 _COMPARE_FROM_S = 30.0  # comparing engines takes some 10 s; below this torch is simply used
 _PROBE_PX = 384
+_COMPARE_PX = 768  # engines that are compared take no more memory than the tiles will
 _MANY_TILES = 20
 _CALIBRATION_SIDE = 4  # pieces along each axis
 
@@ -400,7 +401,8 @@ class Predictor:
         """Make the engines, time them on one tile, and choose the fastest if it pays."""
         # a whole tile where there are many, so that its time is little beside theirs
         middle = work.tiles[len(work.tiles) // 2]
-        probe = self._piece(work, middle, statistics, whole=n_tiles >= _MANY_TILES)
+        probe_px = max(middle.outer_shape) if n_tiles >= _MANY_TILES else _PROBE_PX
+        probe = self._piece(work, middle, statistics, probe_px)
         self._make_engines(work, statistics)
         pixels = n_tiles * math.prod(work.tiles[0].outer_shape)
         # nobody asks how long one tile takes, and the probe would be most of the work
@@ -408,7 +410,7 @@ class Predictor:
         seconds = engines.seconds(probe, pixels) if n_tiles > 1 or self._says_time else 0.0
         worth_it = self._device.type == "cpu" and seconds > _COMPARE_FROM_S
         if worth_it and engines.open_to_choice:
-            engines.choose_fastest(probe)
+            engines.choose_fastest(self._piece(work, middle, statistics, _COMPARE_PX))
             seconds = engines.seconds(probe, pixels)
         memory = tile_bytes(self.panel, work.grid, side)
         return Estimate(seconds, memory, side, n_tiles, engines.name, engines.precisions[0])
@@ -419,22 +421,19 @@ class Predictor:
             calibrated = self._engines.calibrated
             self._engines.make(self._calibration(work, statistics) if calibrated else [])
 
-    def _piece(
-        self, work: _Work, tile: Tile, statistics: Statistics, *, whole: bool = False
-    ) -> Array:
-        """(1, P, Y, X) normalized planes of a tile, or of its first corner."""
-        limit = max(tile.outer_shape) if whole else self._probe_side
-        y, x = (slice(s.start, min(s.stop, s.start + limit)) for s in tile.outer)
+    def _piece(self, work: _Work, tile: Tile, statistics: Statistics, side_px: int) -> Array:
+        """(1, P, Y, X) normalized planes of the first corner of a tile, of whole strides."""
+        side = self._whole_strides(side_px)
+        y, x = (slice(s.start, min(s.stop, s.start + side)) for s in tile.outer)
         return self.panel.normalize(work.read(0, (y, x)), statistics)[None]
 
-    @property
-    def _probe_side(self) -> int:
+    def _whole_strides(self, px: int) -> int:
         stride = stride_of(self.panel)
-        return max(_PROBE_PX // stride, 1) * stride
+        return max(px // stride, 1) * stride
 
     def _calibration(self, work: _Work, statistics: Statistics) -> list[Array]:
         """(1, P, Y, X) normalized pieces of the first frame, on a regular grid."""
-        side = self._probe_side
+        side = self._whole_strides(_PROBE_PX)
         starts = [
             np.unique(np.linspace(0, max(0, n - side), _CALIBRATION_SIDE).astype(int))
             for n in work.grid.model_yx
