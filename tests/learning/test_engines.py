@@ -157,7 +157,7 @@ def test_auto_takes_the_fastest_that_gives_the_same_picture(
         engines.Trial(Wrong(net), 1.0, 1e-3),  # fast and wrong
         engines.Trial(TorchEngine(net, precision="bf16"), 2.0, 5e-3),  # fast, right for bf16
     ]
-    monkeypatch.setattr(engines, "_trials", lambda *a, **k: iter(trials))
+    monkeypatch.setattr(engines, "compare_engines", lambda *a, **k: iter(trials))
     chosen = make_engine(net, engine="auto", calibration=[tile()])
     assert chosen is trials[2].engine
 
@@ -187,7 +187,7 @@ def test_an_engine_that_is_not_kept_is_gone_before_the_next_is_made(
 
 def test_a_trial_measures_the_difference() -> None:
     pytest.importorskip("onnxruntime")
-    trials = compare_engines(network(), tile(), precision="float32", names=["onnxruntime"])
+    trials = list(compare_engines(network(), tile(), precision="float32", names=["onnxruntime"]))
     assert [trial.engine.name for trial in trials] == ["onnxruntime"]
     assert 0 < trials[0].difference < 1e-4
     assert trials[0].seconds > 0

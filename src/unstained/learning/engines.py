@@ -134,7 +134,8 @@ def make_engine(
     if engine == "auto" and not calibration:
         engine = "torch"
     if engine == "auto":
-        return _fastest(_trials(network, (calibration or ())[0], precision)).engine
+        trials = compare_engines(network, (calibration or ())[0], precision=precision)
+        return _fastest(trials).engine
     return _by_name(network, engine, precision, calibration)
 
 
@@ -144,8 +145,10 @@ def compare_engines(
     *,
     precision: str = "auto",
     names: Sequence[str] = _COMPARED,
-) -> list[Trial]:
+) -> Iterator[Trial]:
     """Time each installed engine on one tile and compare it with torch float32, on the processor.
+
+    One after the other: an engine that is not kept is gone before the next is made.
 
     Parameters
     ----------
@@ -157,13 +160,6 @@ def compare_engines(
     names : sequence of str
         Engines to try, those of int8 apart: they need more than one tile.
     """
-    return list(_trials(network, tile, precision, names))
-
-
-def _trials(
-    network: nn.Module, tile: Array, precision: str, names: Sequence[str] = _COMPARED
-) -> Iterator[Trial]:
-    """One after the other, so that an engine that is not kept is gone before the next is made."""
     reference = TorchEngine(network)
     expected = reference(tile)
     if "torch" in names:
