@@ -140,10 +140,13 @@ def test_files_that_are_no_table_of_cells_are_refused(tmp_path: Path) -> None:
         read_cells(tmp_path / "empty.h5ad")
 
 
+@pytest.mark.parametrize("none", [np.nan, -1.0])
 @pytest.mark.parametrize("column", ["track", "parent"])
-def test_a_blank_track_or_parent_is_none(column: str, tmp_path: Path) -> None:
+def test_a_blank_or_negative_track_or_parent_is_none(
+    column: str, none: float, tmp_path: Path
+) -> None:
     table = movie()
-    table.obs[column] = [np.nan, *table.obs[column].to_numpy(float)[1:]]
+    table.obs[column] = [none, *table.obs[column].to_numpy(float)[1:]]
     table.write_h5ad(tmp_path / "a.h5ad")
     back = read_cells(tmp_path / "a.h5ad")
     assert back.obs[column].tolist() == [0, *movie().obs[column].tolist()[1:]]
@@ -153,9 +156,10 @@ def test_a_blank_track_or_parent_is_none(column: str, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"frame": 0.5}, "column frame holds 0.5; write whole numbers"),
-        ({"label": np.nan}, "column label holds nan"),
+        ({"label": np.nan}, "column label is blank in a row"),
         ({"track": np.inf}, "column track holds inf"),
         ({"border": "False"}, "column border holds 'False'"),
+        ({"border": np.nan}, "column border is blank in a row"),
         ({"image": "m", "frame": 3, "label": 7}, "cell 7 of image m, frame 3, is there twice"),
     ],
 )
@@ -168,6 +172,13 @@ def test_cells_that_are_nowhere_or_twice_are_refused(
     table.write_h5ad(tmp_path / "a.h5ad")
     with pytest.raises(DataError, match=rf"a\.h5ad: {said}"):
         read_cells(tmp_path / "a.h5ad")
+
+
+def test_labels_too_large_for_a_float_stay_apart(tmp_path: Path) -> None:
+    table = movie()
+    table.obs["label"] = 2**60 + np.arange(table.n_obs)
+    table.write_h5ad(tmp_path / "a.h5ad")
+    assert read_cells(tmp_path / "a.h5ad").obs["label"].tolist() == table.obs["label"].tolist()
 
 
 def test_a_sparse_table_of_another_tool_is_read_as_any_other(tmp_path: Path) -> None:

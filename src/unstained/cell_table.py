@@ -50,6 +50,7 @@ __all__ = [
     "read_cells",
     "traces_of",
     "values_of",
+    "whole_numbers",
     "write_cells",
 ]
 
@@ -70,6 +71,8 @@ OBS_COLUMNS = (
 
 KINDS = ("marker", "image", "shape")
 """What a variable may be, in the column `kind` of `var`."""
+
+_OR_NONE = ("track", "parent")  # columns of which 0 means none
 
 LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "background", "low", "high")
 """Layers beside `X`, for markers and images; `low` and `high` where there is a band."""
@@ -229,26 +232,15 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
 
 
 def _check_places(obs: pd.DataFrame) -> None:
-    """Refuse cells that are nowhere or twice; a track or parent that is blank becomes 0.
-
-    Tables of other programs leave blank what is not known; taken for a number, all cells
-    without a mother would be sisters.
-    """
-    for name in ("track", "parent"):
+    """Refuse cells that are nowhere or twice; numbers of places become whole."""
+    for name in ("frame", "label", *_OR_NONE):
         if name in obs:
-            obs[name] = obs[name].fillna(0)
-    for name in ("frame", "label", "track", "parent"):
-        if name not in obs:
-            continue
-        values = obs[name].to_numpy(np.float64)
-        odd = values[~(np.isfinite(values) & (values == np.round(values)))]
-        if odd.size:
-            raise DataError(f"column {name} holds {odd[0]:g}", "write whole numbers")
-        obs[name] = values.astype(np.int64)
-    if "border" in obs and not obs["border"].isin([True, False]).all():  # "False" counts as true
-        raise DataError(
-            f"column border holds {obs['border'].iloc[0]!r}", "write True or False, as booleans"
-        )
+            obs[name] = whole_numbers(obs[name])
+    if "border" in obs:
+        odd = obs["border"][~obs["border"].isin([True, False])]  # "False" counts as true
+        if len(odd):
+            said = "is blank in a row" if odd.isna().iloc[0] else f"holds {odd.iloc[0]!r}"
+            raise DataError(f"column border {said}", "write True or False, as booleans")
     if obs["image"].isna().any():
         raise DataError("column image is blank in a row", "name the image of each cell")
     twice = obs.duplicated(["image", "frame", "label"])
@@ -258,6 +250,30 @@ def _check_places(obs: pd.DataFrame) -> None:
             f"cell {label} of image {image}, frame {frame}, is there twice",
             "give each image its own name before tables are put together",
         )
+
+
+def whole_numbers(column: pd.Series, remedy: str = "write whole numbers") -> Array:
+    """A column of frames, labels or tracks as int64.
+
+    A blank or negative `track` or `parent`, as other programs write what there is not, is 0: else
+    all cells without a mother would be sisters.
+
+    Raises
+    ------
+    DataError
+        It holds text, a fraction, or a blank that does not mean none.
+    """
+    if column.name in _OR_NONE:
+        column = column.fillna(0)
+    if not pd.api.types.is_integer_dtype(column.dtype) or column.hasnans:
+        number = pd.to_numeric(column, errors="coerce")  # exact up to 2^53
+        odd = column[~(np.isfinite(number) & (number == number.round()))]
+        if len(odd):
+            said = "is blank in a row" if odd.isna().iloc[0] else f"holds {odd.iloc[0]}"
+            raise DataError(f"column {column.name} {said}", remedy)
+        column = number
+    values = column.to_numpy(np.int64)
+    return np.maximum(values, 0) if column.name in _OR_NONE else values
 
 
 def names_of(cells: AnnData, *kinds: str) -> list[str]:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from unstained.cell_table import OBS_COLUMNS, names_of, read_cells, traces_of, values_of
 from unstained.cells.bands import Band, Bands
+from unstained.cells.conditions import with_tracks
 from unstained.cells.familiar import Reference
 from unstained.cells.measure import MeasureSettings
 from unstained.cells.measure_files import FileOptions, measure_folder, measure_segmentation
@@ -202,6 +203,7 @@ TRACKS = "image,track,begin,end,parent\nfilm,1,0,2,0\nfilm,2,0,2,0\n"
     [
         (TRACK_OF[:-9], TRACKS, r"track_of\.csv lacks 1 of 6 cells"),  # the last line is lost
         (TRACK_OF, TRACKS[:-13], r"track 2 of track_of\.csv is not in tracks\.csv"),
+        (TRACK_OF.replace("film,1,2", "film,,2"), TRACKS, r"column frame is blank in a row"),
         (TRACK_OF.replace(",2\n", ",x\n"), TRACKS, r"track_of\.csv: column track holds x"),
         (TRACK_OF.replace(",2\n", ",1.5\n"), TRACKS, r"track_of\.csv: column track holds 1\.5"),
         (TRACK_OF, TRACKS.replace(",0\n", ",x\n"), r"tracks\.csv: column parent holds x"),
@@ -220,6 +222,16 @@ def test_tracks_that_were_cut_short_or_changed_are_refused(
         measure_segmentation(folder)
 
 
+def test_a_movie_that_track_of_lost_is_missed(tmp_path: Path) -> None:
+    (tmp_path / "track_of.csv").write_text("image,frame,label,track\na,0,1,1\n", "utf-8")
+    (tmp_path / "tracks.csv").write_text("image,track,parent\na,1,0\nb,1,0\n", "utf-8")
+    cells = pd.DataFrame({"image": ["a", "b"], "frame": 0, "label": 1, "track": 0, "parent": 0})
+    with pytest.raises(DataError, match=r"track_of\.csv lacks 1 of 2 cells"):
+        with_tracks(cells, tmp_path)
+    never_followed = cells.replace("b", "c")
+    assert with_tracks(never_followed, tmp_path)["track"].tolist() == [1, 0]
+
+
 def test_the_command_writes_the_table_and_says_what_is_in_it(
     make_film: MakeFilm, tmp_path: Path
 ) -> None:
@@ -231,7 +243,7 @@ def test_the_command_writes_the_table_and_says_what_is_in_it(
         app, [str(folder), "--stains", str(tmp_path / "stains"), "--out", str(out)]
     )
     assert told.exit_code == 0, told.output
-    assert "6 cells in 3 frames of 1 image" in told.output
+    assert "6 cells in 3 frames of 1 image: " in told.output
     assert "markers: CD105" in told.output
     assert read_cells(out).n_obs == 6
 

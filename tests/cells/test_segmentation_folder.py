@@ -439,7 +439,7 @@ def test_the_command_segments_and_reports(
     arguments = [str(tmp_path / "m.tif"), "--method", "classical", "--pixel-size", "0.5"]
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "seg")])
     assert result.exit_code == 0, result.output
-    assert "cells in 3 frames of 1 image" in result.stdout
+    assert "cells in 3 frames of 1 image: " in result.stdout
     (one,) = read_segmentation(tmp_path / "seg")
     assert one.pixel_size_um == 0.5
 

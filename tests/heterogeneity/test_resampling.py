@@ -14,7 +14,9 @@ def values():
     return rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3)) * (1, 10, 1e4) + (0, 50, 1e6)
 
 
-@pytest.mark.parametrize("groups", [None, np.arange(60) % 7, np.arange(60) // 20])
+@pytest.mark.parametrize(
+    "groups", [None, np.arange(60) % 7, np.arange(60) // 20, np.arange(60) // 2]
+)
 def test_correlations_are_those_of_the_sample_laid_out(values, groups):
     # the same numbers drawn, the rows of what was drawn one below the other
     rng = np.random.default_rng(1)

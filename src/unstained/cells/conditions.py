@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..cell_table import OBS_COLUMNS, plain_name
-from ..errors import DataError
+from ..cell_table import OBS_COLUMNS, plain_name, whole_numbers
+from ..errors import DataError, contents_of
 from ..images.tables import read_typed_table
 from .familiar import FLAGS
 from .segmentation_folder import Segmented
 
-__all__ = ["read_conditions", "whole_numbers", "with_tracks"]
+__all__ = ["read_conditions", "with_tracks"]
+
+_AGAIN = "track again: unstained cells track DIR --overwrite"
 
 
 def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -26,8 +28,12 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     track_of = _read_csv(folder / "track_of.csv", ("image", "frame", "label", "track"))
     tracks = _read_csv(folder / "tracks.csv", ("image", "track", "parent"))
     keys = ["image", "frame", "label"]
-    whole_numbers(track_of, ("frame", "label", "track"), folder / "track_of.csv")
-    whole_numbers(tracks, ("track", "parent"), folder / "tracks.csv")
+    with contents_of(folder / "track_of.csv"):
+        for name in ("frame", "label", "track"):
+            track_of[name] = whole_numbers(track_of[name], _AGAIN)
+    with contents_of(folder / "tracks.csv"):
+        for name in ("track", "parent"):
+            tracks[name] = whole_numbers(tracks[name], _AGAIN)
     for table, unique in ((track_of, keys), (tracks, ["image", "track"])):
         table["image"] = table["image"].astype(str)
         if table.duplicated(unique).any():
@@ -39,7 +45,7 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     if len(unknown):
         raise DataError(
             f"track {unknown.iloc[0]} of track_of.csv is not in tracks.csv",
-            "track again: unstained cells track DIR --overwrite",
+            _AGAIN,
             file=folder,
         )
     out = obs.drop(columns=["track", "parent"]).merge(
@@ -50,7 +56,8 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
             "the tracks are of other cells", "track again: unstained cells track", file=folder
         )
     # every cell of a movie that was followed has a row
-    lost = out["track"].isna() & out["image"].astype(str).isin(track_of["image"])
+    followed = {*track_of["image"], *tracks["image"]}
+    lost = out["track"].isna() & out["image"].astype(str).isin(followed)
     if lost.any():
         raise DataError(
             f"track_of.csv lacks {int(lost.sum())} of {len(out)} cells",
@@ -60,26 +67,6 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     for name in ("track", "parent"):
         out[name] = out[name].fillna(0).astype(np.int64)
     return out[list(obs.columns)]
-
-
-def whole_numbers(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
-    """Make columns integers, in place; blank is 0, no track and no parent.
-
-    Raises
-    ------
-    DataError
-        Text or fractions.
-    """
-    for name in columns:
-        number = pd.to_numeric(table[name].fillna(0), errors="coerce")
-        odd = table[name][~(np.isfinite(number) & (number == number.round()))]
-        if len(odd):
-            raise DataError(
-                f"column {name} holds {odd.iloc[0]}, not a whole number",
-                "track again: unstained cells track DIR --overwrite",
-                file=path,
-            )
-        table[name] = number.astype(np.int64)
 
 
 def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -> pd.DataFrame:

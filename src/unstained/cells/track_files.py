@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError
+from ..cell_table import whole_numbers
+from ..errors import DataError, FileError, InputError, contents_of
 from ..images.image import Array
-from .conditions import whole_numbers
 from .ctc import CtcMovie, read_ctc, read_ctc_tracks, write_ctc
 from .segmentation_folder import Segmented, read_segmentation
 from .tracking import TrackSettings, track_labels
@@ -183,6 +183,8 @@ def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
     ------
     FileError
         There are no tracks, or a table is damaged.
+    DataError
+        A column of numbers holds something else.
     """
     root = Path(folder)
     tables = []
@@ -197,7 +199,10 @@ def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
         missing = [column for column in ("image", *columns) if column not in table]
         if missing:
             raise FileError(f"lacks {', '.join(missing)}", _FOLLOW, file=path)
-        whole_numbers(table, [c for c in columns if c not in ("kind", "tracks")], path)
+        with contents_of(path):
+            for column in columns:
+                if column not in ("kind", "tracks"):
+                    table[column] = whole_numbers(table[column], _FOLLOW)
         tables.append(table)
     return Tracked(*tables)
 

@@ -95,7 +95,6 @@ def votes(
 
 
 def _report(labelled: LabelledFolder) -> None:
-
     result = labelled.result
     counts = result.labels["label"].value_counts()
     ties = result.labels.loc[result.labels["tie"], "image"].tolist()

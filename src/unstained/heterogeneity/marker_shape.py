@@ -18,6 +18,7 @@ from .resampling import Resamples, members_of
 __all__ = ["Orthogonality", "correlations", "orthogonality"]
 
 _LEAST = 4  # cells of a group whose correlation counts
+_TIE = 1 - 1e-12  # of RV: mirrored pairings have the same but for rounding
 
 
 class Orthogonality(NamedTuple):
@@ -126,7 +127,7 @@ def orthogonality(
     for i in range(draws):
         for rows in members:
             partner[rng.permutation(rows)] = rows
-        beyond += _rv(a[partner].T @ b, *within) >= rv
+        beyond += _rv(a[partner].T @ b, *within) >= rv * _TIE
         r = samples.correlations(rng) if samples.units > 1 else None
         if r is not None:
             drawn[i] = 1 - _rv(r[:p, p:], r[:p, :p], r[p:, p:])

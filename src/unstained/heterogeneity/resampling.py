@@ -10,14 +10,16 @@ from ..images.image import Array
 __all__ = ["Resamples", "members_of"]
 
 _CONSTANT = 1e-12
-"""Of a variable's variance: what varies by less in a sample is a constant and rounding."""
+"""Of a variable's variance: what varies by less in a sample is a constant and rounding, or its
+one value of a million standard deviations was not drawn."""
 
 
 class Resamples:
     """Samples of cells with replacement, of which the correlations alone are wanted.
 
     These follow from the sums of the values and of their products, so that no sample is laid
-    out: a group's sums are taken once, and cells that are drawn on their own are counted.
+    out: sums of large groups are taken once, of small ones or single cells whenever these are
+    drawn, since as many sums would not fit in memory.
 
     Parameters
     ----------
@@ -31,18 +33,20 @@ class Resamples:
         # standardized, so that differences of sums lose no digits
         z = (values - values.mean(axis=0)) / values.std(axis=0)
         self._rows = np.vstack([np.ones(len(z)), z.T])  # (1 + K, N)
-        self._sums: Array | None = None
-        self.units = len(z)
+        self._unit = np.arange(len(z))  # (N,) which group a cell is of
         if groups is not None:
-            parts = [self._rows[:, rows] for rows in members_of(len(z), groups)]
+            self._unit = np.unique(np.asarray(groups).astype(str), return_inverse=True)[1]
+        self.units = int(self._unit.max()) + 1
+        self._sums: Array | None = None
+        if self.units * len(self._rows) <= len(z):
+            parts = (self._rows[:, rows] for rows in members_of(len(z), groups))
             self._sums = np.array([part @ part.T for part in parts])  # (G, 1 + K, 1 + K)
-            self.units = len(parts)
 
     def correlations(self, rng: np.random.Generator) -> Array | None:
         """(K, K) of one sample; None where a variable is constant in it."""
         times = np.bincount(rng.integers(0, self.units, self.units), minlength=self.units)
         if self._sums is None:
-            sums = (self._rows * times) @ self._rows.T
+            sums = (self._rows * times[self._unit]) @ self._rows.T
         else:
             sums = np.tensordot(times, self._sums, 1)
         mean = sums[0, 1:] / sums[0, 0]

@@ -383,7 +383,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
             if any(sign in text for text in texts for sign in _CUT_SHORT):
                 raise _truncated(path, "its list of planes leads behind its end")
             yield tif
-    except (UnstainedError, OSError):
+    except (UnstainedError, OSError, MemoryError):
         raise
     except Exception as error:  # whatever tifffile makes of broken headers, tags and OME-XML
         raise FileError(

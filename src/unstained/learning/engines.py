@@ -164,6 +164,7 @@ def compare_engines(
     expected = reference(tile)
     if "torch" in names:
         yield Trial(reference, _seconds(reference, tile), 0.0)
+    del reference
     for name in names:
         if any(find_spec(package) is None for package in _NEEDS.get(name, ())):
             continue

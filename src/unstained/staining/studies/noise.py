@@ -180,12 +180,11 @@ def _change(name: str, before: float, after: float, digits: int = 3) -> str:
         f"{value:.{digits}f}" if np.isfinite(value) else "what cannot be measured"
         for value in (before, after)
     ]
+    if ends[0] == ends[1]:
+        return f"{name} stays at {ends[0]}"
+    verb = "falls" if after < before else "rises"
     if not np.isfinite([before, after]).all():
         verb = "goes"
-    elif ends[0] == ends[1]:
-        return f"{name} stays at {ends[0]}"
-    else:
-        verb = "falls" if after < before else "rises"
     return f"{name} {verb} from {ends[0]} to {ends[1]}"
 
 
