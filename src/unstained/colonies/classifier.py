@@ -145,7 +145,8 @@ class ColonyClassifier:
         self.classes = _class_names(codes, classes)
         _check(codes, crops, group, self.classes, self.settings)
         if validation is not None:
-            _check_validation(np.asarray(validation, int), codes, self.classes)
+            file = getattr(crops, "name", None)  # of examples
+            _check_validation(np.asarray(validation, int), codes, self.classes, file)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -493,7 +494,7 @@ def _check(
     check_learnable(y, classes, settings, file)
 
 
-def _check_validation(positions: Array, y: Array, classes: Sequence[str]) -> None:
+def _check_validation(positions: Array, y: Array, classes: Sequence[str], file: str | None) -> None:
     strange = positions[~np.isin(positions, np.flatnonzero(y >= 0))].tolist()
     if strange:
         raise InputError(
@@ -507,6 +508,7 @@ def _check_validation(positions: Array, y: Array, classes: Sequence[str]) -> Non
         raise DataError(
             f"every labelled image of {names} is in validation",
             "leave one or more to learn from in the train part, or leave the class out",
+            file=file,
         )
 
 
