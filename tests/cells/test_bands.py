@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +168,31 @@ def test_bands_come_back_from_json(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[1]", "utf-8")
     with pytest.raises(FileError, match="unstained cells agree"):
         Bands.read(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ({"slope": "1"}, "CD105.slope is '1', not a finite number"),
+        ({"threshold": -3}, "CD105 has the floor 1 and threshold -3"),
+        ({"floor": 0}, "CD105 has the floor 0 and threshold 2"),
+    ],
+)
+def test_bands_with_values_that_no_band_has_are_refused(
+    tmp_path: Path, of: dict[str, object], said: str
+) -> None:
+    file = Bands(0.6, {"CD105": Band(0, 1, 0, 0, 1, 2, 9, 0)}).write(tmp_path / "bands.json")
+    saved = json.loads(file.read_text())
+    saved["markers"]["CD105"] |= of
+    file.write_text(json.dumps(saved))
+    with pytest.raises(FileError, match=rf"bands\.json: cannot be read as bands \({said}\)"):
+        Bands.read(file)
+
+
+def test_bands_of_a_level_that_is_no_share_are_refused(tmp_path: Path) -> None:
+    file = Bands(7, {"CD105": Band(0, 1, 0, 0, 1, 2, 9, 0)}).write(tmp_path / "bands.json")
+    with pytest.raises(FileError, match="level is 7, no share between 0 and 1"):
+        Bands.read(file)
 
 
 def test_a_table_gets_its_bands_where_there_is_a_total() -> None:

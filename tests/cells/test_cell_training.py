@@ -394,6 +394,31 @@ def test_a_manifest_of_excel_s_is_read(tmp_path: Path) -> None:
     assert [image.group for image in load_labelled(tmp_path / "m.csv")] == ["donor 1"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("a.png,a_labels.png\nb.png,", "row 2 names no labels"),
+        (",a_labels.png", "row 1 names no image"),
+        ("a.png,a_labels.png\nb.png,b_labels.png\na.png,b_labels.png", "rows 1 and 3 name one"),
+    ],
+)
+def test_a_manifest_with_blanks_or_an_image_twice_is_refused_by_row(
+    rows: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.csv").write_text(f"image,labels\n{rows}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"m\.csv: {said}"):
+        load_labelled(tmp_path / "m.csv")
+
+
+def test_a_step_of_a_single_pixel_is_refused_and_leaves_no_folder(
+    fields: list[LabelledImage], tmp_path: Path
+) -> None:
+    settings = CellSettings(steps=1, batch=1, patch=4, width=4, depth=3)
+    with pytest.raises(InputError, match=r"batch=1 with patches of .* give patch="):
+        train_cells(fields, tmp_path / "model", settings)
+    assert not (tmp_path / "model").exists()
+
+
 def test_data_that_is_not_there_or_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no data set"):
         load_labelled("nowhere")

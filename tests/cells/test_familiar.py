@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_a_reference_comes_back_from_json(tmp_path: Path) -> None:
     assert (back.level, back.cells, back.measured) == (0.01, "training", measured)
     with pytest.raises(FileError, match="cannot be read as a reference"):
         Reference.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"median": [0.0]}, r"3 features, .*'median': \(1,\)"),
+        ({"precision": [[1.0]]}, r"3 features, .*precision \(1, 1\)"),
+        ({"scale": [1.0, 0.0, 1.0]}, "a scale is not above 0"),
+        ({"held_out": [3.0, 2.0]}, "held_out is empty or does not ascend"),
+        ({"held_out": []}, "held_out is empty or does not ascend"),
+        ({"level": 3}, "level is 3, no share"),
+        ({"features": "area"}, "features is 'area', not a list"),
+    ],
+)
+def test_a_reference_with_values_that_none_has_is_refused(
+    tmp_path: Path, changed: dict[str, object], said: str
+) -> None:
+    reference = fit_reference(looks(np.random.default_rng(0), 400))
+    file = reference.write(tmp_path / "reference.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(FileError, match=rf"reference\.json: cannot be read .*({said})"):
+        Reference.read(file)
 
 
 def test_too_few_cells_for_the_level_are_refused() -> None:

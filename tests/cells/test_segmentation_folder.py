@@ -162,6 +162,22 @@ def test_an_entry_that_was_changed_by_hand_is_named(
         read_segmentation(tmp_path / "seg")
 
 
+@pytest.mark.parametrize("names", [["../../a"], ["a", "A"], [""]])
+def test_names_that_would_write_elsewhere_or_over_one_another_are_refused(
+    tmp_path: Path, names: list[str]
+) -> None:
+    with create_segmentation(tmp_path / "seg", {}) as writer:
+        for _ in names:
+            writer.add("a", as_image(frame(), "YX"), None, [frame()])
+    file = tmp_path / "seg" / "segmentation.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    for entry, name in zip(about["images"], names, strict=True):
+        entry["image"] = name
+    file.write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(FileError, match="no plain name that no other image has"):
+        read_segmentation(tmp_path / "seg")
+
+
 def test_frames_that_the_folder_does_not_tell_of_are_not_dropped(
     tmp_path: Path, movie: np.ndarray
 ) -> None:

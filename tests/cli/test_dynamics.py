@@ -16,6 +16,7 @@ from unstained.cell_table import new_cells, write_cells
 from unstained.cli._tables import new_folder
 from unstained.cli.dynamics import app
 from unstained.errors import DataError, FileError, InputError, contents_of
+from unstained.images import as_image, write_ome_zarr
 
 FRAMES, CELLS = 40, 12
 
@@ -223,6 +224,48 @@ def test_a_track_with_two_cells_in_a_frame_has_no_kymograph(tmp_path: Path) -> N
     result = run("kymograph", path, "--out", tmp_path / "out")
     assert isinstance(result.exception, DataError)
     assert str(result.exception).startswith(f"{path}: track 1 of m has two cells in frame 0")
+
+
+def sourced(folder: Path, stain: np.ndarray, **changes: Any) -> Path:
+    """A table of one cell over three frames that names its labels and a stain."""
+    frames = np.zeros((3, 8, 8), np.uint16)
+    frames[:, 2:6, 1:7] = 1
+    write_ome_zarr(as_image(frames, "TYX"), folder / "labels.zarr")
+    write_ome_zarr(as_image(stain, "TYX"), folder / "stain.zarr")
+    cells = table()[:3].copy()
+    for name, value in changes.items():
+        cells.obs[name] = value
+    source = {
+        "image": "m",
+        "path": str(folder / "labels.zarr"),
+        "labels": str(folder / "labels.zarr"),
+        "stains": f"CD29={folder / 'stain.zarr'}",
+        "pixel_size_um": 0.5,
+        "frame_interval_s": 240.0,
+    }
+    cells.uns["unstained"] = {"sources": pd.DataFrame([source])}
+    return write_cells(cells, folder / "sourced.h5ad")
+
+
+@pytest.mark.parametrize("frame", [[-1, 0, 1], [1, 2, 3]])
+def test_a_cell_in_a_frame_that_its_labels_lack_is_told(tmp_path: Path, frame: list[int]) -> None:
+    path = sourced(tmp_path, np.ones((9, 8, 8)), frame=frame)
+    result = run("kymograph", path, "--out", tmp_path / "out")
+    assert isinstance(result.exception, DataError)
+    assert "labels.zarr: has 3 frames, and the table a cell in frame" in str(result.exception)
+
+
+def test_snapshots_of_a_stain_of_another_movie_are_refused_by_file(tmp_path: Path) -> None:
+    path = sourced(tmp_path, np.ones((1, 8, 8)))
+    result = run("snapshots", path, "--out", tmp_path / "out")
+    assert isinstance(result.exception, DataError)
+    assert "stain.zarr: a stain of shape (1, 1, 1, 8, 8)" in str(result.exception)
+
+
+def test_fewer_than_no_minutes_cannot_be_skipped(tmp_path: Path, whole: Path) -> None:
+    result = run("kymograph", whole, "--skip-min", "-5", "--out", tmp_path / "out")
+    assert isinstance(result.exception, InputError)
+    assert "--skip-min -5; give 0 or more minutes" in str(result.exception)
 
 
 def test_cells_at_the_edge_are_kept_on_request(tmp_path: Path) -> None:

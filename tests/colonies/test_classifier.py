@@ -370,6 +370,13 @@ def test_a_class_that_validation_alone_has_is_named_before_training(method: str)
     ("change", "said"),
     [
         ({"classes": ["a", "b"]}, "2 classes for 3 outputs"),
+        ({"temperature": 0}, "temperature is 0"),
+        ({"about": {}}, "planes"),
+        ({"about": {"planes": 1, "patch": 8, "pixels": 5}}, "about.pixels is 5, not text"),
+        (
+            {"about": {"planes": 1, "patch": 8, "pixels": "uint8", "data": "x", "by": "zz"}},
+            "about.by is 'zz'",
+        ),
         ({"classes": ["0", 1, "2"]}, r"classes\[1\] is 1, not text"),
         ({"settings": None}, "not what unstained wrote"),
         ({"normalizer": {"mean": [0.0], "sd": [1.0, 1.0]}}, "planes differ in number"),

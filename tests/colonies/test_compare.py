@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,44 @@ def test_a_damaged_note_of_a_comparison_is_named(
     (tmp_path / "out" / "plan.json").write_text('{"data": ')
     with pytest.raises(FileError, match=r"plan\.json: cannot be read .*name a new one"):
         compare(examples, parse_arms(["features"]), tmp_path / "out", Plan(4, (0.1,)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("run.json", lambda text: "{}", r"run\.json: cannot be read \('n_coarse'\)"),
+        (
+            "run.json",
+            lambda text: text.replace('"n_test": 24', '"n_test": null'),
+            r"run\.json: cannot be read \(n_test is None",
+        ),
+        ("predictions.csv", lambda text: "", r"predictions\.csv: is not what was predicted"),
+        (
+            "predictions.csv",
+            lambda text: "".join(text.splitlines(keepends=True)[:3]),
+            r"predictions\.csv: has 2 images, and run\.json says 24",
+        ),
+        (
+            "predictions.csv",
+            lambda text: text.replace("\n", "\n9", 1),
+            "rows are not those of the images",
+        ),
+    ],
+)
+def test_a_run_that_was_changed_by_hand_is_named_not_averaged(
+    found: Comparison,
+    examples: Examples,
+    tmp_path: Path,
+    name: str,
+    change: Callable[[str], str],
+    said: str,
+) -> None:
+    shutil.copytree(found.folder, tmp_path / "out")
+    file = next((tmp_path / "out" / "runs").rglob("labelled-0.1/fold-0")) / name
+    file.write_text(change(file.read_text()))
+    arms = parse_arms(["features", "features:posthoc=1"])
+    with pytest.raises(FileError, match=said + r".*; remove .*fold-0: the run is made again"):
+        compare(examples, arms, tmp_path / "out", Plan(4, (0.1,), common=QUICK))
 
 
 def test_what_cannot_be_learned_is_told_before_anything_is_trained(

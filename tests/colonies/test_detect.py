@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from unstained.colonies.detect import (
 )
 from unstained.colonies.detect_sources import FileOptions
 from unstained.colonies.detection_folder import detect_files, read_colonies, read_crop
+from unstained.colonies.examples import load_examples
 from unstained.errors import DataError, FileError, InputError
 from unstained.images import as_image, read_image, read_labels, write_ome_zarr
 from unstained.simulate.colony_wells import ColonySettings, WellFrame, plan_well, render_frame
@@ -456,6 +458,40 @@ def test_a_moved_image_is_told(wells: Path, tmp_path: Path) -> None:
     (wells / "well03_frame000.tif").unlink()
     with pytest.raises(FileError, match="put the image back"):
         read_crop(row, tmp_path / "out")
+
+
+@pytest.mark.parametrize("change", [{"t": 9}, {"y0": 900, "y1": 990}, {"colony": 77}])
+def test_a_colony_that_is_not_in_its_files_is_told(
+    wells: Path, tmp_path: Path, change: dict[str, int]
+) -> None:
+    detect_files([wells], tmp_path / "out")
+    row = read_colonies(tmp_path / "out").iloc[0].to_dict() | change
+    with pytest.raises(DataError, match=r"has 1 frame of .* not what the table says of colony"):
+        read_crop(row, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda table: table.drop(columns="well"), "has no column well; detect again"),
+        (lambda table: table.assign(well=None), "column well is not all text"),
+        (lambda table: table.assign(y0="a"), "column y0 is not all whole numbers"),
+    ],
+)
+def test_a_table_of_colonies_that_was_changed_is_refused_by_column(
+    wells: Path, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    table = detect_files([wells], tmp_path / "out").colonies
+    change(table).to_parquet(tmp_path / "out" / "colonies.parquet")
+    with pytest.raises(FileError, match=rf"colonies\.parquet: {said}"):
+        load_examples(tmp_path / "out")
+
+
+def test_codes_of_classes_in_a_table_of_colonies_are_no_labels(wells: Path, tmp_path: Path) -> None:
+    table = detect_files([wells], tmp_path / "out").colonies
+    table.assign(label=1).to_parquet(tmp_path / "out" / "colonies.parquet")
+    with pytest.raises(DataError, match=r"colonies\.parquet: column label .*write classes as text"):
+        load_examples(tmp_path / "out")
 
 
 def test_an_experiment_can_move_as_a_whole(wells: Path, tmp_path: Path) -> None:

@@ -258,6 +258,7 @@ def test_pages_and_regions_that_are_not_there_are_refused(
             r"1 images twice, the first again in row 3: a\.tif",
         ),
         (("image,label", "a.tif,x", "./a.tif,x"), DataError, "1 images twice"),
+        (("image,label,index", "a.tif,x,1", "a.tif,y,01"), DataError, "1 images twice"),
         (("image,label", "a.tif,x", ",y"), DataError, "row 2 names no image"),
         (("image,label,index", "a.tif,x,one"), DataError, "row 1 has the index 'one'"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from unstained import datasets
 from unstained.datasets import registry
-from unstained.errors import DataError, InputError, NetworkError
+from unstained.errors import DataError, FileError, InputError, NetworkError
 
 CONTENT = {"a.txt": b"first file", "deep/b.txt": b"second file"}
 
@@ -176,6 +177,33 @@ def test_a_truncated_bundle_is_refused_by_name(
     monkeypatch.setenv("UNSTAINED_CACHE", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("UNSTAINED_DATA", str(zipped.parent))
     with pytest.raises(DataError, match=r"tiny\.zip: is damaged"):
+        datasets.fetch("tiny")
+
+
+@pytest.mark.parametrize(("flag", "method"), [(1, 0), (0, 99)])
+def test_a_bundle_with_a_password_or_an_unknown_packing_is_refused_by_name(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: int, method: int
+) -> None:
+    make_bundle(tmp_path / "bundles", {f"tiny/{path}": body for path, body in CONTENT.items()})
+    zipped = tmp_path / "bundles" / "tiny.zip"
+    packed = bytearray(zipped.read_bytes())
+    for start, at in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # flags, then method, of each entry
+        for found in re.finditer(re.escape(start), bytes(packed)):
+            packed[found.start() + at] = flag
+            packed[found.start() + at + 2] = method
+    zipped.write_bytes(packed)
+    monkeypatch.setenv("UNSTAINED_DATA", str(zipped.parent))
+    with pytest.raises(DataError, match=r"tiny\.zip: is damaged at a\.txt .*make the bundle again"):
+        datasets.fetch("tiny")
+
+
+def test_a_cache_that_cannot_be_made_is_named_with_its_variable(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_bundle(tmp_path / "bundles", {f"tiny/{path}": body for path, body in CONTENT.items()})
+    monkeypatch.setenv("UNSTAINED_DATA", str(tmp_path / "bundles"))
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(FileError, match=r"tiny: cannot be made .*UNSTAINED_CACHE"):
         datasets.fetch("tiny")
 
 

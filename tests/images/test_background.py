@@ -110,6 +110,40 @@ def test_nan_and_unknown_methods_are_refused() -> None:
         estimate_background(NOISY, method="rolling")
 
 
+def test_a_window_beyond_the_image_is_the_whole_image_and_nan_is_none() -> None:
+    flat = np.full((8, 8), 5.0)
+    for radius_px in (1e9, np.inf):
+        found = estimate_background(flat, method="percentile", radius_px=radius_px)
+        assert found == pytest.approx(flat)
+    with pytest.raises(InputError, match="radius_px is nan"):
+        estimate_background(flat, method="percentile", radius_px=np.nan)
+
+
+def test_every_frame_of_a_control_counts(tmp_path: Path) -> None:
+    # the median of 90, 100 and 140 is 100
+    np.save(tmp_path / "a.npy", np.full((16, 16), 150.0))
+    frames = np.stack([np.full((16, 16), level) for level in (140.0, 90.0, 100.0)])
+    write_ome_zarr(as_image(frames, "TYX"), tmp_path / "control.ome.zarr")
+    (written,) = background_files(
+        [tmp_path / "a.npy"], tmp_path / "out", controls=[tmp_path / "control.ome.zarr"]
+    )
+    assert read_image(written).plane() == pytest.approx(50)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_a_control_with_other_channels_than_the_image_is_refused(tmp_path: Path, n: int) -> None:
+    write_ome_zarr(as_image(np.ones((3, 16, 16)), "CYX"), tmp_path / "a.ome.zarr")
+    write_ome_zarr(as_image(np.ones((n, 16, 16)), "CYX"), tmp_path / "control.ome.zarr")
+    with pytest.raises(DataError, match=rf"has 3 channels .* the control {n} and 1; give"):
+        list(
+            background_files(
+                [tmp_path / "a.ome.zarr"],
+                tmp_path / "out",
+                controls=[tmp_path / "control.ome.zarr"],
+            )
+        )
+
+
 def test_arguments_are_not_changed() -> None:
     image = NOISY.copy()
     subtract_background(image)

@@ -57,6 +57,15 @@ def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
         size_study(
             pairs, tmp_path / "s", replace(brief, width=3), sizes=(1.0,), report=silent, say=silent
         )
+    # scores that were cut are not averaged
+    scores = next((tmp_path / "s" / "scores").glob("*.csv"))
+    whole = scores.read_text(encoding="utf-8")
+    for text in ("", whole.partition("\n")[0], whole[: len(whole) - 3], whole.replace("0.", "x.")):
+        scores.write_text(text, encoding="utf-8")
+        with pytest.raises(FileError, match=r"csv: is not what was scored .*; remove it"):
+            size_study(
+                pairs, tmp_path / "s", brief, sizes=(0.25, 0.5, 1), report=silent, say=silent
+            )
 
 
 def test_larger_training_sets_contain_the_smaller(pairs: Pairs) -> None:
@@ -314,6 +323,9 @@ def test_a_study_s_folder_that_is_none_or_tells_nothing_is_named(
         with pytest.raises(FileError, match="cannot be read") as error:
             begin_study(note.parent, "size", pairs, brief)
         assert error.value.file == str(note)
+    note.write_text('{"study": "size", "settings": null}')
+    with pytest.raises(InputError, match="a study of other pairs and settings"):
+        begin_study(note.parent, "size", pairs, brief)
 
 
 def test_dust_lies_over_all_planes_of_a_field(pairs: Pairs, tmp_path: Path) -> None:

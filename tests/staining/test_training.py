@@ -354,6 +354,9 @@ def test_model_json_tells_what_is_needed_to_build_it_again(
         (lambda said: said["normalization"].update(way="dataset"), r"'dataset' with"),
         (lambda said: said.update(symmetries=[["yes"]]), r"symmetry\[0\] is 'yes'"),
         (lambda said: said.update(pixel_size_um="0.65"), r"pixel_size_um is '0.65'"),
+        (lambda said: said.update(pixel_size_um=-1), r"pixel_size_um is -1"),
+        (lambda said: said["about"].update(settings="x"), r"about.settings is 'x'"),
+        (lambda said: said["about"]["data"].update(groups=["a"]), r"about.data.groups is \['a'\]"),
     ],
 )
 def test_an_entry_of_model_json_that_was_changed_by_hand_is_named(

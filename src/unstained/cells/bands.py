@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..cell_table import names_of, values_of
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array
+from ..images.saved import from_saved
 from ..statistics import MIN_GROUPS, mean_interval, wilson_interval
 from .measuring import Measuring, check_measuring, measuring_of
 
@@ -128,22 +129,30 @@ class Bands:
         Raises
         ------
         FileError
-            It is not there, or no such file.
+            It is not there, no such file, or has values that no band can have.
         """
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
-            markers = {
-                str(name): Band(**of | {"threshold": np.inf} if of["threshold"] is None else of)
-                for name, of in saved["markers"].items()
-            }
-            measured = Measuring.from_json(saved.get("measured"))
-            return cls(float(saved["level"]), markers, measured)
+            markers = {name: _saved_band(of, name) for name, of in saved["markers"].items()}
+            level = from_saved(float, saved["level"], "level")
+            if not 0 < level < 1:
+                raise ValueError(f"level is {level:g}, no share between 0 and 1")
+            return cls(level, markers, Measuring.from_json(saved.get("measured")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileError(
                 f"cannot be read as bands ({error})",
                 "make them: unstained cells agree PREDICTED.h5ad MEASURED.h5ad --out DIR",
                 file=path,
             ) from error
+
+
+def _saved_band(of: Mapping[str, Any], name: str) -> Band:
+    """A band of the file, where an infinite threshold is null."""
+    endless = of["threshold"] is None
+    band: Band = from_saved(Band, {**of, "threshold": 0} if endless else of, name)
+    if not (band.floor > 0 and band.threshold >= 0):
+        raise ValueError(f"{name} has the floor {band.floor:g} and threshold {band.threshold:g}")
+    return replace(band, threshold=float("inf")) if endless else band
 
 
 class Coverage(NamedTuple):

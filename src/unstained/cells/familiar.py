@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..cell_table import label_free_features
 from ..errors import DataError, FileError, InputError
 from ..images.image import Array
+from ..images.saved import from_saved
 from .measuring import Measuring, check_measuring, measuring_of
 
 if TYPE_CHECKING:
@@ -146,26 +147,47 @@ class Reference:
         Raises
         ------
         FileError
-            It is not there, or no such file.
+            It is not there, no such file, or has values that no reference can have.
         """
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
+            numbers, rows = tuple[float, ...], tuple[tuple[float, ...], ...]
             median, scale, center, precision, held_out = (
-                np.asarray(saved[name], np.float64)
-                for name in ("median", "scale", "center", "precision", "held_out")
+                np.asarray(from_saved(kind, saved[name], name), np.float64)
+                for name, kind in (
+                    *(("median", numbers), ("scale", numbers), ("center", numbers)),
+                    *(("precision", rows), ("held_out", numbers)),
+                )
             )
-            features, level = tuple(map(str, saved["features"])), float(saved["level"])
-            return cls(
-                *(features, median, scale, center, precision, held_out, level),
-                cells=str(saved.get("cells", cls.cells)),
+            reference = cls(
+                from_saved(tuple[str, ...], saved["features"], "features"),
+                *(median, scale, center, precision, held_out),
+                from_saved(float, saved["level"], "level"),
+                cells=from_saved(str, saved.get("cells", cls.cells), "cells"),
                 measured=Measuring.from_json(saved.get("measured")),
             )
+            reference._check_values()
+            return reference
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"cannot be read as a reference ({error})",
                 "make one: unstained cells agree PREDICTED.h5ad MEASURED.h5ad --out DIR",
                 file=path,
             ) from error
+
+    def _check_values(self) -> None:
+        """ValueError where a distance or p would be wrong, not just refused."""
+        n = len(self.features)
+        of_each = {name: getattr(self, name) for name in ("median", "scale", "center")}
+        shapes = {name: values.shape for name, values in of_each.items()}
+        if not n or set(shapes.values()) != {(n,)} or self.precision.shape != (n, n):
+            raise ValueError(f"{n} features, {shapes}, precision {self.precision.shape}")
+        if not (self.scale > 0).all():
+            raise ValueError("a scale is not above 0")
+        if not self.held_out.size or (np.diff(self.held_out) < 0).any():
+            raise ValueError("held_out is empty or does not ascend")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level is {self.level:g}, no share between 0 and 1")
 
 
 def fit_reference(

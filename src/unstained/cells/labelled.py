@@ -222,7 +222,18 @@ def _of_manifest(file: Path) -> list[dict[str, str]]:
     if wrong:
         raise DataError(f"split {wrong[0]!r}", "write train, validation or test", file=file)
     rows: list[dict[str, str]] = []
-    for row in table.to_dict("records"):
+    named: dict[str, int] = {}
+    for number, row in enumerate(table.to_dict("records"), 1):
+        for name in ("image", "labels"):
+            if not str(row[name]).strip():
+                raise DataError(f"row {number} names no {name}", "give its path", file=file)
+        first = named.setdefault(str(row["image"]), number)
+        if first != number:
+            raise DataError(
+                f"rows {first} and {number} name one image, {row['image']}",
+                "remove one: an image that teaches and validates would flatter the scores",
+                file=file,
+            )
         found = {str(k): str(v) for k, v in row.items()}
         for name in ("image", "labels", "nuclei"):
             if found.get(name):

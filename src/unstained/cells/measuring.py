@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from ..images.saved import from_saved
 from .measure import MeasureSettings
 
 if TYPE_CHECKING:
@@ -46,12 +47,15 @@ class Measuring:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any] | None) -> Measuring | None:
-        """What `to_json` gave; None from files that do not say it."""
-        if saved is None:
-            return None
-        sizes = tuple(float(size) for size in saved["pixel_sizes_um"])
-        gap_um, ring_um = float(saved["gap_um"]), float(saved["ring_um"])
-        return cls(str(saved["background"]), gap_um, ring_um, sizes)
+        """What `to_json` gave; None from files that do not say it.
+
+        Raises
+        ------
+        TypeError
+            It is something else.
+        """
+        measuring: Measuring | None = from_saved(cls | None, saved, "measured")
+        return measuring
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -289,7 +289,9 @@ def read_segmentation(folder: str | os.PathLike[str]) -> list[Segmented]:
         raise FileError(what, _MAKE_ONE, file=root)
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        return [_segmented(root, entry) for entry in about["images"]]
+        images = [_segmented(root, entry) for entry in about["images"]]
+        _check_names([one.image for one in images])
+        return images
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"cannot be read ({error!r})", "segment again", file=path) from error
 
@@ -313,6 +315,15 @@ def _segmented(root: Path, entry: Mapping[str, Any]) -> Segmented:
         if said[name] is not None and not said[name] > 0:
             raise ValueError(f"{name} is {said[name]}")
     return Segmented(root, *said.values())
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """ValueError for names that are no plain file names or not unique: files are called by them."""
+    known: set[str] = set()
+    for name in names:
+        if _unique(name, known) != name:
+            raise ValueError(f"image is {name!r}, no plain name that no other image has")
+        known.add(name)
 
 
 def _opened(path: Path, frames: int) -> Image:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 
-from ..errors import DataError, InputError, contents_of
+from ..errors import DataError, InputError, contents_of, count_of
 from ..images.atomic import write_csv
 from ._dynamics import Cells, Out, Segmentation, Stains, save_both
 from ._progress import Bar
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ..images.image import Image
 
 __all__ = ["chosen_markers", "kymograph", "pixels_of"]
+
+
+_NAMED = ("image", "path", "labels", "stains", "pixel_size_um", "frame_interval_s")
+"""What `unstained cells measure` notes of each image."""
 
 
 class _Pixels(NamedTuple):
@@ -87,6 +91,8 @@ def kymograph(
     from ..dynamics.kymographs import KymographSettings, marker_difference
     from ..figures.kymographs import kymograph_figure
 
+    if skip_min < 0:
+        raise InputError(f"--skip-min {skip_min:g}", "give 0 or more minutes")
     settings = KymographSettings(axis=cast(Any, axis), center=cast(Any, center), relative=relative)
     check_folder(out)
     shown = {}
@@ -219,7 +225,7 @@ def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path
         return _Pixels(one.open_image, one.labels, found, one.pixel_size_um, one.frame_interval_s)
     sources = table.uns.get("unstained", {}).get("sources")
     rows: list[Any] = []
-    if isinstance(sources, pd.DataFrame):
+    if isinstance(sources, pd.DataFrame) and sources.columns.isin(_NAMED).sum() == len(_NAMED):
         rows = sources[sources["image"] == name].to_dict("records")
     if len(rows) != 1 or not rows[0]["stains"]:
         raise DataError(
@@ -228,13 +234,23 @@ def pixels_of(table: AnnData, name: str, segmentation: Path | None, stains: Path
         )
     row = rows[0]
     labels, images = read_image(row["labels"]), {}
+
+    def labels_at(t: int) -> Any:
+        if not 0 <= t < labels.shape[0]:
+            raise DataError(
+                f"has {count_of(labels.shape[0], 'frame')}, and the table a cell in frame {t}",
+                "give the segmentation that the cells were measured with, --segmentation DIR",
+                file=row["labels"],
+            )
+        return labels.plane(t)
+
     for entry in row["stains"].split("; "):
         marker, _, file = entry.partition("=")
         opened = read_image(file)
         images[marker] = opened if len(opened.channels) == 1 else opened.channel(marker)
     sizes = [float(row[key]) for key in ("pixel_size_um", "frame_interval_s")]
     pixel, interval = (size if size > 0 else None for size in sizes)
-    return _Pixels(lambda: _label_free(row["path"], name), labels.plane, images, pixel, interval)
+    return _Pixels(lambda: _label_free(row["path"], name), labels_at, images, pixel, interval)
 
 
 def _label_free(path: str, name: str) -> Image:

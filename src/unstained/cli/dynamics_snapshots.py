@@ -59,6 +59,13 @@ def snapshots(
     step_h, last = pixels.frame_interval_s / 3600, phase.shape[0] - 1
     at = _frames(hours, step_h, last)
     shown = {marker: pixels.stains[marker] for marker in chosen_markers(pixels.stains, markers)}
+    for stain in shown.values():
+        if stain.shape[0] != phase.shape[0] or stain.shape[3:] != phase.shape[3:]:
+            raise DataError(
+                f"a stain of shape {stain.shape} (T, C, Z, Y, X) for an image of {phase.shape}",
+                "give stains of the movie that was segmented",
+                file=stain.source,
+            )
     figure = snapshot_figure(
         np.stack([phase.plane(t) for t in at]),
         {marker: np.stack([stain.plane(t) for t in at]) for marker, stain in shown.items()},

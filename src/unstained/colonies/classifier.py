@@ -145,7 +145,8 @@ class ColonyClassifier:
         self.classes = _class_names(codes, classes)
         _check(codes, crops, group, self.classes, self.settings)
         if validation is not None:
-            _check_validation(np.asarray(validation, int), codes, self.classes)
+            file = getattr(crops, "name", None)  # of examples
+            _check_validation(np.asarray(validation), codes, self.classes, file)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -384,7 +385,10 @@ class ColonyClassifier:
             model = cls(said["settings"]["method"], **settings)
             model.classes = from_saved(tuple[str, ...], said["classes"], "classes")
             model.temperature = from_saved(float, said["temperature"], "temperature")
+            if not model.temperature > 0:
+                raise ValueError(f"temperature is {model.temperature:g}")
             model.about = dict(said["about"])
+            _check_about(model.about)
             model._normalizer = from_saved(Normalizer, said["normalizer"], "normalizer")
             model.held = Held(
                 tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
@@ -398,6 +402,24 @@ class ColonyClassifier:
         if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
         return self._model
+
+
+def _check_about(about: dict[str, Any]) -> None:
+    """KeyError, TypeError or ValueError for notes that predictions or the choice of a test need.
+
+    A model that was fitted in Python does not say on which data, nor what was set aside.
+    """
+    for name in ("planes", "patch"):
+        from_saved(int, about[name], f"about.{name}")
+    if "pixels" in about:  # older models do not say
+        np.dtype(from_saved(str, about["pixels"], "about.pixels"))
+    if "data" in about and about["by"] not in ("group", "image"):
+        raise ValueError(f"about.by is {about['by']!r}")
+    for name in ("test_groups", "taught_groups"):
+        if "data" in about or name in about:
+            from_saved(tuple[str, ...], about[name], f"about.{name}")
+    if not isinstance(about.get("sample", {}), dict):
+        raise TypeError(f"about.sample is {about['sample']!r}")
 
 
 def _with_stains(said: dict[str, Any] | None) -> str:
@@ -437,7 +459,10 @@ def _same_run(
     file = folder / "begun.json"
     if resume and file.is_file():
         before = read_json(file, "remove the folder, or name a new one")
-        differ = [k for k, v in said["settings"].items() if before["settings"].get(k) != v]
+        settings_then = before.get("settings")
+        if not isinstance(settings_then, dict):
+            settings_then = {}
+        differ = [k for k, v in said["settings"].items() if settings_then.get(k) != v]
         differ += [k for k in ("images", "labels", "stains") if before.get(k) != said[k]]
         if differ:
             raise InputError(
@@ -493,20 +518,21 @@ def _check(
     check_learnable(y, classes, settings, file)
 
 
-def _check_validation(positions: Array, y: Array, classes: Sequence[str]) -> None:
+def _check_validation(positions: Array, y: Array, classes: Sequence[str], file: str | None) -> None:
     strange = positions[~np.isin(positions, np.flatnonzero(y >= 0))].tolist()
     if strange:
         raise InputError(
             f"validation has {strange[0]}, which is no position of a labelled image",
             f"give positions in y from 0 to {y.size - 1} whose class is known",
         )
-    teaching = np.delete(y, positions)
+    teaching = np.delete(y, positions.astype(int))
     untaught = np.flatnonzero(np.bincount(teaching[teaching >= 0], minlength=len(classes)) == 0)
     if untaught.size:
         names = ", ".join(classes[k] for k in untaught.tolist())
         raise DataError(
             f"every labelled image of {names} is in validation",
             "leave one or more to learn from in the train part, or leave the class out",
+            file=file,
         )
 
 

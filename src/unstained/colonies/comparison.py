@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError, FileError, InputError
 from ..images.atomic import read_json, write_csv, write_json
 from ..images.image import Array
+from ..images.saved import from_saved
 from ..learning.loop import Progress
 from .classifier import ColonyClassifier
 from .deal import MIXED, UNLABELLED, Parts, check_learnable, folds, parts, units
@@ -27,7 +28,9 @@ from .training import keep_history
 
 __all__ = ["Arm", "Comparison", "Plan", "compare", "parse_arms"]
 
-PLAN, RUNS, RUN = "plan.json", "runs", "run.json"
+PLAN, RUNS, RUN, PREDICTIONS = "plan.json", "runs", "run.json", "predictions.csv"
+
+_Said = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,7 @@ def _run(
     table = pd.DataFrame({"row": part.test, "true": y[part.test], "predicted": p.argmax(axis=1)})
     for k, name in enumerate(classes):
         table[f"p_{name}"] = p[:, k]
-    write_csv(table, where / "predictions.csv")
+    write_csv(table, where / PREDICTIONS)
     keep_history(where / "training", where)
     seconds = classifier.about["seconds"]
     shutil.rmtree(where / "training", ignore_errors=True)
@@ -294,28 +297,59 @@ def _counts(y: Array, classes: Sequence[str]) -> dict[str, int]:
     return {name: int(n) for name, n in zip(classes, count, strict=True)}
 
 
-def _read_run(file: Path, classes: Sequence[str], n_test: int) -> dict[str, Any]:
-    """What `_run` wrote, `labels` as ``labels_NAME``."""
-    said = read_json(file, "remove it: the run is made again")
-    if "labels" not in said:
-        # earlier runs have ``n_NAME``, where a class `test` took n_test's place
-        said["labels"] = {name: said[f"n_{name}"] for name in classes}
-        said |= {"n_labelled": sum(said["labels"].values()), "n_test": n_test}
-    numbers = ("seconds", "n_labelled", "n_unlabelled", "n_test")
-    return {name: said[name] for name in numbers} | {
-        f"labels_{name}": n for name, n in said["labels"].items()
-    }
+def _read_run(folder: Path, y: Array, classes: Sequence[str]) -> tuple[pd.DataFrame, _Said]:
+    """What `_run` wrote: the predictions, and its notes with `labels` as ``labels_NAME``.
+
+    Raises
+    ------
+    FileError
+        A file is not there, damaged, or the predictions are not those of the test part.
+    """
+    file, again = folder / PREDICTIONS, f"remove {folder}: the run is made again"
+    said = read_json(folder / RUN, again)
+    try:
+        table = pd.read_csv(file)
+        _check_predictions(table, y, classes)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise FileError(f"is not what was predicted ({error})", again, file=file) from error
+    try:
+        if "labels" not in said:
+            # earlier runs have ``n_NAME``, where a class `test` took n_test's place
+            said["labels"] = {name: said[f"n_{name}"] for name in classes}
+            said |= {"n_labelled": sum(said["labels"].values()), "n_test": len(table)}
+        notes = {"seconds": from_saved(float, said["seconds"], "seconds")}
+        for name in ("n_labelled", "n_unlabelled", "n_test"):
+            notes[name] = from_saved(int, said[name], name)
+        for name in classes:
+            notes[f"labels_{name}"] = from_saved(int, said["labels"][name], f"labels.{name}")
+    except (KeyError, TypeError) as error:
+        raise FileError(f"cannot be read ({error})", again, file=folder / RUN) from error
+    if len(table) != notes["n_test"]:
+        raise FileError(
+            f"has {len(table)} images, and {RUN} says {notes['n_test']}", again, file=file
+        )
+    return table, notes
+
+
+def _check_predictions(table: pd.DataFrame, y: Array, classes: Sequence[str]) -> None:
+    """ValueError where rows are no images with their labels, each once, or a column lacks."""
+    row, true, predicted = (table[name].to_numpy("int64") for name in ("row", "true", "predicted"))
+    known = (row >= 0) & (row < y.size)
+    if not known.all() or (true != y[row]).any() or np.unique(row).size < row.size:
+        raise ValueError("rows are not those of the images, each once with its label")
+    p = table[[f"p_{name}" for name in classes]].to_numpy("float64")
+    if not np.isfinite(p).all() or not np.isin(predicted, range(len(classes))).all():
+        raise ValueError("a probability is missing, or a class is not known")
 
 
 def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan) -> Comparison:
     predictions, runs = [], []
-    groups = units(examples, plan.by)
+    groups, y = units(examples, plan.by), examples.codes(examples.classes)
     for run in _runs(arms, plan, folder):
         key: dict[str, Any] = {"arm": run.arm.name, "labelled": run.share, "fold": run.fold}
-        table = pd.read_csv(run.folder / "predictions.csv").assign(**key)
-        table["group"] = groups[table["row"].to_numpy()]
-        predictions.append(table)
-        runs.append({**key, **_read_run(run.folder / RUN, examples.classes, len(table))})
+        table, said = _read_run(run.folder, y, examples.classes)
+        predictions.append(table.assign(**key, group=groups[table["row"].to_numpy()]))
+        runs.append({**key, **said})
     notes = [*examples.notes, *examples.stained_in_training()]
     notes += _other_shares(pd.DataFrame(runs), len(examples))
     if plan.by == "image":
@@ -370,6 +404,8 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
         "stains": None if examples.stains is None else examples.stains.as_dict(),
     }
     file = folder / PLAN
+    if folder.exists() and not folder.is_dir():
+        raise FileError("is a file, not a folder", "name a new folder", file=folder)
     if file.exists():
         before = read_json(file, "remove the folder, or name a new one")
         differ = [name for name, value in said.items() if before.get(name) != value]

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_integer_dtype
 
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, count_of
 from ..images.atomic import atomic_dir, write_json
 from ..images.fields import file_key
 from ..images.image import Array, Channel, Image
@@ -28,6 +29,7 @@ __all__ = [
     "TABLE",
     "ColonyCrop",
     "DetectedFiles",
+    "check_places",
     "detect_files",
     "open_original",
     "pixel_sizes",
@@ -38,6 +40,10 @@ __all__ = [
 TABLE, _ABOUT = "colonies.parquet", "detection.json"
 
 _MASK_CHUNK_PX = 1024
+
+_TEXT = ("id", "image", "mask", "well")
+_WHOLE = ("t", "colony", "y0", "x0", "y1", "x1")
+"""Columns that say where a colony is."""
 
 
 class DetectedFiles(NamedTuple):
@@ -169,6 +175,25 @@ def read_colonies(folder: str | os.PathLike[str]) -> pd.DataFrame:
         raise FileError(f"cannot be read ({error})", "detect again", file=path) from error
 
 
+def check_places(table: pd.DataFrame, folder: str | os.PathLike[str]) -> None:
+    """Refuse a table of colonies that `read_crop` cannot use.
+
+    Raises
+    ------
+    FileError
+        A column that says where colonies are is not there, or holds something else.
+    """
+    path = Path(folder) / TABLE
+    for name in (*_TEXT, *_WHOLE):
+        if name not in table:
+            raise FileError(f"has no column {name}", "detect again", file=path)
+        column = table[name]
+        text = column.map(lambda value: isinstance(value, str)).all()
+        if len(table) and not (text if name in _TEXT else is_integer_dtype(column)):
+            kind = "text" if name in _TEXT else "whole numbers"
+            raise FileError(f"column {name} is not all {kind}", "detect again", file=path)
+
+
 def pixel_sizes(folder: str | os.PathLike[str]) -> dict[str, float | None]:
     """Micrometers per pixel of each `image` of the table, as it was detected; None: not known.
 
@@ -208,6 +233,9 @@ def read_crop(
     ------
     FileError
         The original image or the mask is no longer there.
+    DataError
+        Either has no such frame or box, or the mask not this colony: they, or the table, are not
+        those of the detection.
     InputError
         A negative margin.
     """
@@ -222,7 +250,29 @@ def read_crop(
     y0, x0 = (max(0, int(row[name]) - margin_px) for name in ("y0", "x0"))
     y1, x1 = min(height, int(row["y1"]) + margin_px), min(width, int(row["x1"]) + margin_px)
     ys, xs, t = slice(y0, y1), slice(x0, x1), int(row["t"])
-    return ColonyCrop(image.planes(t, ys, xs), mask.planes(t, ys, xs)[0] == int(row["colony"]))
+    for one in (image, mask):
+        if (
+            not 0 <= t < one.shape[0]
+            or not y0 < y1
+            or not x0 < x1
+            or one.shape[3:] != (height, width)
+        ):
+            raise _changed(row, one)
+    inside = mask.planes(t, ys, xs)[0] == int(row["colony"])
+    if not inside.any():
+        raise _changed(row, mask)
+    return ColonyCrop(image.planes(t, ys, xs), inside)
+
+
+def _changed(row: Mapping[str, Any] | pd.Series[Any], image: Image) -> DataError:
+    frames, *size = image.shape[0], *image.shape[3:]
+    return DataError(
+        f"has {count_of(frames, 'frame')} of {tuple(size)}, and not what the table says of colony "
+        f"{row['colony']}: frame {row['t']}, rows {row['y0']} to {row['y1']}, columns "
+        f"{row['x0']} to {row['x1']}",
+        "put back the files of the detection, or detect again",
+        file=image.source,
+    )
 
 
 def open_original(path: str) -> Image:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,14 @@ from ..images.sources import absolute_path, absolute_paths, parts_of
 from ..images.tables import read_table
 from .crops import Crop
 from .deal import MIXED, UNLABELLED
-from .detection_folder import TABLE, open_original, pixel_sizes, read_colonies, read_crop
+from .detection_folder import (
+    TABLE,
+    check_places,
+    open_original,
+    pixel_sizes,
+    read_colonies,
+    read_crop,
+)
 from .stains import Stains
 from .votes import MULTI_LABEL, as_label, check_labels, without_masks
 
@@ -299,9 +307,20 @@ def load_examples(spec: str | os.PathLike[str]) -> Examples:
 
 def _detection(folder: Path) -> Examples:
     table = read_colonies(folder)
-    label = table["label"].fillna("") if "label" in table else ""
+    check_places(table, folder)
+    label = _labels(table["label"], folder) if "label" in table else ""
     table = table.assign(label=label, group=table["well"].astype(str), split="")
     return _checked(Examples(table, folder.resolve(), str(folder), detected=True))
+
+
+def _labels(column: pd.Series[Any], folder: Path) -> pd.Series[str]:
+    """Of a table that others may have written: codes of classes are no names."""
+    label = column.astype(object).where(column.notna(), "")
+    if not label.map(lambda value: isinstance(value, str)).all():
+        raise DataError(
+            f"column label holds {column.dtype}", "write classes as text", file=folder / TABLE
+        )
+    return label
 
 
 def _manifest(path: Path) -> Examples:
@@ -417,7 +436,12 @@ def _checked(examples: Examples) -> Examples:
     examples = replace(examples, table=table.assign(label=label), notes=notes)
     if not examples.detected:
         files = [join_paths(absolute_paths(text, examples.root)) for text in table["image"]]
-        twice = table.assign(image=files).duplicated(["image", "region", "index"])
+        _check_places(examples)
+        # one page, or region, may be written in several ways: 1 and 01
+        index = table["index"].map(lambda text: str(int(text)) if text else "")
+        region = table["region"].map(lambda text: str(Region.parse(text)) if text else "")
+        placed = table.assign(image=files, index=index, region=region)
+        twice = placed.duplicated(["image", "region", "index"])
         if twice.any():
             row = int(np.flatnonzero(twice)[0])
             raise DataError(
@@ -426,7 +450,6 @@ def _checked(examples: Examples) -> Examples:
                 "an image on two sides of a split would flatter the score: remove the rows",
                 file=examples.name,
             )
-        _check_places(examples)
     return examples
 
 

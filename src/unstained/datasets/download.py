@@ -116,12 +116,14 @@ def _unpack(zipped: Path, name: str, file: DataFile, target: Path) -> None:
     # only names of the registry are looked up, and no more is read than the registry says:
     # an archive can neither write elsewhere nor unpack to more than that
     again = "copy or make the bundle again"
+    _make_folder(target.parent)
     try:
         with zipfile.ZipFile(zipped) as archive, archive.open(f"{name}/{file.path}") as packed:
             content = packed.read(file.n_bytes + 1)
     except KeyError:
         raise DataError(f"has no {name}/{file.path}", again, file=zipped) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # RuntimeError: packed anew with a password, or in a way that Python does not know
         raise DataError(f"is damaged at {file.path} ({error})", again, file=zipped) from error
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise DataError(f"{file.path} is not the registry's (SHA-256)", again, file=zipped)

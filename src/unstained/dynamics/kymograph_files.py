@@ -79,7 +79,11 @@ def cell_frames(
     for i, (t, label) in enumerate(label_of.items()):
         plane = labels(t)
         for stain in stains:
-            if stain.shape[1:3] != (1, 1) or stain.shape[3:] != plane.shape or t >= stain.shape[0]:
+            if (
+                stain.shape[1:3] != (1, 1)
+                or stain.shape[3:] != plane.shape
+                or not 0 <= t < stain.shape[0]
+            ):
                 raise DataError(
                     f"a stain of shape {stain.shape} (T, C, Z, Y, X) for labels {plane.shape} of "
                     f"frame {t}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,8 @@ def background_files(
     folder : Path
         Gets a file ``NAME.ome.tif`` for each image.
     controls : sequence of Path
-        Images of the secondary antibody alone, of the same shape; without them the background
+        Images of the secondary antibody alone, of the same shape or with one plane for all
+        channels, each of their frames a control; without them the background
         is estimated by `method` (`estimate_background`).
     notify : callable
         Is told which channels stay as they are.
@@ -175,26 +176,37 @@ def background_files(
     opened = [read_image(path) for path in controls]
     for path, name in zip(images, names, strict=True):
         image = read_image(path)
+        levels = _levels(opened, image, path)
         left = [c.name for c in image.channels if c.label_free and len(image.channels) > 1]
         if left:
             notify(f"{path}: {', '.join(left)} stays as it is: label-free, by its name")
-
-        def cleaned(t: int, c: int, z: int, image: Image = image, left: list[str] = left) -> Array:
-            plane = image.plane(t, c, z)
-            if image.channels[c].name in left:
-                return _float32(plane)
-            if opened:
-                levels = np.stack([_plane_of(control, c, z) for control in opened])
-                return subtract_control(plane, levels)
-            return subtract_background(plane, method=method, radius_px=radius_px)
-
         target = folder / f"{name}.ome.tif"
         try:
-            planes = _Cleaned(cleaned, image.shape)
+            planes = _Cleaned(_cleaner(image, left, levels, method, radius_px), image.shape)
             write_ome_tiff(replace(image, data=planes, levels=()), target)
         except InputError as error:
             raise DataError(error.reason, error.remedy, file=path) from error
         yield target
+
+
+def _cleaner(
+    image: Image,
+    left: Sequence[str],
+    levels: Mapping[tuple[int, int], Sequence[Array]],
+    method: str,
+    radius_px: float,
+) -> Callable[[int, int, int], Array]:
+    """What makes one plane of the image, (t, c, z), without background; channels `left` stay."""
+
+    def cleaned(t: int, c: int, z: int) -> Array:
+        plane = image.plane(t, c, z)
+        if image.channels[c].name in left:
+            return _float32(plane)
+        if levels[c, z]:
+            return subtract_control(plane, np.stack(levels[c, z]))
+        return subtract_background(plane, method=method, radius_px=radius_px)
+
+    return cleaned
 
 
 class _Cleaned(LazyPlanes):
@@ -225,9 +237,36 @@ def _files(path: Path) -> list[Path]:
     return inside
 
 
-def _plane_of(control: Image, c: int, z: int) -> Array:
-    """The control's plane for a channel; its only plane serves all."""
-    return control.plane() if control.n_planes == 1 else control.plane(0, c, z)
+def _levels(
+    controls: Sequence[Image], image: Image, path: Path
+) -> dict[tuple[int, int], list[Array]]:
+    """What the controls show in each channel and plane; an only plane serves all.
+
+    Frames of a control are controls of their own.
+    """
+    for control in controls:
+        if control.shape[3:] != image.shape[3:]:
+            raise DataError(
+                f"control is {control.shape[3:]}, image {image.shape[3:]}",
+                "both must be the same (Y, X)",
+                file=path,
+            )
+        if control.n_planes > 1 and control.shape[1:3] != image.shape[1:3]:
+            raise DataError(
+                "has {} channels and {} planes in z, the control {} and {}".format(
+                    *image.shape[1:3], *control.shape[1:3]
+                ),
+                "give a control with the same ones, or with one plane for all",
+                file=path,
+            )
+    return {
+        (c, z): [
+            control.plane(t) if control.n_planes == 1 else control.plane(t, c, z)
+            for control in controls
+            for t in range(control.shape[0])
+        ]
+        for c, z in np.ndindex(image.shape[1:3])
+    }
 
 
 def _percentile(image: Array, radius_px: float) -> Array:
@@ -238,10 +277,11 @@ def _percentile(image: Array, radius_px: float) -> Array:
     less than 3 SD above the surface through it (`_local_surface`). The percentile by itself would
     be too low by half the range that shading has within the window.
     """
-    if radius_px < 4:
+    if not radius_px >= 4:  # NaN neither
         raise InputError(f"radius_px is {radius_px}", "4 or more, and larger than an object")
     height, width = image.shape
-    block = max(_LEAST_BLOCK_PX, int(radius_px // 4))
+    # a window that goes beyond the image on all sides is one block
+    block = max(_LEAST_BLOCK_PX, int(min(radius_px / 4, max(height, width))))
     ny, nx = -(-height // block), -(-width // block)
     padded = np.pad(image, ((0, ny * block - height), (0, nx * block - width)), mode="edge")
     # (ny, block, nx, block) -> (ny, nx, block * block)

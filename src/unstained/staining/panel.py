@@ -274,7 +274,9 @@ class Panel:
                 Symmetry(*from_saved(tuple[bool, ...], s, "symmetry")) for s in said["symmetries"]
             )
             pixel_size_um = from_saved(float | None, said["pixel_size_um"], "pixel_size_um")
-            about = dict(said["about"])
+            if pixel_size_um is not None and not pixel_size_um > 0:
+                raise ValueError(f"pixel_size_um is {pixel_size_um:g}")
+            about = _checked_about(said["about"])
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"is damaged ({error})", "copy the model folder again", file=file
@@ -297,6 +299,30 @@ class Panel:
             )
         except ModelError as error:
             raise ModelError(error.reason, error.remedy, file=file) from error
+
+
+_NOTED: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("data", "settings", "versions", "scores"), dict),
+    "members": list,
+    "seconds": (int, float),
+}
+"""Notes that the card and the splits of a score are made of; a model may lack them."""
+
+
+def _checked_about(about: Any) -> dict[str, Any]:
+    """TypeError where a note is of another kind than what training writes."""
+    if not isinstance(about, dict):
+        raise TypeError(f"about is {about!r}")
+    kinds = {f"about.{name}": (about[name], kind) for name, kind in _NOTED.items() if name in about}
+    for name, (value, kind) in kinds.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {value!r}")
+    groups = about.get("data", {}).get("groups", {})
+    if not isinstance(groups, dict) or not all(
+        isinstance(names, list) for names in groups.values()
+    ):
+        raise TypeError(f"about.data.groups is {groups!r}")
+    return about
 
 
 def remove_training(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from ...errors import InputError
+from ...errors import FileError, InputError
 from ...images.atomic import make_folder, read_json, write_csv, write_json
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Study", "begin_study", "groups_of", "run_all", "without_test"]
 
+_NAMES = ("pair", "group", "marker")
+_SCORES = ("r_s", "r_lap", "snr_rms", "snr_var", "c_max")
 _JUDGE = 4  # by which a discriminator makes a step longer, about
 
 
@@ -112,8 +114,7 @@ def run_all(
         ]
         table = pd.concat(frames).assign(run=run.name)
         write_csv(table, _scores(out, run), float_format=None)
-    kinds = {"pair": str, "group": str, "marker": str, "run": str, "test": str}
-    return pd.concat([pd.read_csv(_scores(out, run), dtype=kinds) for run in runs])
+    return pd.concat([_read_scores(_scores(out, run), run) for run in runs])
 
 
 def begin_study(
@@ -148,7 +149,8 @@ def begin_study(
             which = [
                 difference
                 for part in ("settings", "parameters")
-                for difference in _differences(before.get(part, {}), said[part])
+                if isinstance(before.get(part), dict)
+                for difference in _differences(before[part], said[part])
             ]
             raise InputError(
                 f"{out} holds a study of other {' and '.join(changed)}"
@@ -172,6 +174,28 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     ]
 
 
+def _read_scores(file: Path, run: Run) -> pd.DataFrame:
+    """The scores of a run as `run_all` wrote them.
+
+    Raises
+    ------
+    FileError
+        They were cut or changed since.
+    """
+    kinds: dict[str, type] = dict.fromkeys(("pair", "group", "marker", "test", "run"), str)
+    kinds |= dict.fromkeys(_SCORES, float)
+    try:
+        table = pd.read_csv(file, dtype=kinds)
+        if list(table.columns) != [*_NAMES, *_SCORES, "test", "run"]:
+            raise ValueError(f"has the columns {', '.join(table.columns)}")
+        if set(table["test"]) != set(run.tests) or (table["run"] != run.name).any():
+            raise ValueError("a row is cut, or a test has none")
+    except (OSError, ValueError) as error:
+        again = "remove it: the model is scored again"
+        raise FileError(f"is not what was scored ({error})", again, file=file) from error
+    return table
+
+
 def groups_of(rows: pd.DataFrame) -> pd.Series[str] | None:
     """What intervals are taken over: groups where there are five or more, else pairs (None)."""
     groups = rows["group"]
@@ -189,8 +213,7 @@ def _scores(out: Path, run: Run) -> Path:
 
 
 def _rows(table: ScoreTable, test: str) -> pd.DataFrame:
-    kept = ["pair", "group", "marker", "r_s", "r_lap", "snr_rms", "snr_var", "c_max"]
-    return table.pairs[kept].assign(test=test)
+    return table.pairs[[*_NAMES, *_SCORES]].assign(test=test)
 
 
 def _expected_seconds(run: Run, settings: TrainSettings) -> float:
