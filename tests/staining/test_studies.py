@@ -268,7 +268,7 @@ def test_the_users_own_series_takes_the_place_of_thinning(
     assert sorted(study.table["light"].unique()) == [1.0, 2.0]
     assert said[0] == "the column level says what light there is: levels, gain not used"
     # the light of the levels is the same here, in the user's words, and no share of another
-    assert any("from level 2 to 1, snr_rms goes from" in sentence for sentence in study.words)
+    assert any("from level 2 to 1, snr_rms stays at" in sentence for sentence in study.words)
     assert any("the model of level 1 scores" in sentence for sentence in study.words)
     assert not any("full light" in sentence for sentence in study.words)
     assert not (tmp_path / "n" / "data").exists()

@@ -180,11 +180,10 @@ def _change(name: str, before: float, after: float, digits: int = 3) -> str:
         f"{value:.{digits}f}" if np.isfinite(value) else "what cannot be measured"
         for value in (before, after)
     ]
-    if ends[0] == ends[1]:
+    measured = np.isfinite([before, after]).all()
+    if measured and ends[0] == ends[1]:
         return f"{name} stays at {ends[0]}"
-    verb = "falls" if after < before else "rises"
-    if not np.isfinite([before, after]).all():
-        verb = "goes"
+    verb = "goes" if not measured else "falls" if after < before else "rises"
     return f"{name} {verb} from {ends[0]} to {ends[1]}"
 
 
