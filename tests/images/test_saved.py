@@ -48,6 +48,7 @@ def test_what_was_written_comes_back_with_its_types() -> None:
         ({"cuts": {"area_px": 1.5}}, "network.cuts.area_px is 1.5, not a whole number"),
         ({"cuts": [1]}, r"network.cuts is \[1\], not a mapping"),
         ({"pixel_size_um": float("nan")}, "network.pixel_size_um is nan, not a finite number"),
+        ({"pixel_size_um": 10**400}, "network.pixel_size_um is 1000.*, not a finite number"),
         ({"depth": 1}, "unexpected keyword argument 'depth'"),
     ],
 )

@@ -406,6 +406,30 @@ def test_the_estimate_counts_tiles_and_does_not_grow_in_memory(
     assert small.memory_bytes == large.memory_bytes
 
 
+def test_engines_are_compared_on_a_piece_whatever_the_tile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[int, ...]] = []
+
+    class Slow:
+        name, precision = "slow", "float32"
+
+        def __call__(self, batch: np.ndarray) -> np.ndarray:
+            return batch
+
+    def make(*_: object, engine: str, calibration: Sequence[np.ndarray], **__: object) -> Slow:
+        compared.extend(tile.shape for tile in calibration if engine == "auto")
+        return Slow()
+
+    clock = iter(range(1000))  # each measured tile takes a second
+    monkeypatch.setattr(member_engines.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(member_engines, "make_engine", make)
+    one = panel([MarkerSpec("X", 0.0, 1.0, "FFFFFF")])
+    told = estimate(one, (8192, 8192), PredictOptions(tile=1024))
+    assert told.n_tiles == 64  # 8 x 8, of a minute: worth a comparison
+    assert compared == [(1, 1, 768, 768)]
+
+
 def test_the_tile_fits_the_memory_allowed() -> None:
     model, grid = panel(), Grid((8192, 8192))
 

@@ -61,7 +61,7 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     if lost.any():
         raise DataError(
             f"track_of.csv lacks {int(lost.sum())} of {len(out)} cells",
-            "it may be cut short, or the labels newer: unstained cells track --overwrite",
+            f"it may be cut short, or the labels newer; {_AGAIN}",
             file=folder,
         )
     for name in ("track", "parent"):

@@ -152,17 +152,18 @@ class Reference:
         try:
             saved = json.loads(Path(path).read_text(encoding="utf-8"))
             numbers, rows = tuple[float, ...], tuple[tuple[float, ...], ...]
-            median, scale, center, precision, held_out = (
-                np.asarray(from_saved(kind, saved[name], name), np.float64)
-                for name, kind in (
-                    *(("median", numbers), ("scale", numbers), ("center", numbers)),
-                    *(("precision", rows), ("held_out", numbers)),
-                )
+            kinds: dict[str, Any] = dict.fromkeys(
+                ("median", "scale", "center", "held_out"), numbers
             )
+            kinds["precision"] = rows
+            arrays = {
+                name: np.asarray(from_saved(kind, saved[name], name), np.float64)
+                for name, kind in kinds.items()
+            }
             reference = cls(
                 from_saved(tuple[str, ...], saved["features"], "features"),
-                *(median, scale, center, precision, held_out),
-                from_saved(float, saved["level"], "level"),
+                **arrays,
+                level=from_saved(float, saved["level"], "level"),
                 cells=from_saved(str, saved.get("cells", cls.cells), "cells"),
                 measured=Measuring.from_json(saved.get("measured")),
             )

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
 from ..images.image import Array
 from ..images.tiles import round_up
 from ..learning.encoders import parameter_groups
 from ..learning.loop import Batch, Trained, Update
-from ..learning.networks import Generator, apply_whole
+from ..learning.networks import Generator, apply_whole, check_step
 from .labelled import LabelledImage
 from .matching import score_labels
 from .normalize import measure_statistics, normalize
@@ -46,13 +45,7 @@ class CellTask:
         self.trained = {"network": _trained(self.network, settings)}
         largest = max(min(scene.shape_yx) for scene in scenes)
         patch = round_up(min(settings.patch, largest), network.stride)
-        if settings.batch == 1 and patch == network.stride:
-            raise InputError(
-                f"batch=1 with patches of {patch} px: a step has a single pixel where the network "
-                "is coarsest, and batch normalization needs two",
-                f"give patch={2 * network.stride}, a larger batch, or a smaller depth; "
-                "images must be as large",
-            )
+        check_step(settings.batch, patch, network.stride)
         self.samples = Samples(scenes, settings, patch)
 
     def batch(self, step: int) -> Batch:

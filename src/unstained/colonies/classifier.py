@@ -30,6 +30,7 @@ from .methods import train_method
 from .model_files import (
     Advised,
     Model,
+    check_about,
     model_of,
     model_tensors,
     read_model,
@@ -388,7 +389,7 @@ class ColonyClassifier:
             if not model.temperature > 0:
                 raise ValueError(f"temperature is {model.temperature:g}")
             model.about = dict(said["about"])
-            _check_about(model.about)
+            check_about(model.about)
             model._normalizer = from_saved(Normalizer, said["normalizer"], "normalizer")
             model.held = Held(
                 tensors.pop("held/probabilities").numpy(), tensors.pop("held/true").numpy()
@@ -402,24 +403,6 @@ class ColonyClassifier:
         if self._model is None:
             raise InputError("the classifier was not trained", "call fit, or load a model")
         return self._model
-
-
-def _check_about(about: dict[str, Any]) -> None:
-    """KeyError, TypeError or ValueError for notes that predictions or the choice of a test need.
-
-    A model that was fitted in Python does not say on which data, nor what was set aside.
-    """
-    for name in ("planes", "patch"):
-        from_saved(int, about[name], f"about.{name}")
-    if "pixels" in about:  # older models do not say
-        np.dtype(from_saved(str, about["pixels"], "about.pixels"))
-    if "data" in about and about["by"] not in ("group", "image"):
-        raise ValueError(f"about.by is {about['by']!r}")
-    for name in ("test_groups", "taught_groups"):
-        if "data" in about or name in about:
-            from_saved(tuple[str, ...], about[name], f"about.{name}")
-    if not isinstance(about.get("sample", {}), dict):
-        raise TypeError(f"about.sample is {about['sample']!r}")
 
 
 def _with_stains(said: dict[str, Any] | None) -> str:

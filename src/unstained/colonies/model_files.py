@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ __all__ = [
     "MODEL",
     "Advised",
     "Model",
+    "check_about",
     "model_of",
     "model_tensors",
     "read_model",
@@ -73,6 +75,24 @@ def model_of(tensors: Mapping[str, Tensor], spec: Mapping[str, Any] | None, fold
     load_weights(network, below("network/"), folder / WEIGHTS)
     network.eval()
     return network if features is None else Advised(network, features)
+
+
+def check_about(about: Mapping[str, Any]) -> None:
+    """KeyError, TypeError or ValueError for notes that predictions or the choice of a test need.
+
+    A model that was fitted in Python does not say on which data, nor what was set aside.
+    """
+    for name in ("planes", "patch"):
+        from_saved(int, about[name], f"about.{name}")
+    if "pixels" in about:  # older models do not say
+        np.dtype(from_saved(str, about["pixels"], "about.pixels"))
+    if "data" in about and about["by"] not in ("group", "image"):
+        raise ValueError(f"about.by is {about['by']!r}")
+    for name in ("test_groups", "taught_groups"):
+        if "data" in about or name in about:
+            from_saved(tuple[str, ...], about[name], f"about.{name}")
+    if not isinstance(about.get("sample", {}), dict):
+        raise TypeError(f"about.sample is {about['sample']!r}")
 
 
 def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:

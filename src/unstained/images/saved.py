@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -35,6 +35,8 @@ def from_saved(kind: Any, value: Any, name: str) -> Any:
     ------
     TypeError
         It is of another type, at any depth; a field is missing or not known.
+    UnstainedError
+        The dataclass itself refuses the values.
     """
     if isinstance(kind, UnionType):
         if value is None and NoneType in get_args(kind):
@@ -51,7 +53,8 @@ def from_saved(kind: Any, value: Any, name: str) -> Any:
                 for field, one in value.items()
             }
         )
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = number and abs(value) <= sys.float_info.max  # nor NaN
     if kind is float and number:
         return float(value)
     if kind is int and number and value == int(value):

@@ -7,6 +7,7 @@ beyond a block aligned to the stride, the input still has a say in the block's o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -29,6 +30,7 @@ __all__ = [
     "UNet",
     "apply_whole",
     "build_network",
+    "check_step",
     "operations_per_pixel",
     "receptive_halo",
 ]
@@ -78,7 +80,8 @@ class NetworkSpec:
         TypeError
             An entry is missing, not known or of another type.
         """
-        return from_saved(cls, {"smooth": False, **said}, "network")  # type: ignore[no-any-return]
+        spec: NetworkSpec = from_saved(cls, {"smooth": False, **said}, "network")
+        return spec
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -261,6 +264,23 @@ class PatchDiscriminator(nn.Module):
     def forward(self, planes: Tensor, stains: Tensor) -> Tensor:
         scores: Tensor = self.layers(torch.cat([planes, stains], dim=1))
         return scores
+
+
+def check_step(patches: int, patch_px: int, stride: int) -> None:
+    """Refuse a step of one patch that is a single pixel where the network is coarsest.
+
+    Batch normalization finds no spread there.
+
+    Raises
+    ------
+    InputError
+    """
+    if patches * math.ceil(patch_px / stride) ** 2 == 1:
+        raise InputError(
+            f"batch={patches} with patches of {patch_px} px: a step has a single pixel where the "
+            "network is coarsest, and batch normalization needs two",
+            f"give a larger batch, a smaller depth, or patch={2 * stride} and images as large",
+        )
 
 
 def build_network(spec: NetworkSpec) -> Generator:

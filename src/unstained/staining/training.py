@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import torch
 
-from ..errors import DataError, InputError, ModelError, UnstainedError
+from ..errors import DataError, ModelError, UnstainedError
 from ..images.fields import Field
 from ..images.pairs import Pairs
 from ..images.resample import common_pixel_size
@@ -22,7 +22,7 @@ from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
-from ..learning.networks import Generator, NetworkSpec, UNet, build_network
+from ..learning.networks import Generator, NetworkSpec, UNet, build_network, check_step
 from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
 from ..statistics import effective_number
 from .calibrate import calibrated
@@ -313,21 +313,10 @@ def _network(settings: TrainSettings, scenes: Sequence[Scene], outputs: int) -> 
         )
     )
     if isinstance(network, UNet):
-        _enough_to_normalize(settings, network.stride)
+        check_step(settings.batch // settings.processes, settings.patch, network.stride)
     if isinstance(network, UNet) and network.spec.components:
         network.set_components(principal_components(scenes, network.spec.components))
     return network
-
-
-def _enough_to_normalize(settings: TrainSettings, stride: int) -> None:
-    """Refuse a step of one patch that is a single pixel at the coarsest level: it has no spread."""
-    patches, coarsest = settings.batch // settings.processes, math.ceil(settings.patch / stride)
-    if patches * coarsest**2 == 1:
-        raise InputError(
-            f"batch={settings.batch}, patch={settings.patch}: a step has a single pixel where the "
-            "network is coarsest, and batch normalization needs two",
-            f"give patch={2 * stride}, a larger batch, or a smaller depth",
-        )
 
 
 def _inherit(
