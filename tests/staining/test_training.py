@@ -37,7 +37,9 @@ def test_a_step_of_a_single_pixel_at_the_coarsest_level_is_refused(
     pairs: Pairs, tiny: TrainSettings, tmp_path: Path
 ) -> None:
     # folding by 2 and two halvings: 8 px become one
-    with pytest.raises(InputError, match=r"batch=1 with patches of 8 px: .*patch=16"):
+    with pytest.raises(
+        InputError, match=r"batch=1 with patches of 8 px: .* patch=16 and images as large"
+    ):
         train(pairs, tmp_path / "model", replace(tiny, batch=1, patch=8))
     assert train(pairs, tmp_path / "two", replace(tiny, batch=2, patch=8, steps=1)).names
 
