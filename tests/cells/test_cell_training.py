@@ -24,6 +24,7 @@ from unstained.cells.targets import BORDER, HEIGHT, INTERIOR
 from unstained.cells.task import cell_losses
 from unstained.cells.tiling import label_tiles
 from unstained.cells.training import fit_cuts, train_cells, write_release
+from unstained.cli.main import main
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.images import write_png
 from unstained.images.splits import SplitWarning
@@ -118,7 +119,9 @@ def test_the_folder_tells_who_taught_and_how_good_it_is(taught: Path) -> None:
         "history.jsonl",
         "model.json",
         "model.safetensors",
+        "training",
     ]
+    assert [p.name for p in (taught / "training").iterdir()] == ["run.json"]
 
 
 def test_thresholds_are_those_that_find_the_cells(taught: Path) -> None:
@@ -167,6 +170,20 @@ def test_other_settings_or_data_do_not_resume(fields: list[LabelledImage], tmp_p
         train_cells(fields, tmp_path / "model", replace(TINY, seed=0, steps=61), resume=True)
     with pytest.raises(InputError, match="other data"):
         train_cells([*fields, disc_field(9)], tmp_path / "model", TINY, resume=True)
+
+
+def test_a_finished_training_is_resumed_to_what_it_is(
+    taught: Path, fields: list[LabelledImage]
+) -> None:
+    def no_step(progress: Progress) -> None:
+        raise AssertionError("trained again")
+
+    model = train_cells(fields, taught, TINY, resume=True, report=no_step)
+    assert model.about == CellModel.load(taught).about
+    with pytest.raises(InputError, match="other settings"):
+        train_cells(fields, taught, replace(TINY, steps=61), resume=True)
+    with pytest.raises(InputError, match="other data"):
+        train_cells([*fields, disc_field(9)], taught, TINY, resume=True)
 
 
 def test_a_finished_model_is_not_written_over(taught: Path, fields: list[LabelledImage]) -> None:
@@ -355,6 +372,12 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, object], said: st
         CellSettings().changed(change)
 
 
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    return int(left.value.code or 0)
+
+
 def _written(folder: Path, field: LabelledImage, name: str) -> None:
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -466,6 +489,23 @@ def test_a_release_that_cannot_be_named_so_is_refused_before_training(tmp_path: 
 
     with pytest.raises(InputError, match=r"ends in \.zip"):
         train("nowhere", tmp_path / "model", release=tmp_path / "model.tar")
+
+
+def test_a_release_that_is_missing_is_written_by_a_training_that_is_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "ab":
+        _written(tmp_path, disc_field(0), name)
+    out, file = tmp_path / "model", tmp_path / "model.zip"
+    small = ("steps=2", "width=4", "depth=1", "batch=1", "patch=64", "views=1", "device=cpu")
+    words = ["cells", "train", str(tmp_path), "--out", str(out), "--group", ".+"]
+    words += [word for setting in small for word in ("--set", setting)]
+    assert run(*words) == 0
+    capsys.readouterr()
+    assert run(*words, "--resume", "--release", str(file)) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"nothing is left to train: {out} is finished"
+    assert [line.startswith(f"release: {file}, SHA-256 ") for line in said[1:]] == [True]
 
 
 def test_images_in_which_the_pattern_finds_the_same_text_are_one_group(tmp_path: Path) -> None:

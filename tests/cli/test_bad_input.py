@@ -372,6 +372,17 @@ def test_interrupted_training_is_no_model_until_resumed(
     assert (out / "model.json").exists()
 
 
+def test_a_finished_training_that_is_queued_again_succeeds(
+    model: Path, sound: Path, capsys: Capture
+) -> None:
+    assert _train(sound, model, "--resume") == 0
+    assert capsys.readouterr().out == f"nothing is left to train: {model} is finished\n"
+    assert _train(sound, model, "--resume", "--seed", 1) == 1
+    _assert_told(capsys, str(model), "begun with other settings")
+    assert _train(sound, model) == 1
+    _assert_told(capsys, str(model), "finished model")
+
+
 def test_interrupted_prediction_leaves_nothing(
     model: Path, sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,9 @@ def test_train_score_and_predict(
         run("colonies", "train", str(crops), "--out", str(model), "--labelled", "0.5", *QUICK) == 0
     )
     assert "unlabelled images:" in capsys.readouterr().out
+    again = ("--labelled", "0.5", *QUICK, "--resume")
+    assert run("colonies", "train", str(crops), "--out", str(model), *again) == 0
+    assert capsys.readouterr().out == f"nothing is left to train: {model} is finished\n"
     assert run("colonies", "score", str(model), str(crops), "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert set(said["classes"]) == {"other", "spread"}

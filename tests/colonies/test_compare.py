@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
 from unstained.colonies.comparison import Comparison, Plan, compare, parse_arms
 from unstained.colonies.evaluation import evaluate, prediction_table
@@ -389,13 +390,28 @@ def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_p
         train_model(examples, tmp_path / "model", "features", QUICK)
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_finished_model_is_not_to_be_resumed(
-    resume: bool, examples: Examples, tmp_path: Path
+def test_a_finished_model_is_resumed_with_its_own_data_and_settings_alone(
+    examples: Examples, tmp_path: Path
 ) -> None:
-    train_model(examples, tmp_path / "model", "features", QUICK)
+    def train(images: Examples, how: dict[str, Any], *, resume: bool = True) -> ColonyClassifier:
+        return train_model(images, tmp_path / "model", "features", how, resume=resume)
+
+    finished = train(examples, QUICK, resume=False)
+    file = tmp_path / "model" / "model.safetensors"
+    written = file.stat().st_mtime_ns
+    again = train(examples, QUICK)
+    assert again.about == finished.about
+    assert file.stat().st_mtime_ns == written  # nothing was trained
     with pytest.raises(FileError, match=r"a finished model; choose another name or remove it$"):
-        train_model(examples, tmp_path / "model", "features", QUICK, resume=resume)
+        train(examples, QUICK, resume=False)
+    with pytest.raises(InputError, match="other views"):
+        train(examples, {**QUICK, "views": 2})
+    other = examples.table.assign(label=examples.table["label"].iloc[::-1].to_numpy())
+    with pytest.raises(InputError, match="other labels"):
+        train(Examples(other, examples.root, "other"), QUICK)
+    (tmp_path / "model" / "training" / "run.json").unlink()
+    with pytest.raises(FileError, match="a finished model"):  # of what, nobody knows
+        train(examples, QUICK)
 
 
 def test_a_class_with_too_few_images_is_told_with_the_table(

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from unstained.errors import FileError, InputError
-from unstained.learning.training_folder import begin_training, forget_if_unbegun
+from unstained.learning.training_folder import (
+    NOTE,
+    begin_training,
+    forget_if_unbegun,
+    leave_note,
+)
 
 
 def test_a_file_is_no_folder_for_a_model(tmp_path: Path) -> None:
@@ -25,6 +30,26 @@ def test_a_training_goes_on_only_with_what_it_began_with(tmp_path: Path) -> None
         begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "a"}, resume=False)
     with pytest.raises(InputError, match="begun with other data"):
         begin_training(out, "model.json", {"settings": {"steps": 2}, "data": "b"}, resume=True)
+
+
+def test_a_finished_training_may_be_resumed_with_what_it_began_with_alone(tmp_path: Path) -> None:
+    def begin(data: str, *, resume: bool) -> bool:
+        return begin_training(tmp_path / "out", "model.json", {"data": data}, resume=resume)
+
+    assert begin("a", resume=False)  # there is something to train
+    (tmp_path / "out" / "training" / "member").mkdir()
+    (tmp_path / "out" / "training" / "checkpoint.safetensors").touch()
+    leave_note(tmp_path / "out" / "training")
+    assert [path.name for path in (tmp_path / "out" / "training").iterdir()] == [NOTE]
+    (tmp_path / "out" / "model.json").touch()
+    assert not begin("a", resume=True)  # nor is it an error: clusters queue a job again
+    with pytest.raises(InputError, match="begun with other data"):
+        begin("b", resume=True)
+    with pytest.raises(InputError, match="holds a finished model"):
+        begin("a", resume=False)
+    (tmp_path / "out" / "training" / NOTE).unlink()
+    with pytest.raises(InputError, match="holds a finished model"):  # of what, nobody knows
+        begin("a", resume=True)
 
 
 def test_a_damaged_note_is_named(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from ..learning.loop import LoopSettings, Outcome, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
 from ..learning.networks import NetworkSpec, build_network
-from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
+from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun, leave_note
 from .labelled import LabelledImage, Split, split_images
 from .matching import Overlaps, match_overlaps, overlaps_of
 from .model import MODEL, CellModel
@@ -80,13 +80,14 @@ def train_cells(
     settings : CellSettings, optional
     resume : bool
         Go on where an interrupted run stopped; ends with the weights of an uninterrupted one.
+        A finished model is read and given back.
     report : callable
         Called after each step.
 
     Raises
     ------
     InputError, FileError, DataError
-        The folder is in use, settings or data differ from the interrupted run's, or the data
+        The folder is in use, settings or data differ from the earlier run's, or the data
         cannot be learned from.
     """
     out, settings = Path(out), settings or CellSettings()
@@ -96,7 +97,9 @@ def train_cells(
     if not any(image.labels.any() for image in split.train):
         raise DataError("no image to train on has a cell", "look at the labels and the split")
     said = {"settings": settings.as_dict(), "data": _fingerprint(split)}
-    begin_training(out, MODEL, said, resume=resume)
+    if not begin_training(out, MODEL, said, resume=resume):
+        leave_note(out / TRAINING)  # it may have been broken off in doing so
+        return CellModel.load(out)
     try:
         task, outcome = _learn(split, out / TRAINING, settings, resume, report)
     except UnstainedError:
@@ -118,7 +121,7 @@ def train_cells(
     model = replace(model, about=about)
     shutil.copyfile(out / TRAINING / HISTORY, out / HISTORY)
     model.write_into(out)
-    shutil.rmtree(out / TRAINING)
+    leave_note(out / TRAINING)
     return model
 
 

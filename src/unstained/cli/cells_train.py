@@ -12,6 +12,7 @@ from ._progress import TrainingReport
 from ._words import parse_settings
 
 if TYPE_CHECKING:
+    from ..cells.model import CellModel
     from ..learning.loop import Progress
 
 __all__ = ["train"]
@@ -61,6 +62,7 @@ def train(
 
     if release is not None and release.suffix != ".zip":  # before hours of training
         raise InputError(f"--release {release}", "name a file that ends in .zip")
+    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device}
     changes |= {} if steps is None else {"steps": steps}
     settings = CellSettings().changed(changes | parse_settings(setting))
@@ -71,16 +73,22 @@ def train(
 
     images = load_labelled(data, labels, group)
     model = train_cells(images, out, settings, resume=resume, report=report)
-    about = model.about
+    if finished:
+        print(f"nothing is left to train: {out} is finished")
+    else:
+        _print_trained(model)
+        print(f"model: {out}")
+    if release is not None:
+        written = write_release(out, release)
+        print(f"release: {written.file}, SHA-256 {written.sha256}")
+
+
+def _print_trained(model: CellModel) -> None:
+    about, scores = model.about, model.about["validation"]
     print(
         f"{len(about['train_groups'])} groups taught, {len(about['validation_groups'])} validated"
     )
-    scores = about["validation"]
     print(
         f"validation: average precision {scores['ap50']:.3f} at IoU 0.5, "
         f"{scores['ap75']:.3f} at 0.75 (these images had a say in weights and thresholds)"
     )
-    print(f"model: {out}")
-    if release is not None:
-        written = write_release(out, release)
-        print(f"release: {written.file}, SHA-256 {written.sha256}")

@@ -80,6 +80,7 @@ def train(
     """
     from ..colonies.training import train_model
 
+    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device}
     given = {"network": network, "scales": scales, "multi_label": not no_multi_label}
     changes |= {k: v for k, v in given.items() if v is not None}
@@ -95,6 +96,9 @@ def train(
         resume=resume,
         report=report,
     )
+    if finished:
+        print(f"nothing is left to train: {out} is finished")
+        return
     about = trained.about
     rows: list[tuple[str, ...]] = [("class", "labelled", "validation", "test")]
     for k, name in enumerate(trained.classes):

@@ -78,6 +78,7 @@ def train(
     from ..staining.settings import TrainSettings
     from ..staining.training import train as run
 
+    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device, "processes": processes}
     if panel:
         changes["panel"] = panel
@@ -95,6 +96,9 @@ def train(
         resume=resume,
         report=TrainingReport(),
     )
+    if finished:
+        print(f"nothing is left to train: {out} is finished")
+        return
     scores = trained.about["scores"]["validation"]
     print_summary(scores["summary"])
     for text in scores["verdicts"].values():

@@ -21,6 +21,7 @@ from ..images.saved import from_saved
 from ..learning.encoders import least_side
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
+from ..learning.training_folder import NOTE
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .balance import geometric_mean
 from .crops import ArrayCrops, Crops, Patches
@@ -42,7 +43,7 @@ from .stains import STAIN, Stained
 from .training_data import TrainingData, probabilities
 from .views import Normalizer
 
-__all__ = ["ColonyClassifier", "Held"]
+__all__ = ["ColonyClassifier", "Held", "check_same_run"]
 
 _TEMPERATURE_SD = 0.5
 """Of the prior on the logarithm of the temperature: a few faultless images prove little."""
@@ -155,7 +156,7 @@ class ColonyClassifier:
             where = Path(temporary) if folder is None else Path(folder)
             stains = crops.stains if isinstance(crops, Stained) else None
             said = None if stains is None else stains.as_dict()
-            _same_run(where, self.settings, codes, said, resume=resume)
+            check_same_run(where, self.settings, codes, said, resume=resume)
             self._train(data, where, resume, report)
             self.about = {
                 "labelled": np.bincount(data.labelled_y, minlength=data.classes).tolist(),
@@ -424,7 +425,7 @@ def _outputs_of(model: Model) -> int:
     return network.spec.classes
 
 
-def _same_run(
+def check_same_run(
     folder: Path,
     settings: ClassifierSettings,
     y: Array,
@@ -432,14 +433,22 @@ def _same_run(
     *,
     resume: bool,
 ) -> None:
-    """A training goes on only with the settings, labels and stains that it began with."""
+    """A training goes on only with the settings, labels and stains that it began with.
+
+    They are noted in `folder`; with `resume` and a note, compared.
+
+    Raises
+    ------
+    InputError
+        Something differs.
+    """
     said: dict[str, Any] = {
         "settings": settings.as_dict(),
         "images": int(y.size),
         "labels": hashlib.sha256(y.astype("<i8").tobytes()).hexdigest(),
         "stains": stains,
     }
-    file = folder / "begun.json"
+    file = folder / NOTE
     if resume and file.is_file():
         before = read_json(file, "remove the folder, or name a new one")
         settings_then = before.get("settings")

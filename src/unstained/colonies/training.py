@@ -17,8 +17,8 @@ from ..errors import DataError, FileError, InputError, ModelError
 from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..learning.loop import Progress
-from ..learning.training_folder import TRAINING
-from .classifier import ColonyClassifier
+from ..learning.training_folder import NOTE, TRAINING, leave_note
+from .classifier import ColonyClassifier, check_same_run
 from .deal import parts, unit_names, units
 from .examples import Examples
 from .model_files import HISTORY, MODEL
@@ -58,20 +58,21 @@ def train_model(
     by : {"group", "image"}
         What is dealt out whole.
     resume : bool
-        Go on with what `out` has.
+        Go on with what `out` has. A finished model is read and given back.
     report : callable
         Is told stage and progress.
 
     Raises
     ------
     FileError
-        `out` exists.
+        `out` exists; with `resume`, holds a model without a note of its data.
     DataError
         No class is labelled, or the split cannot be made.
     InputError
         A training goes on with other settings, labels or stains.
     """
-    if (out / MODEL).exists():
+    finished = (out / MODEL).exists()
+    if finished and not (resume and (out / TRAINING / NOTE).exists()):
         raise FileError(
             "exists already, a finished model", "choose another name or remove it", file=out
         )
@@ -93,8 +94,14 @@ def train_model(
     codes = y[teach].copy()
     hidden = np.arange(teach.size) >= part.labelled.size + part.validation.size
     codes[hidden & (codes >= 0)] = -1
+    taught = examples.take(teach)
+    if finished:  # a cluster that queues a job again must not fail with it
+        stains = None if taught.stains is None else taught.stains.as_dict()
+        check_same_run(out / TRAINING, classifier.settings, codes, stains, resume=True)
+        leave_note(out / TRAINING)  # it may have been broken off in doing so
+        return ColonyClassifier.load(out)
     classifier.fit(
-        examples.take(teach),
+        taught,
         codes,
         units(examples, by)[teach],
         classes=classes,
@@ -119,7 +126,7 @@ def train_model(
         examples.stains.stainer.save(out / STAIN)
     keep_history(out / TRAINING, out / HISTORY)
     classifier.write_into(out)
-    shutil.rmtree(out / TRAINING)
+    leave_note(out / TRAINING)
     return classifier
 
 

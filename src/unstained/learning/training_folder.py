@@ -11,14 +11,20 @@ from typing import Any
 from ..errors import InputError
 from ..images.atomic import read_json, write_json
 
-__all__ = ["TRAINING", "begin_training", "forget_if_unbegun"]
+__all__ = ["NOTE", "TRAINING", "begin_training", "forget_if_unbegun", "leave_note"]
 
 TRAINING = "training"
 """Of the model folder: histories and checkpoints, while the model is trained."""
 
+NOTE = "run.json"
+"""In it: settings and data, by which a resumed training, finished or not, is known again."""
 
-def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bool) -> None:
+
+def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bool) -> bool:
     """Refuse a folder in use; note settings and data, and on resume compare them.
+
+    A training that is finished may be resumed: a cluster that queues a job again must not fail
+    with it.
 
     Parameters
     ----------
@@ -30,16 +36,22 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
         What an interrupted training must have begun with to go on; JSON can hold it.
     resume : bool
 
+    Returns
+    -------
+    bool
+        Whether there is something to train; not where `resume` finds the model finished.
+
     Raises
     ------
     InputError
-        The folder holds a model, an interrupted training without `resume`, one that was begun
-        with something else, or other files; or it is a file.
+        The folder holds a model or an interrupted training without `resume`, one that was begun
+        with something else, a model without a note of that, or other files; or it is a file.
     """
-    note = out / TRAINING / "run.json"
+    note = out / TRAINING / NOTE
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder", "choose a new folder for the model")
-    if (out / model).exists():
+    finished = (out / model).exists()
+    if finished and not (resume and note.exists()):
         raise InputError(
             f"{out} holds a finished model", "choose another --out, or remove the folder first"
         )
@@ -56,10 +68,20 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
                 f"{out} was begun with other {' and '.join(changed)}",
                 "resume with the same data and settings, or start anew in another folder",
             )
-        return
+        return not finished
     if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
         raise InputError(f"{out} is not empty", "choose a new folder for the model")
     write_json(note, said)
+    return True
+
+
+def leave_note(training: Path) -> None:
+    """Empty the folder of a finished training but for its note."""
+    for path in training.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != NOTE:
+            path.unlink()
 
 
 def forget_if_unbegun(out: Path) -> None:

@@ -101,13 +101,14 @@ def train(
         training made it better on the same validation pairs.
     resume : bool
         Go on where an interrupted run stopped; ends with the weights of an uninterrupted one.
+        A finished model is read and given back.
     report : callable
         Called after each step with the member's name and a `Progress`.
 
     Raises
     ------
     InputError, DataError, ModelError
-        The folder is in use, settings differ from the interrupted run's, a marker has no
+        The folder is in use, settings or pairs differ from the earlier run's, a marker has no
         pairs, or the parent does not fit.
     """
     out = Path(out)
@@ -117,7 +118,9 @@ def train(
         "pairs": pairs.fingerprint(),
         "init": None if init is None else str(init),
     }
-    begin_training(out, MODEL, said, resume=resume)
+    if not begin_training(out, MODEL, said, resume=resume):
+        remove_training(out / TRAINING)  # it may have been broken off in doing so
+        return Panel.load(out)
     markers = pairs.markers
     groups = [markers] if settings.panel == "shared" else [(m,) for m in markers]
     trained = []
