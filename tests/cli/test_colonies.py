@@ -65,6 +65,16 @@ def test_train_score_and_predict(
     assert len(table) == len(pd.read_csv(crops))
     assert table[["p_other", "p_spread"]].sum(axis=1).between(0.999, 1.001).all()
     assert (tmp_path / "fractions" / "fractions.csv").is_file()
+    before = out.read_bytes()
+    capsys.readouterr()
+    predict = ("colonies", "predict", str(model), str(crops))
+    for again in (words, ("--out", str(tmp_path / "new.csv"), *words[2:])):
+        assert run(*predict, *again) == 1
+        assert "exists already" in capsys.readouterr().err
+    assert not (tmp_path / "new.csv").exists()
+    assert out.read_bytes() == before
+    assert run(*predict, *words, "--views", "2", "--overwrite") == 0
+    assert out.read_bytes() != before
     # what cannot be counted is refused before anything is predicted
     times = crops.with_name("times.csv")
     pd.read_csv(crops, dtype=str).assign(frame="T0").to_csv(times, index=False)

@@ -52,6 +52,16 @@ def test_predict_leaves_named_stains_and_a_composite(
     assert image.shape == (1, 2, 1, 128, 128)
     assert image.pixel_size_um == pytest.approx(read_image(phase).pixel_size_um)
     assert any(p.suffix == ".png" and p.exists() for p in told)
+    assert _run("staining", "predict", model, phase, "--out", tmp_path) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert _run("staining", "predict", model, phase, "--out", tmp_path, "--resume") == 0
+    said = capsys.readouterr()
+    assert said.out == ""  # nothing was left to predict
+    assert said.err == "1 of 1 images have a prediction already\n"
+    assert _run("staining", "predict", model, phase, "--out", tmp_path, "--overwrite") == 0
+    assert [Path(line) for line in capsys.readouterr().out.splitlines()] == told
+    both = ("--resume", "--overwrite")
+    assert _run("staining", "predict", model, phase, "--out", tmp_path, *both) == 1
 
 
 def test_score_prints_the_json_of_every_marker(

@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from unstained.errors import DataError, InputError
+from unstained.errors import DataError, FileError, InputError
 from unstained.images import Pairs
 from unstained.images.image import Channel, Image, as_image
 from unstained.images.ome_zarr_writer import write_ome_zarr
@@ -537,6 +537,45 @@ def test_joined_paths_are_the_planes_of_one_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_planes(joined).planes(), planes)
     done = predict_files(panel(planes=3), [joined], tmp_path / "out", EXACT)
     assert off(read_image(done[0].zarr), whole(panel(planes=3), planes)) < 1e-4
+
+
+def test_a_prediction_that_is_there_is_kept_or_replaced_as_asked(tmp_path: Path) -> None:
+    out, ones = tmp_path / "out", tmp_path / "in"
+    ones.mkdir()
+    np.save(ones / "a.npy", picture(30, 40)[0])
+    (done,) = predict_files(panel(), [ones], out, EXACT)
+    first = read_image(done.zarr).planes()
+    np.save(ones / "a.npy", picture(30, 40, seed=1)[0])
+    np.save(ones / "b.npy", picture(30, 40, seed=2)[0])
+    with pytest.raises(FileError, match=r"a\.ome\.zarr: exists already; .*--overwrite.*--resume"):
+        predict_files(panel(), [ones], out, EXACT)
+    assert not (out / "b.ome.zarr").exists()  # refused before anything is predicted
+    told: list[str] = []
+    going_on = predict_files(panel(), [ones], out, EXACT, existing="keep", notify=told.append)
+    assert told[0] == "1 of 2 images have a prediction already"
+    assert [one.zarr.name for one in going_on] == ["b.ome.zarr"]
+    np.testing.assert_array_equal(read_image(done.zarr).planes(), first)
+    predict_files(panel(), [ones], out, EXACT, existing="replace")
+    assert off(read_image(done.zarr), whole(panel(), picture(30, 40, seed=1))) < 1e-4
+
+
+def test_a_prediction_without_its_picture_was_broken_off(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", picture(30, 40)[0])
+    (done,) = predict_files(panel(), [tmp_path / "x.npy"], tmp_path / "out", EXACT)
+    done.composite.unlink()
+    again = predict_files(panel(), [tmp_path / "x.npy"], tmp_path / "out", EXACT, existing="keep")
+    assert again == [done]
+    assert done.composite.exists()
+
+
+def test_a_picture_without_a_prediction_is_another_ones(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", picture(30, 40)[0])
+    mine = write_png(picture(40, 40)[0], tmp_path / "out" / "x.png")
+    before = mine.read_bytes()
+    for existing in ("refuse", "keep"):
+        with pytest.raises(FileError, match=r"x\.png: exists already"):
+            predict_files(panel(), [tmp_path / "x.npy"], tmp_path / "out", existing=existing)
+    assert mine.read_bytes() == before
 
 
 def test_an_interrupted_run_leaves_nothing_under_the_final_name(

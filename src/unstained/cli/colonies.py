@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import FileError
 from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
 from ._group import WholeSentences
 from ._progress import TrainingReport
@@ -139,6 +140,9 @@ def predict(
         bool,
         typer.Option("--from-start", help="Compare changes since the first hour of each well."),
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the table and the shares.")
+    ] = False,
 ) -> None:
     """Say what each image is, how surely, and which others it may be."""
     from ..colonies.classifier import ColonyClassifier
@@ -147,6 +151,10 @@ def predict(
     from ..colonies.training import check_table_name, write_table
 
     check_table_name(out)
+    for written in (out, *(() if fractions is None else (fractions / "fractions.csv",))):
+        if written.exists() and not overwrite:
+            remedy = "choose another name, or give --overwrite"
+            raise FileError("exists already", remedy, file=written)
     classifier = ColonyClassifier.load(model)
     examples = classified_images(data, classifier, model)
     if fractions is not None:

@@ -18,6 +18,7 @@ from ._words import listed, parse_settings
 if TYPE_CHECKING:
     from ..images.pairs import Pairs
     from ..staining.panel import Panel
+    from ..staining.prediction import Existing
     from ..staining.predictor import PredictOptions
     from ..staining.score_table import ScoreTable
     from ..staining.weighing import Weighed
@@ -190,12 +191,25 @@ def predict(
     memory: Annotated[
         float | None, typer.Option(metavar="GB", help="What the prediction may take.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on after a break: images that have a prediction are left out, whichever "
+            "model made it.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace predictions that are there.")
+    ] = False,
 ) -> None:
     """Predict stains of images, or of folders of images, as OME-Zarr with a composite PNG."""
     from ..staining.panel import Panel
     from ..staining.prediction import predict_files
     from ..staining.predictor import PredictOptions
 
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite", "give one of them")
     paths = _expanded(paths)
     models = [p for p in paths if _is_model(Path(p))]
     images = [p for p in paths if p not in models]
@@ -216,8 +230,11 @@ def predict(
         dtype=dtype,
         memory_gb=memory,
     )
+    existing: Existing = "keep" if resume else "replace" if overwrite else "refuse"
     with Bar("predict") as bar:
-        written = predict_files(panel, images, out, options, progress=bar, notify=bar.say)
+        written = predict_files(
+            panel, images, out, options, existing=existing, progress=bar, notify=bar.say
+        )
     for prediction in written:
         print(prediction.zarr)
         print(prediction.composite)

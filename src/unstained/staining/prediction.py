@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -41,6 +41,8 @@ __all__ = [
     "predict",
     "predict_files",
 ]
+
+Existing = Literal["refuse", "keep", "replace"]
 
 _LOG = logging.getLogger("unstained")
 _COMPOSITE_PX = 2048
@@ -134,13 +136,13 @@ def predict_files(
     out_dir: str | Path,
     options: PredictOptions | None = None,
     *,
+    existing: Existing = "refuse",
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> list[Prediction]:
     """Predict files and folders of any size into ``NAME.ome.zarr`` and ``NAME.png``.
 
-    Memory depends on the tile, not on the image. A file appears when it is complete; one of
-    the same name is then replaced.
+    Memory depends on the tile, not on the image. A file appears when it is complete.
 
     Parameters
     ----------
@@ -151,42 +153,47 @@ def predict_files(
         belong together, or folders, of which every image is taken.
     out_dir : str or Path
         Made where it is absent.
+    existing : {"refuse", "keep", "replace"}
+        Where an image has a prediction in `out_dir`: raise before anything is predicted; leave
+        it as it is, whichever model made it, to go on after a break; predict it anew.
     options, progress, notify
         As in `predict`; `progress` counts all images.
 
     Returns
     -------
     list of Prediction
-        One an image, in order.
+        One for each image that was predicted, in order.
 
     Raises
     ------
     InputError
         No image, two of one name, or as in `predict`.
     FileError
-        An image cannot be read, or a result not be written.
+        A prediction exists, an image cannot be read, or a result not be written.
     """
     from .panel import Panel
 
     panel = panels if isinstance(panels, Panel) else Panel.join(list(panels))
     sources = list(_sources(paths))
-    targets = _targets(sources, Path(out_dir))
+    todo = _left(dict(zip(_targets(sources, Path(out_dir)), sources, strict=True)), existing)
     notices: list[str] = []
 
     def tell(text: str) -> None:
         notices.append(text)
         (notify or _LOG.info)(text)
 
+    if len(todo) < len(sources):
+        tell(f"{len(sources) - len(todo)} of {len(sources)} images have a prediction already")
     predictor = Predictor(panel, options, notify=tell)
     # every image is opened and checked before the first is computed
-    images = [predictor.checked(open_planes(source)) for source in sources]
+    images = [predictor.checked(open_planes(source)) for source in todo.values()]
     said_of_all = tuple(notices)
     done = []
-    for i, (source, image, target) in enumerate(zip(sources, images, targets, strict=True)):
+    for i, ((target, source), image) in enumerate(zip(todo.items(), images, strict=True)):
 
         def share(part: float, i: int = i) -> None:
             if progress is not None:
-                progress((i + part) / len(sources))
+                progress((i + part) / len(todo))
 
         notices[:] = said_of_all
         picture = _picture(target)
@@ -320,6 +327,25 @@ def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
                 f"the prediction would replace the image {part}", "choose another --out"
             )
     return targets
+
+
+def _left(sources: Mapping[Path, str], existing: Existing) -> dict[Path, str]:
+    """What is to be predicted: sources by their targets."""
+    pictures = {target: _picture(target) for target in sources}
+    for target, picture in pictures.items():
+        for path in (target, picture):
+            # the picture comes last: without its prediction it is not ours
+            mine = existing == "replace" or (existing == "keep" and target.exists())
+            if path.exists() and not mine:
+                raise FileError(
+                    "exists already",
+                    "choose another --out, replace what is there with --overwrite, or go on after "
+                    "a break with --resume",
+                    file=path,
+                )
+    if existing == "replace":
+        return dict(sources)
+    return {t: s for t, s in sources.items() if not (t.exists() and pictures[t].exists())}
 
 
 def _identity(path: Path) -> tuple[int, int]:
