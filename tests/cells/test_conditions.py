@@ -71,6 +71,23 @@ def test_names_that_are_numbers_keep_their_zeros(segmented: Segment, tmp_path: P
     assert cells.obs["donor"].tolist() == ["A", "A"]
 
 
+@pytest.mark.parametrize("name", ["NA", "nan", "null", "None"])
+def test_an_image_whose_name_means_nothing_to_other_programs_has_its_tracks_and_conditions(
+    name: str, segmented: Segment, tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((64, 64), np.uint8))
+    folder = segmented({name: str(tmp_path / f"{name}.tif")})
+    rows = f"{name},0,1,1\n{name},0,2,2\n"
+    (folder / "track_of.csv").write_text(f"image,frame,label,track\n{rows}")
+    tracks = "".join(f"{name},{track},0,0,0\n" for track in (1, 2))
+    (folder / "tracks.csv").write_text(f"image,track,begin,end,parent\n{tracks}")
+    (tmp_path / "c.csv").write_text(f"image,donor\n{name},{name}\n")
+    cells, _ = measure_segmentation(folder, None, FileOptions(conditions=tmp_path / "c.csv"))
+    assert cells.obs["track"].tolist() == [1, 2]
+    assert cells.obs["image"].tolist() == [name, name]
+    assert cells.obs["donor"].tolist() == [name, name]
+
+
 def test_files_with_spaces_and_dots_keep_their_stains_and_conditions(
     segmented: Segment, tmp_path: Path
 ) -> None:

@@ -200,6 +200,15 @@ def test_a_folder_is_followed_written_and_read_back(tmp_path):
     assert len(again.tracked.divisions) == len(read_tracks(folder).divisions) == 0
 
 
+def test_a_movie_may_be_called_na(tmp_path):
+    folder = segmentation(tmp_path / "cells", division())
+    track_folder(folder)
+    for name in ("track_of", "tracks", "divisions", "events"):
+        file = folder / f"{name}.csv"
+        file.write_text(file.read_text("utf-8").replace("movie0", "NA"), "utf-8")
+    assert {name for table in read_tracks(folder) for name in table["image"]} == {"NA"}
+
+
 def test_stills_and_movies_without_a_cell_are_left_out_and_named(tmp_path):
     folder = segmentation(tmp_path / "cells", division()[:1], division(), [field(), field()])
     tracked, notes = track_folder(folder)

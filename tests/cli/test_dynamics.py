@@ -154,11 +154,11 @@ def test_correlations_of_errors_of_an_earlier_run_go_with_it(tmp_path: Path, who
 
 
 def test_figures_of_movies_that_another_table_had_go_with_it(tmp_path: Path, whole: Path) -> None:
-    images = np.repeat(["a", "b"], CELLS * FRAMES // 2)
+    images = np.repeat(["a", "NA"], CELLS * FRAMES // 2)
     two = write_cells(table(image=images), tmp_path / "two.h5ad")
     arguments = ["--reference", whole, "--out", tmp_path]
     assert run("validity", two, *arguments).exit_code == 0
-    assert (tmp_path / "validity-b.png").is_file()
+    assert (tmp_path / "validity-NA.png").is_file()
     assert run("validity", whole, *arguments).exit_code == 0
     assert sorted(path.name for path in tmp_path.glob("validity*.png")) == ["validity.png"]
 

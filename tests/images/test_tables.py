@@ -51,3 +51,18 @@ def test_a_column_of_true_and_false_is_of_truths(tmp_path: Path) -> None:
     table = read_typed_table(path, ["image"])
     assert table["treated"].tolist() == [True, False]
     assert table["seen"].iloc[0] == "True"  # not known of b: it stays text
+
+
+def test_names_that_mean_nothing_to_other_programs_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    names = ["NA", "nan", "null", "None", "N/A", "NULL"]
+    rows = [f"{name},{name},{name},{i}\n" for i, name in enumerate(names)]
+    path.write_text("image,donor,dose,day\n" + "".join(rows) + "x,,0.5,\n", encoding="utf-8")
+    table = read_typed_table(path, ["image"])
+    assert table["image"].tolist() == [*names, "x"]
+    assert table["donor"].tolist()[:-1] == names  # of text alone: they are donors
+    assert table["donor"].isna().tolist() == [False] * 6 + [True]  # an empty cell is missing
+    assert table["dose"].isna().tolist() == [True] * 6 + [False]  # of numbers: there is none
+    assert table["dose"].iloc[-1] == 0.5
+    assert table["day"].tolist()[:-1] == [0, 1, 2, 3, 4, 5]
+    assert read_table(path)["image"].tolist() == [*names, "x"]

@@ -21,7 +21,7 @@ from unstained.staining.studies import size as size_module
 from unstained.staining.studies.changed import changed
 from unstained.staining.studies.impurities import _losses, _words
 from unstained.staining.studies.noise import _change, _scales
-from unstained.staining.studies.runs import _step_seconds, begin_study, groups_of
+from unstained.staining.studies.runs import Run, _read_scores, _step_seconds, begin_study, groups_of
 
 
 def silent(*_: object) -> None:
@@ -66,6 +66,19 @@ def test_size_study_trains_each_size_once_and_says_what_more_would_bring(
             size_study(
                 pairs, tmp_path / "s", brief, sizes=(0.25, 0.5, 1), report=silent, say=silent
             )
+
+
+def test_a_group_may_be_called_na(pairs: Pairs, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(
+        "pair,group,marker,r_s,r_lap,snr_rms,snr_var,c_max,test,run\n"
+        "p1,NA,null,0.5,,1,1,1,t,r\np2,,null,0.25,0.5,1,1,1,t,r\n",
+        encoding="utf-8",
+    )
+    table = _read_scores(tmp_path / "r.csv", Run("r", pairs, {"t": pairs}, 0))
+    assert table["group"].tolist()[0] == "NA"
+    assert table["group"].isna().tolist() == [False, True]  # which has none
+    assert table["marker"].tolist() == ["null", "null"]
+    assert table["r_lap"].isna().tolist() == [True, False]
 
 
 def test_larger_training_sets_contain_the_smaller(pairs: Pairs) -> None:

@@ -193,7 +193,9 @@ def read_tracks(folder: str | os.PathLike[str]) -> Tracked:
         if not path.is_file():
             raise FileError("is not there", _FOLLOW, file=path)
         try:
-            table = pd.read_csv(path, dtype={"image": str, "kind": str, "tracks": str})
+            kinds = {"image": str, "kind": str, "tracks": str}
+            # an image may be called NA
+            table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
         except (OSError, ValueError) as error:
             raise FileError(f"cannot be read ({error})", _FOLLOW, file=path) from error
         missing = [column for column in ("image", *columns) if column not in table]

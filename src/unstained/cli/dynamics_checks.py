@@ -220,10 +220,10 @@ def _whole(path: Path, table: AnnData, border: bool) -> AnnData:
 
 def _earlier_movies(out: Path) -> list[str]:
     """Names of the figures that an earlier run made, a movie each."""
-    import pandas as pd
+    from ..images.tables import read_typed_table
 
     try:
-        earlier = pd.read_csv(out / "validity.csv", dtype={"image": str})["image"]
+        earlier = read_typed_table(out / "validity.csv", ["image"])["image"]
     except (OSError, ValueError, KeyError):
         return []
     return [f"validity-{name}" for name in earlier.dropna().unique()]

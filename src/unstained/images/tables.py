@@ -20,6 +20,9 @@ __all__ = ["TABLES", "TableStyle", "read_table", "read_typed_table", "style_of"]
 TABLES = (".csv", ".tsv", ".txt")
 """Endings of tables."""
 
+_NO_NUMBER = ("na", "n/a", "#n/a", "<na>", "nan", "null", "none")
+"""What programs write in a column of numbers where there is none, in small letters."""
+
 
 class TableStyle(NamedTuple):
     """How a CSV is written: what separates its columns; "utf-8", or "utf-8-sig" with a mark."""
@@ -60,7 +63,8 @@ def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        NaN where a cell is empty or says NA.
+        NaN where a cell is empty, and where one of a column of numbers says NA, nan, null or
+        None. Of text these words stay: an image may have such a name.
 
     Raises
     ------
@@ -71,10 +75,14 @@ def read_typed_table(path: Path, text: Collection[str]) -> pd.DataFrame:
     """
     table, separator = _parsed(path, missing=True)
     for name in table.columns.difference(list(text), sort=False):
+        words = table[name].str.strip().str.casefold().isin(_NO_NUMBER)
+        left = table[name].mask(words)
+        if words.any() and left.isna().all():
+            continue
         try:
-            table[name] = pd.to_numeric(table[name])
+            table[name] = pd.to_numeric(left)
         except ValueError:
-            told = table[name].dropna()
+            told = left.dropna()
             if told.size == len(table) and told.isin(["True", "False"]).all():
                 table[name] = told == "True"
                 continue
@@ -99,7 +107,12 @@ def _parsed(path: Path, *, missing: bool) -> tuple[pd.DataFrame, str]:
         with warnings.catch_warnings():  # empty cells beyond the header: of no meaning
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
             table = pd.read_csv(
-                StringIO(text), sep=separator, dtype=str, keep_default_na=missing, index_col=False
+                StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                na_values=[""] if missing else [],
+                index_col=False,
             )
     except ValueError as error:
         reason = str(error).strip().splitlines()[0]

@@ -185,7 +185,8 @@ def _read_scores(file: Path, run: Run) -> pd.DataFrame:
     kinds: dict[str, type] = dict.fromkeys(("pair", "group", "marker", "test", "run"), str)
     kinds |= dict.fromkeys(_SCORES, float)
     try:
-        table = pd.read_csv(file, dtype=kinds)
+        # a group may be called NA
+        table = pd.read_csv(file, dtype=kinds, keep_default_na=False, na_values=[""])
         if list(table.columns) != [*_NAMES, *_SCORES, "test", "run"]:
             raise ValueError(f"has the columns {', '.join(table.columns)}")
         if set(table["test"]) != set(run.tests) or (table["run"] != run.name).any():
