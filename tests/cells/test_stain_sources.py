@@ -135,7 +135,7 @@ def test_predictions_of_fields_of_a_file_go_to_their_field(
 def test_a_phase_image_finds_the_stains_of_its_field_and_takes_no_labels_for_one(
     segmented: Segment, tmp_path: Path
 ) -> None:
-    for name in ("phase", "CD44", "labels"):
+    for name in ("phase", "CD44", "labels", "cells", "nuclei"):
         tifffile.imwrite(tmp_path / f"Field00_{name}.tif", np.full((64, 64), 6, np.uint8))
     folder = segmented({"Field00_phase": str(tmp_path / "Field00_phase.tif")})
     cells, _ = measure_segmentation(folder, MeasureSettings("none"), FileOptions(tmp_path))

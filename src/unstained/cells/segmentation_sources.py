@@ -32,7 +32,7 @@ __all__ = [
 
 _NOT_IMAGES = re.compile(r"[_-](labels?|classes|masks?|seg|instances)$|^instances$", re.IGNORECASE)
 _ENDING = re.compile(
-    r"[_-](raw|phase|image|labels?|classes|masks?|seg|cells|instances|outlines?|rois?)$",
+    r"[_-](raw|phase|image|labels?|classes|masks?|seg|cells|nuclei|instances|outlines?|rois?)$",
     re.IGNORECASE,
 )
 

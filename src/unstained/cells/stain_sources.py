@@ -39,8 +39,9 @@ def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Chan
     stains : path-like
         A folder: ``NAME.*``, as ``unstained staining predict`` writes it, whose channels are the
         markers, or ``NAME_MARKER.*`` with one channel; NAME is that of the image or of its file
-        (see `_names`). Or a manifest CSV with the columns phase, stain, marker, group, as for
-        training; each field of a file with several has its own rows (``x.czi#field=2``).
+        (see `_names`); what ends as labels do (``NAME_nuclei.*``) is no stain. Or a manifest CSV
+        with the columns phase, stain, marker, group, as for training; each field of a file with
+        several has its own rows (``x.czi#field=2``).
 
     Returns
     -------
@@ -196,7 +197,7 @@ def _owners(stem: str, names: dict[str, list[str]]) -> tuple[list[str], str | No
     for text in (stem, plain_name(stem)):  # "well 1_CD105" is of well-1
         if text.casefold() in names:
             return names[text.casefold()], None
-    if is_of_labels(stem):  # a_labels, a_phase: no stain
+    if is_of_labels(stem):  # a_labels, a_nuclei, a_phase: no stain
         return [], None
     for text in (stem, plain_name(stem)):
         of = [key for key in names if text[: len(key) + 1].casefold() == f"{key}_"]
