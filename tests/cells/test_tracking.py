@@ -296,6 +296,30 @@ def test_scores_of_a_folder_need_the_name_of_one_of_several_images(tmp_path):
     assert score_folder(folder, tmp_path / "ctc" / "movie0", image="movie1").tra == 1
 
 
+@pytest.mark.parametrize("use", [score_folder, export_ctc])
+@pytest.mark.parametrize(
+    ("name", "kept", "said"),
+    [
+        # 2 cells in 3 frames, 3 cells in 3 frames: 15, of which the last 5 are lost
+        ("track_of", 11, r"track_of\.csv lacks 5 of 15 cells; it may be cut short"),
+        ("track_of", 1, r"track_of\.csv lacks 15 of 15 cells"),
+        ("tracks", 4, r"track 4 of track_of\.csv is not in tracks\.csv; track again"),
+        ("tracks", 1, r"track 1 of track_of\.csv is not in tracks\.csv"),
+    ],
+)
+def test_tracks_that_were_cut_short_are_neither_scored_nor_exported(
+    tmp_path, name, kept, said, use
+):
+    folder = segmentation(tmp_path / "cells", division())
+    track_folder(folder)
+    export_ctc(folder, tmp_path / "truth")
+    table = folder / f"{name}.csv"
+    lines = table.read_text("utf-8").splitlines(keepends=True)
+    table.write_text("".join(lines[:kept]), "utf-8")
+    with pytest.raises(DataError, match=said):
+        use(folder, tmp_path / "truth" / ("movie0" if use is score_folder else "again"))
+
+
 def test_tracks_of_a_simulated_movie_are_scored_by_its_truth(tmp_path):
     from unstained.simulate import Movie, MovieSettings, write_movie
 

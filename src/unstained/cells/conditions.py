@@ -15,10 +15,9 @@ from ..errors import DataError, contents_of
 from ..images.tables import read_typed_table
 from .familiar import FLAGS
 from .segmentation_folder import Segmented
+from .tracks import TRACK_AGAIN, check_whole
 
 __all__ = ["read_conditions", "with_tracks"]
-
-_AGAIN = "track again: unstained cells track DIR --overwrite"
 
 
 def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -30,10 +29,10 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     keys = ["image", "frame", "label"]
     with contents_of(folder / "track_of.csv"):
         for name in ("frame", "label", "track"):
-            track_of[name] = whole_numbers(track_of[name], _AGAIN)
+            track_of[name] = whole_numbers(track_of[name], TRACK_AGAIN)
     with contents_of(folder / "tracks.csv"):
         for name in ("track", "parent"):
-            tracks[name] = whole_numbers(tracks[name], _AGAIN)
+            tracks[name] = whole_numbers(tracks[name], TRACK_AGAIN)
     for table, unique in ((track_of, keys), (tracks, ["image", "track"])):
         table["image"] = table["image"].astype(str)
         if table.duplicated(unique).any():
@@ -41,13 +40,6 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
                 f"two rows have the same {', '.join(unique)}", "track anew", file=folder
             )
     known = track_of.merge(tracks[["image", "track", "parent"]], on=["image", "track"], how="left")
-    unknown = known.loc[known["parent"].isna() & (known["track"] > 0), "track"]
-    if len(unknown):
-        raise DataError(
-            f"track {unknown.iloc[0]} of track_of.csv is not in tracks.csv",
-            _AGAIN,
-            file=folder,
-        )
     out = obs.drop(columns=["track", "parent"]).merge(
         known[[*keys, "track", "parent"]], on=keys, how="left"
     )
@@ -58,12 +50,7 @@ def with_tracks(obs: pd.DataFrame, folder: Path) -> pd.DataFrame:
     # every cell of a movie that was followed has a row
     followed = {*track_of["image"], *tracks["image"]}
     lost = out["track"].isna() & out["image"].astype(str).isin(followed)
-    if lost.any():
-        raise DataError(
-            f"track_of.csv lacks {int(lost.sum())} of {len(out)} cells",
-            f"it may be cut short, or the labels newer; {_AGAIN}",
-            file=folder,
-        )
+    check_whole(track_of, tracks, int(lost.sum()), len(out), folder)
     for name in ("track", "parent"):
         out[name] = out[name].fillna(0).astype(np.int64)
     return out[list(obs.columns)]

@@ -30,6 +30,7 @@ from .tracks import (
     TRACK_COLUMNS,
     TRACK_OF_COLUMNS,
     Tracked,
+    check_whole,
 )
 
 __all__ = [
@@ -218,22 +219,27 @@ def export_ctc(folder: str | os.PathLike[str], out_dir: str | os.PathLike[str]) 
     ------
     FileError
         There are no tracks, or a folder exists already.
+    DataError
+        The tracks were cut short, or are of other labels.
     """
     tracked = read_tracks(folder)
+    followed = {*tracked.track_of["image"], *tracked.tracks["image"]}
     return [
         write_ctc(Path(out_dir) / movie.image, *_followed(movie, tracked))
         for movie in read_segmentation(folder)
-        if (tracked.tracks["image"] == movie.image).any()
+        if movie.image in followed
     ]
 
 
 def _followed(movie: Segmented, tracked: Tracked) -> Followed:
-    """One movie of the folder."""
-    return Followed(
-        (movie.labels(t) for t in range(movie.frames)),
-        tracked.track_of[tracked.track_of["image"] == movie.image],
-        tracked.tracks[tracked.tracks["image"] == movie.image],
-    )
+    """One movie of the folder; neither table has a row of it where it was not followed."""
+    track_of = tracked.track_of[tracked.track_of["image"] == movie.image]
+    tracks = tracked.tracks[tracked.tracks["image"] == movie.image]
+    if len(track_of) or len(tracks):
+        rows = track_of.groupby("frame").size().reindex(range(movie.frames), fill_value=0)
+        lost = np.maximum(np.array(movie.cells_per_frame) - rows.to_numpy(), 0).sum()
+        check_whole(track_of, tracks, int(lost), sum(movie.cells_per_frame), movie.root)
+    return Followed((movie.labels(t) for t in range(movie.frames)), track_of, tracks)
 
 
 def score_folder(
@@ -260,6 +266,8 @@ def score_folder(
     ------
     FileError
         Tracks or truth cannot be read.
+    DataError
+        The tracks were cut short, or are of other labels.
     InputError
         No such image, or several and none named.
     """

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ..errors import DataError
+
 __all__ = [
     "DIVISION_COLUMNS",
     "EVENT_COLUMNS",
     "EVENT_KINDS",
+    "TRACK_AGAIN",
     "TRACK_COLUMNS",
     "TRACK_OF_COLUMNS",
     "Tracked",
+    "check_whole",
     "tables_of",
 ]
 
@@ -23,6 +28,7 @@ TRACK_COLUMNS = ("track", "begin", "end", "parent")
 DIVISION_COLUMNS = ("frame", "mother", "daughter_1", "daughter_2")
 EVENT_COLUMNS = ("frame", "kind", "tracks")
 EVENT_KINDS = ("division", "merge", "gap", "appear", "disappear")
+TRACK_AGAIN = "track again: unstained cells track DIR --overwrite"
 
 
 class Tracked(NamedTuple):
@@ -47,6 +53,42 @@ class Tracked(NamedTuple):
     tracks: pd.DataFrame
     divisions: pd.DataFrame
     events: pd.DataFrame
+
+
+def check_whole(
+    track_of: pd.DataFrame, tracks: pd.DataFrame, lost: int, cells: int, folder: Path
+) -> None:
+    """Refuse tables that were cut short, or are of other labels than the folder's.
+
+    Parameters
+    ----------
+    track_of, tracks : table
+        With the column `image`.
+    lost, cells : int
+        How many cells of movies that were followed have no row in `track_of`; all cells.
+    folder : Path
+        For the error.
+
+    Raises
+    ------
+    DataError
+        A track has no row in `tracks`, or `lost` is not 0.
+    """
+    keys = ["image", "track"]
+    of_track = track_of[track_of["track"] > 0]
+    known = pd.MultiIndex.from_frame(of_track[keys]).isin(pd.MultiIndex.from_frame(tracks[keys]))
+    if not known.all():
+        raise DataError(
+            f"track {of_track['track'][~known].iloc[0]} of track_of.csv is not in tracks.csv",
+            TRACK_AGAIN,
+            file=folder,
+        )
+    if lost:
+        raise DataError(
+            f"track_of.csv lacks {lost} of {cells} cells",
+            f"it may be cut short, or the labels newer; {TRACK_AGAIN}",
+            file=folder,
+        )
 
 
 def tables_of(
