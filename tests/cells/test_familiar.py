@@ -102,6 +102,10 @@ def test_a_reference_comes_back_from_json(tmp_path: Path) -> None:
     [
         ({"median": [0.0]}, r"3 features, .*'median': \(1,\)"),
         ({"precision": [[1.0]]}, r"3 features, .*precision \(1, 1\)"),
+        # eigenvalues 3, 1 and -1; then 2, 1 and 0
+        ({"precision": [[1, 2, 0], [2, 1, 0], [0, 0, 1]]}, "precision is not positive definite"),
+        ({"precision": [[1, 1, 0], [1, 1, 0], [0, 0, 1]]}, "precision is not positive definite"),
+        ({"precision": [[1, 0.5, 0], [0, 1, 0], [0, 0, 1]]}, "precision is not symmetric"),
         ({"scale": [1.0, 0.0, 1.0]}, "a scale is not above 0"),
         ({"held_out": [3.0, 2.0]}, "held_out is empty or does not ascend"),
         ({"held_out": []}, "held_out is empty or does not ascend"),

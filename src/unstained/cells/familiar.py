@@ -29,6 +29,7 @@ FLAGS = ("strangeness", "familiar_p", "outside")
 
 _PRESENT = 0.99  # share of the reference that must have a feature
 _MAD_TO_SD = 1.4826  # of a normal distribution
+_ROUNDING = 1e-6  # of an inverse that was computed, as a share of its largest entry
 
 
 class Strangeness(NamedTuple):
@@ -185,6 +186,11 @@ class Reference:
             raise ValueError(f"{n} features, {shapes}, precision {self.precision.shape}")
         if not (self.scale > 0).all():
             raise ValueError("a scale is not above 0")
+        largest = np.abs(self.precision).max()
+        if not np.allclose(self.precision, self.precision.T, rtol=0, atol=_ROUNDING * largest):
+            raise ValueError("precision is not symmetric")
+        if np.linalg.eigvalsh(self.precision)[0] <= 0:  # a distance would be NaN, or 0
+            raise ValueError("precision is not positive definite")
         if not self.held_out.size or (np.diff(self.held_out) < 0).any():
             raise ValueError("held_out is empty or does not ascend")
         if not 0 < self.level < 1:
