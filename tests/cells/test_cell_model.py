@@ -160,6 +160,16 @@ def test_a_foreign_or_damaged_model_is_refused(
         CellModel.load(tmp_path / "model")
 
 
+def test_a_size_in_model_json_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    untaught().save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["network"]["width"] = 10**7
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.safetensors: .*width is 1e\+07.*copy it again"):
+        CellModel.load(tmp_path / "model")
+
+
 def test_a_dark_frame_of_a_movie_has_no_cells_and_does_not_end_it(tmp_path: Path) -> None:
     frames = np.stack([disc_field((96, 96), seed=0), np.zeros((96, 96), np.float32)])
     tifffile.imwrite(tmp_path / "movie.ome.tif", frames, metadata={"axes": "TYX"})

@@ -394,6 +394,19 @@ def test_an_entry_of_model_json_that_was_changed_by_hand_is_named(
         ColonyClassifier.load(tmp_path / "model")
 
 
+@pytest.mark.parametrize("size", ["planes", "classes"])
+def test_a_size_in_model_json_that_no_memory_holds_is_refused(
+    size: str, trained: ColonyClassifier, tmp_path: Path
+) -> None:
+    trained.save(tmp_path / "model")
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["network"][size] = 10**7
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"model\.safetensors: .*{size} is 1e\+07.*copy it again"):
+        ColonyClassifier.load(tmp_path / "model")
+
+
 def test_the_adviser_s_weight_lies_between_the_network_and_the_adviser_alone() -> None:
     network, adviser = np.array([[0.8, 0.2]]), np.array([[0.2, 0.8]])
     assert np.allclose(geometric_mean(network, adviser, 0.0), network)

@@ -1,14 +1,19 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from unstained.errors import InputError
+from unstained.errors import InputError, ModelError
+from unstained.learning import networks
 from unstained.learning.networks import (
     NetworkSpec,
     PatchDiscriminator,
     apply_whole,
     build_network,
+    load_network,
     operations_per_pixel,
 )
 
@@ -118,3 +123,23 @@ def test_the_discriminator_sees_input_and_stain() -> None:
 def test_an_unknown_network_is_refused_with_the_names_that_exist() -> None:
     with pytest.raises(InputError, match="compact, unet or paper"):
         build_network(NetworkSpec("vit", 1, 1, 8, 2))
+
+
+@pytest.mark.parametrize("spec", SPECS[1:], ids=lambda spec: spec.name)
+@pytest.mark.parametrize("size", ["planes", "outputs", "width", "depth", "components"])
+@pytest.mark.parametrize("huge", [10**7, 10**300])
+def test_a_network_larger_than_its_weights_is_refused_before_it_is_built(
+    spec: NetworkSpec, size: str, huge: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = build_network(spec).state_dict()
+    load_network(spec, weights, Path("model.safetensors"))  # the very network
+    monkeypatch.setattr(networks, "build_network", None)
+    with pytest.raises(ModelError, match=rf"model\.safetensors: .*\({size} is 1e\+.*one model"):
+        load_network(replace(spec, **{size: huge}), weights, Path("model.safetensors"))
+
+
+def test_levels_that_no_memory_holds_are_refused_before_they_are_built() -> None:
+    spec = SPECS[1]
+    weights = build_network(spec).state_dict()
+    with pytest.raises(ModelError, match=r"width x 2\^depth is 4\.29497e\+09"):  # 4 x 2^30
+        load_network(replace(spec, depth=30), weights, Path("model.safetensors"))

@@ -349,6 +349,7 @@ def test_model_json_tells_what_is_needed_to_build_it_again(
         (lambda said: said["markers"][0].update(scale=0), r"scale 0"),
         (lambda said: said["markers"][0].update(color="green"), r"color 'green'"),
         (lambda said: said["members"][0]["network"].update(width="4"), r"width is '4'"),
+        (lambda said: said["members"][0]["network"].update(width=0), r"size below 1"),
         (lambda said: said["members"][0]["network"].update(name="x"), r"no network is called 'x'"),
         (lambda said: said["members"][0]["network"].update(dropout=2.0), r"dropout"),
         (lambda said: said["members"][0].update(markers=["x"]), r"do not match"),
@@ -374,6 +375,18 @@ def test_an_entry_of_model_json_that_was_changed_by_hand_is_named(
     change(told)
     file.write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ModelError, match=rf"model\.json: .*{said}"):
+        Panel.load(tmp_path / "model")
+
+
+def test_a_size_in_model_json_that_no_memory_holds_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    train(pairs, tmp_path / "model", replace(tiny, steps=1))
+    file = tmp_path / "model" / "model.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["members"][0]["network"]["width"] = 10**7
+    file.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.safetensors: .*width is 1e\+07.*copy it again"):
         Panel.load(tmp_path / "model")
 
 

@@ -19,9 +19,9 @@ from ..images.atomic import atomic_dir, write_json
 from ..images.saved import from_saved
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
-from ..learning.checkpoints import load_tensors, load_weights, save_tensors
+from ..learning.checkpoints import load_tensors, save_tensors
 from ..learning.engines import Engine, make_engine
-from ..learning.networks import Generator, NetworkSpec, build_network
+from ..learning.networks import Generator, NetworkSpec, load_network
 from ..learning.training_folder import TRAINING
 from .normalize import Statistics, measure_statistics, normalize
 from .partition import PartitionSettings, partition
@@ -241,7 +241,7 @@ class CellModel:
             return cls._of_release(folder, device)
         said = _read_json(folder)
         try:
-            network = build_network(NetworkSpec.from_saved(said["network"]))
+            spec = NetworkSpec.from_saved(said["network"])
             cuts = from_saved(PartitionSettings, said["cuts"], "cuts")
             rest = {
                 "views": from_saved(int, said["views"], "views"),
@@ -250,14 +250,14 @@ class CellModel:
                 "about": dict(said["about"]),
             }
             _ = _motions(rest["views"])  # refuses 3
+            network = load_network(spec, load_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"is not what unstained wrote ({error})",
                 "copy the model again",
                 file=folder / MODEL,
             ) from error
-        load_weights(network, load_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
-        return cls(network.eval(), cuts, **rest, device=device)
+        return cls(network, cuts, **rest, device=device)
 
     @classmethod
     def _of_release(cls, file: Path, device: str) -> CellModel:

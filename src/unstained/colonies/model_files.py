@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import FileError, ModelError
 from ..images.atomic import write_json
 from ..images.saved import from_saved
-from ..learning.checkpoints import load_tensors, load_weights, save_tensors
+from ..learning.checkpoints import check_sizes, load_tensors, load_weights, save_tensors
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
 from ..learning.training_folder import TRAINING
 from .feature_model import FeatureModel
@@ -71,8 +71,10 @@ def model_of(tensors: Mapping[str, Tensor], spec: Mapping[str, Any] | None, fold
     if spec is None:
         assert features is not None  # from_tensors refuses what is missing
         return features
-    network = build_classifier(from_saved(EncoderSpec, spec, "network"), seed=0)
-    load_weights(network, below("network/"), folder / WEIGHTS)
+    kind, weights = from_saved(EncoderSpec, spec, "network"), below("network/")
+    check_sizes({"planes": kind.planes, "classes": kind.classes}, weights, folder / WEIGHTS)
+    network = build_classifier(kind, seed=0)
+    load_weights(network, weights, folder / WEIGHTS)
     network.eval()
     return network if features is None else Advised(network, features)
 

@@ -17,9 +17,11 @@ from ..errors import FileError, ModelError
 from ..images.atomic import atomic_path
 
 __all__ = [
+    "check_sizes",
     "load_optimizer",
     "load_tensors",
     "load_weights",
+    "misfit",
     "optimizer_tensors",
     "save_tensors",
 ]
@@ -54,6 +56,29 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(notes)
 
 
+def check_sizes(sizes: Mapping[str, int], tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse a network larger than its weights, before it is built: no memory might hold it.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        What model.json says, each a side that one of the weights has, or less.
+    tensors : mapping of str to Tensor
+        The weights.
+    file : Path
+        Of the weights.
+
+    Raises
+    ------
+    ModelError
+        A size is beyond the longest side of all weights.
+    """
+    longest = max((side for tensor in tensors.values() for side in tensor.shape), default=0)
+    for name, size in sizes.items():
+        if size > longest:
+            raise misfit(f"{name} is {size:.6g}, and no weight is longer than {longest}", file)
+
+
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -> None:
     """Put tensors into a module of the same layout.
 
@@ -65,11 +90,16 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], file: Path) -
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        raise ModelError(
-            f"weights do not fit the network ({str(error).splitlines()[-1].strip()})",
-            "model.json and the weights must come from one model folder",
-            file=file,
-        ) from error
+        raise misfit(str(error).splitlines()[-1].strip(), file) from error
+
+
+def misfit(reason: str, file: Path) -> ModelError:
+    """The error of weights of another network; `file` is theirs."""
+    return ModelError(
+        f"weights do not fit the network ({reason})",
+        "model.json and the weights must come from one model folder: copy it again",
+        file=file,
+    )
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..images.saved import from_saved
+from .checkpoints import check_sizes, load_weights, misfit
 
 __all__ = [
     "Generator",
@@ -31,6 +33,7 @@ __all__ = [
     "apply_whole",
     "build_network",
     "check_step",
+    "load_network",
     "operations_per_pixel",
     "receptive_halo",
 ]
@@ -305,6 +308,27 @@ def build_network(spec: NetworkSpec) -> Generator:
     if spec.name == "paper":
         return PaperUNet(spec)
     raise InputError(f"no network is called {spec.name!r}", "choose compact, unet or paper")
+
+
+def load_network(spec: NetworkSpec, tensors: Mapping[str, Tensor], file: Path) -> Generator:
+    """Build a generator with the weights of a file, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        As `build_network`.
+    ModelError
+        The weights are of another network.
+    """
+    sizes = {"planes": spec.planes, "outputs": spec.outputs, "components": spec.components}
+    check_sizes(sizes | {"width": spec.width}, tensors, file)
+    if spec.depth > len(tensors):  # every level has its own
+        raise misfit(f"depth is {spec.depth:.6g}, and there are {len(tensors)} weights", file)
+    if spec.name != "paper":  # whose width is eightfold at most
+        check_sizes({"width x 2^depth": spec.width * 2**spec.depth}, tensors, file)
+    network = build_network(spec)
+    load_weights(network, tensors, file)
+    return network.eval()
 
 
 @torch.inference_mode()

@@ -16,12 +16,14 @@ from ..errors import FileError, InputError, ModelError
 from ..images.atomic import atomic_dir, atomic_path, write_json
 from ..images.saved import from_saved
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
-from ..learning.checkpoints import load_tensors, load_weights, save_tensors
-from ..learning.networks import Generator, NetworkSpec, apply_whole, build_network
+from ..learning.checkpoints import load_tensors, save_tensors
+from ..learning.networks import Generator, NetworkSpec, apply_whole, load_network
 from ..learning.training_folder import TRAINING
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..images.image import Array, Image
     from .normalize import Floats
 
@@ -263,13 +265,6 @@ class Panel:
                 )
             markers = from_saved(tuple[MarkerSpec, ...], said["markers"], "markers")
             normalization = from_saved(Normalization, said["normalization"], "normalization")
-            built = [
-                (
-                    build_network(NetworkSpec.from_saved(m["network"])),
-                    from_saved(tuple[str, ...], m["markers"], "markers of a member"),
-                )
-                for m in said["members"]
-            ]
             symmetries = tuple(
                 Symmetry(*from_saved(tuple[bool, ...], s, "symmetry")) for s in said["symmetries"]
             )
@@ -277,21 +272,26 @@ class Panel:
             if pixel_size_um is not None and not pixel_size_um > 0:
                 raise ValueError(f"pixel_size_um is {pixel_size_um:g}")
             about = _checked_about(said["about"])
+            tensors, _ = load_tensors(folder / WEIGHTS)
+            members = tuple(
+                Member(
+                    load_network(
+                        NetworkSpec.from_saved(member["network"]),
+                        _below(f"members/{i}/", tensors),
+                        folder / WEIGHTS,
+                    ),
+                    from_saved(tuple[str, ...], member["markers"], "markers of a member"),
+                )
+                for i, member in enumerate(said["members"])
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"is damaged ({error})", "copy the model folder again", file=file
             ) from error
-        tensors, _ = load_tensors(folder / WEIGHTS)
-        members = []
-        for i, (network, names) in enumerate(built):
-            prefix = f"members/{i}/"
-            own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-            load_weights(network, own, folder / WEIGHTS)
-            members.append(Member(network.eval(), names))
         try:
             return cls(
                 markers=markers,
-                members=tuple(members),
+                members=members,
                 normalization=normalization,
                 symmetries=symmetries,
                 pixel_size_um=pixel_size_um,
@@ -323,6 +323,10 @@ def _checked_about(about: Any) -> dict[str, Any]:
     ):
         raise TypeError(f"about.data.groups is {groups!r}")
     return about
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def remove_training(folder: Path) -> None:
