@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 import tifffile
 
 from unstained.errors import DataError, FileError
+from unstained.images import tiff
 from unstained.images.image import Channel
 from unstained.images.read import fields_of, read_image, read_labels
+from unstained.images.tiff import open_tiff
 
 NOISE = np.random.default_rng(0).integers(0, 65535, (3, 100, 130)).astype(np.uint16)
 
@@ -279,6 +282,47 @@ def test_the_log_of_tifffile_is_as_it_was_after_a_broken_file(
     assert caplog.messages == []  # what tifffile said is in our error
     logging.getLogger("tifffile").warning("another file")
     assert caplog.messages == ["another file"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "type_", "value"),
+    [
+        (tifffile.TIFF.TAGS["RowsPerStrip"], 4, 0),
+        (tifffile.TIFF.TAGS["StripOffsets"], 2, 8),  # 2: text
+        (tifffile.TIFF.TAGS["StripByteCounts"], 2, 8),
+    ],
+)
+def test_a_tag_with_which_nothing_can_be_counted_is_named(
+    tag: int, type_: int, value: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((40, 40), np.uint8), compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        at = tif.pages.first.tags[tag].offset
+    content = bytearray(path.read_bytes())
+    content[at + 2 : at + 12] = struct.pack("<HII", type_, 1, value)  # type, count, value
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"a\.tif: is (no readable TIFF file|cut short)"):
+        open_tiff(path)[0].plane()
+
+
+def _bug(*_: object) -> None:
+    raise ZeroDivisionError("ours")
+
+
+def test_a_bug_of_ours_is_not_told_as_damage_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((40, 40), np.uint8), compression="zlib")
+    image = open_tiff(tmp_path / "a.tif")[0]
+    for name in ("_order", "_color"):
+        with monkeypatch.context() as broken:
+            broken.setattr(tiff, name, _bug)
+            with pytest.raises(ZeroDivisionError):
+                open_tiff(tmp_path / "a.tif")
+    monkeypatch.setattr(tiff.TiffPlanes, "_decoded", _bug)
+    with pytest.raises(ZeroDivisionError):
+        image.plane()
 
 
 def test_text_under_the_name_of_a_tiff_is_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
@@ -56,7 +56,9 @@ class TiffPlanes(LazyPlanes):
         with nullcontext(file.tif) if file else _opened(path) as tif:
             series = _fields(tif, path)[field].levels[level]
             page = series.keyframe
-            self._offset: int | None = series.dataoffset if _mappable(page) else None
+            with _faults(path):
+                self._offset: int | None = series.dataoffset if _mappable(page) else None
+            _check_sides(series, path)
             _check_complete(series, self._offset, path)
         self._file = file or _File(tif)
         self._series = series
@@ -82,30 +84,35 @@ class TiffPlanes(LazyPlanes):
         number = int(np.ravel_multi_index(index, self._leading)) if index else 0
         separate = self._series.keyframe.shaped[0]
         s, i = (sample, 0) if separate > 1 else (0, sample)
+        with self._file.lock:
+            block = self._plane_crop(number, s, y, x)[..., i]
+        if block.shape != (y.stop - y.start, x.stop - x.start):
+            raise FileError("ends too early", "copy it again from its origin", file=self._path)
+        return np.ascontiguousarray(block, self.dtype)
+
+    @contextmanager
+    def _decoding(self, number: int) -> Iterator[None]:
+        """Whatever tifffile and its decoders make of broken bytes, as our error."""
         try:
-            with self._file.lock:
-                block = self._plane_crop(number, s, y, x)[..., i]
-        except FileError:
-            raise
-        except Exception as error:  # whatever a decoder makes of broken bytes
+            yield
+        except Exception as error:
             raise FileError(
                 f"plane {number} cannot be decoded ({error})",
                 "the file may be damaged: copy it again from its origin",
                 file=self._path,
             ) from error
-        if block.shape != (y.stop - y.start, x.stop - x.start):
-            raise FileError("ends too early", "copy it again from its origin", file=self._path)
-        return np.ascontiguousarray(block, self.dtype)
 
     def _plane_crop(self, number: int, separate: int, y: slice, x: slice) -> Array:
         """(Y, X, S) crop of plane `number`."""
         frame = self._series.keyframe
         if self._offset is not None:
             offset = self._offset + number * frame.nbytes
-            return self._mapped(self._path, offset, separate, y, x)
-        self._file.tif.filehandle.open()
+            return self._mapped(self._path, offset, number, separate, y, x)
+        with self._decoding(number):
+            self._file.tif.filehandle.open()
         try:
-            page = self._series[number]
+            with self._decoding(number):
+                page = self._series[number]
             if page is None:
                 raise FileError(
                     f"plane {number} is missing (another file of the set may be absent)",
@@ -113,22 +120,26 @@ class TiffPlanes(LazyPlanes):
                     file=self._path,
                 )
             handle = page.parent.filehandle
-            handle.open()
+            with self._decoding(number):
+                handle.open()
             try:
                 if _mappable(frame) and page.is_contiguous:
-                    where = Path(handle.path)
-                    return self._mapped(where, page.dataoffsets[0], separate, y, x)
+                    where, offset = Path(handle.path), page.dataoffsets[0]
+                    return self._mapped(where, offset, number, separate, y, x)
                 return self._decoded(page, number, separate, y, x)
             finally:
                 handle.close()
         finally:
             self._file.tif.filehandle.close()
 
-    def _mapped(self, path: Path, offset: int, separate: int, y: slice, x: slice) -> Array:
+    def _mapped(
+        self, path: Path, offset: int, number: int, separate: int, y: slice, x: slice
+    ) -> Array:
         frame = self._series.keyframe
         shape = frame.shaped  # (separate S, depth, Y, X, contiguous S)
         dtype = np.dtype(self._file.tif.byteorder + frame.dtype.char)
-        mapped = np.memmap(path, dtype, "r", offset=offset, shape=shape)
+        with self._decoding(number):  # the file may have changed since it was opened
+            mapped = np.memmap(path, dtype, "r", offset=offset, shape=shape)
         return np.array(mapped[separate, 0, y, x])
 
     def _decoded(self, page: Any, number: int, separate: int, y: slice, x: slice) -> Array:
@@ -140,13 +151,15 @@ class TiffPlanes(LazyPlanes):
             else (min(frame.rowsperstrip, height), width)
         )
         down, across = math.ceil(height / high), math.ceil(width / wide)
+        if len(page.databytecounts) < frame.shaped[0] * down * across:
+            raise _truncated(self._path, f"plane {number} lacks strips or tiles")
         out = np.zeros((y.stop - y.start, x.stop - x.start, samples), self.dtype)
         for row in range(y.start // high, (y.stop - 1) // high + 1):
             for column in range(x.start // wide, (x.stop - 1) // wide + 1):
                 segment = (separate * down + row) * across + column
                 if page.databytecounts[segment] == 0:
                     continue  # a sparse file has no bytes where all is 0
-                decode = partial(self._segment, page, segment)
+                decode = partial(self._segment, page, number, segment)
                 block = self._segments.get((number, segment), decode)
                 top, left = row * high, column * wide
                 y0, y1 = max(top, y.start), min(top + block.shape[0], y.stop)
@@ -155,16 +168,18 @@ class TiffPlanes(LazyPlanes):
                 out[y0 - y.start : y1 - y.start, x0 - x.start : x1 - x.start] = part
         return out
 
-    def _segment(self, page: Any, segment: int) -> Array:
+    def _segment(self, page: Any, number: int, segment: int) -> Array:
         """One decoded strip or tile as (Y, X, S)."""
         offset, count = page.dataoffsets[segment], page.databytecounts[segment]
         handle = page.parent.filehandle
-        handle.seek(offset)
-        data = handle.read(count)
+        with self._decoding(number):
+            handle.seek(offset)
+            data = handle.read(count)
         if len(data) < count:
             raise FileError("ends too early", "copy it again from its origin", file=self._path)
         frame = self._series.keyframe
-        return np.asarray(frame.decode(data, segment, jpegtables=page.jpegtables)[0][0])
+        with self._decoding(number):
+            return np.asarray(frame.decode(data, segment, jpegtables=page.jpegtables)[0][0])
 
 
 def open_tiff(
@@ -200,7 +215,8 @@ def open_tiff(
         series = fields[chosen]
         order = _order(series, axes, path)
         color, samples = _color(series, path)
-        facts = facts_of(tif, chosen)
+        with _faults(path):
+            facts = facts_of(tif, chosen)
         file = _File(tif)
         levels = [TiffPlanes(path, chosen, i, order, file) for i in range(len(series.levels))]
     _warn_unless_square(facts, path)
@@ -244,7 +260,8 @@ def _channels(facts: Facts, n_channels: int, samples: int) -> tuple[Channel, ...
 
 def _fields(tif: tifffile.TiffFile, path: Path) -> list[Any]:
     """Series that are fields; thumbnails, labels and overviews are not."""
-    every = list(tif.series)
+    with _faults(path):
+        every = list(tif.series)
     if not every:
         raise FileError("holds no image", "check how it was saved", file=path)
     if tif.is_ome:
@@ -312,6 +329,22 @@ def _mappable(page: Any) -> bool:
     return bool(page.is_memmappable and page.is_final)
 
 
+def _check_sides(series: Any, path: Path) -> None:
+    """Refuse sides of images, strips and tiles with which nothing can be counted."""
+    page = series.keyframe
+    segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip,)
+    if not _whole((*series.shape, *page.shaped, *segment)) or min(segment) < 1:
+        raise FileError(
+            f"is no readable TIFF file (planes of {page.shaped}, strips or tiles of {segment})",
+            "check that it is the right file",
+            file=path,
+        )
+
+
+def _whole(numbers: Iterable[object]) -> bool:
+    return all(isinstance(number, int | np.integer) for number in numbers)
+
+
 def _check_complete(series: Any, offset: int | None, path: Path) -> None:
     """Refuse a file whose pixels lie behind its end."""
     size = path.stat().st_size
@@ -320,11 +353,16 @@ def _check_complete(series: Any, offset: int | None, path: Path) -> None:
     else:
         n_pages = len(series)
         some = {round(i * (n_pages - 1) / 15) for i in range(16)}
-        pages = [series[i] for i in sorted(some)]
+        with _faults(path):
+            pages = [series[i] for i in sorted(some)]
+        own = [p for p in pages if p is not None and p.parent is series.keyframe.parent]
+        for page in own:
+            listed = (*page.dataoffsets, *page.databytecounts)
+            if len(listed) != 2 * len(page.dataoffsets) or not _whole(listed):
+                raise _truncated(path, "a list of its strips or tiles is")
         ends = [
             start + count
-            for page in pages
-            if page is not None and page.parent is series.keyframe.parent
+            for page in own
             for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)
         ]
         end = max(ends, default=0)
@@ -377,15 +415,28 @@ logging.getLogger("tifffile").addFilter(_NOTES)
 @contextmanager
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file, with its faults as our errors."""
-    try:
-        with _NOTES.heard() as texts, tifffile.TiffFile(path) as tif:
-            _ = len(tif.pages)  # walks to the last page, which finds a file that is cut short
+    with _NOTES.heard() as texts:
+        with _faults(path):
+            tif = tifffile.TiffFile(path)
+        with tif:
+            with _faults(path):
+                _ = len(tif.pages)  # walks to the last page, which finds a file that is cut short
             if any(sign in text for text in texts for sign in _CUT_SHORT):
                 raise _truncated(path, "its list of planes leads behind its end")
             yield tif
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Whatever is raised of broken headers, tags and OME-XML, as our error.
+
+    Only what tifffile reads stands inside: a bug of ours is no damage of the file.
+    """
+    try:
+        yield
     except (UnstainedError, OSError, MemoryError):
         raise
-    except Exception as error:  # whatever tifffile makes of broken headers, tags and OME-XML
+    except Exception as error:
         raise FileError(
             f"is no readable TIFF file ({error})", "check that it is the right file", file=path
         ) from error
