@@ -31,7 +31,8 @@ def write_score_report(
     examples : Examples
         Those of several classes among them are drawn, not scored.
     history : Path, optional
-        ``student.jsonl`` of the training, if there is one: how it learned is drawn too.
+        ``student.jsonl`` of the training, if there is one: how it learned is drawn too, the
+        shares of its pseudo-labels without the true ones, which a training does not note.
     """
     names = classifier.classes
     scored = examples.take((examples.codes(names) >= 0).nonzero()[0])

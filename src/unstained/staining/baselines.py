@@ -75,7 +75,8 @@ def fit_baselines(
     """Fit the baselines of one marker on training fields.
 
     The plane is the one whose feature has the largest |r| with the stain over all pixels seen;
-    fields are taken evenly spaced until some 16 million pixels are read.
+    fields are taken evenly spaced until some 16 million pixels are read. All count alike,
+    whatever their `weight`.
 
     Parameters
     ----------
