@@ -35,8 +35,8 @@ def linear_fit(
 ) -> LinearFit:
     """Least squares of `y` on `x`.
 
-    Without `groups` the intervals are Student's (independent, even residuals); with them, a
-    cluster bootstrap over groups. Where `y` is an optimal prediction of `x`, the slope is
+    Without `groups` the intervals are Student's (independent, even residuals); with them, they
+    are over whole groups (`resampled_interval`). Where `y` is an optimal prediction of `x`, the slope is
     r^2, below 1: predictions shrink towards the mean. That is a property of the prediction,
     which is why the slope is reported and not divided away.
 
