@@ -108,11 +108,10 @@ def classification_scores(
     that a score of 1 has odds; recall and precision are never held for surer than of as many
     independent rows (`wilson_interval`). A class in a single group has no interval.
 
-    In 1500 tables of groups of 5 to 39 rows of a class the 95 % interval of the recall held the
-    true one in 0.95 to 0.99 with 2 to 20 groups whose recalls have a mean of 0.7 (SD 0 to 0.2),
-    and in 0.96 to 0.99 for 0.95 (SD 0 to 0.05), where a bootstrap over groups does in 0.38 to
-    0.52 with 2 groups, 0.68 to 0.84 with 5 and 0.85 to 0.93 with 20. A recall of 0.95 in the mean
-    of groups that differ by 0.1 needs eight: 0.89, 0.85, 0.92 and 0.94 with 3, 5, 8 and 20.
+    In tables of 2 to 29 wells of 5 to 39 rows of a class the 95 % interval held recalls of 0.60
+    to 0.95 and their mean in 0.93 to 0.99, a bootstrap over the wells in 0.47 to 0.56 with 2,
+    0.67 to 0.78 with 3 and 0.84 to 0.90 with 8 (``benchmarks/intervals.py``). A class that is
+    missed altogether in some wells needs more of them.
 
     Parameters
     ----------
