@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .intervals import MANY_GROUPS, Array, Interval, _percentiles, student_bounds
+from .intervals import MANY_GROUPS, Array, Interval, Scale, _percentiles, student_bounds
 
 __all__ = [
     "ClassScore",
@@ -146,52 +146,28 @@ def classification_scores(
         raise InputError(
             f"{y.size} true and {z.size} predicted classes", "give one of each for every row"
         )
-    k = len(names)
-    cell = y * k + z  # (N,) place in the flattened matrix
-    confusion = np.bincount(cell, minlength=k * k).reshape(k, k)
-    group = np.arange(y.size) if groups is None else _group_codes(groups, y.size)
-    n_groups = int(group.max()) + 1
-    found, spread = _scores(confusion), {}
-    if n_groups >= MANY_GROUPS:
-        drawn = _drawn_matrices(cell, k, None if groups is None else group, draws, seed)
-        spread = _scores(drawn)
-    holding, predicting = (_groups_with(side, k, group) for side in (y, z))  # (K, G)
-    support, chosen = confusion.sum(axis=1), confusion.sum(axis=0)
-
-    def interval(name: str, n: int, bearing: Array, k: int | None = None) -> Interval:
-        """Of a score, over the groups (G,) that bear on it."""
-        at = ... if k is None else (..., k)
-        estimate, of = float(found[name][at]), np.flatnonzero(bearing)
-        if of.size < 2:
-            return Interval(estimate, float("nan"), float("nan"), n)
-        if of.size >= MANY_GROUPS:
-            return Interval(estimate, *_percentiles(spread[name][at], level), n)
-        without = _scores(confusion - _matrices_of(of, group, cell, len(names)), smooth=True)
-        low, high = student_bounds(
-            float(_scores(confusion, smooth=True)[name][at]),
-            without[name][at],
-            "fisher" if name == "mcc" else "logit",
-            level,
-        )
-        return Interval(estimate, min(low, estimate), max(high, estimate), n)
-
+    table = _Table(y, z, len(names), groups)
+    found = _Intervals(table, level, draws, seed)
     classes = {}
     for i, name in enumerate(names):
-        n, g = int(support[i]), int(holding[i].sum())
-        known = holding[i] if g > 1 else np.zeros(n_groups, bool)
-        recall = interval("class_recall", n, known, i)
-        precision = interval("class_precision", n, predicting[i] & known.any(), i)
-        f1 = interval("class_f1", n, (holding[i] | predicting[i]) & known.any(), i)
+        n, g = int(table.support[i]), int(table.holding[i].sum())
+        # of a class in one group nothing is known, though others have rows that were taken for it
+        predicting = table.predicting[i] & (g > 1)
+        recall = found.of("class_recall", n, table.holding[i], i)
+        precision = found.of("class_precision", n, predicting, i)
+        hits = int(table.confusion[i, i])
         classes[str(name)] = ClassScore(
-            _as_wide(recall, confusion[i, i], support[i], level),
-            _as_wide(precision, confusion[i, i], chosen[i], level),
-            f1,
-            n,
-            g,
+            recall=_as_wide(recall, hits, n, level),
+            precision=_as_wide(precision, hits, int(table.confusion[:, i].sum()), level),
+            f1=found.of("class_f1", n, table.holding[i] | predicting, i),
+            n=n,
+            groups=g,
         )
-    every = np.ones(n_groups, bool)
-    macro = {score: interval(score, int(y.size), every) for score in _MACRO}
-    return ClassificationScores(tuple(map(str, names)), classes, macro, confusion, n_groups)
+    every = np.ones(table.groups, bool)
+    macro = {score: found.of(score, int(y.size), every) for score in _MACRO}
+    return ClassificationScores(
+        tuple(map(str, names)), classes, macro, table.confusion, table.groups
+    )
 
 
 def class_codes(values: npt.ArrayLike, names: Sequence[str]) -> Array:
@@ -254,6 +230,81 @@ def wilson_interval(
     return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
+class _Table:
+    """Rows as places in the confusion matrix, and the group that each is of."""
+
+    def __init__(self, true: Array, predicted: Array, k: int, groups: npt.ArrayLike | None) -> None:
+        n = true.size
+        self.k = k
+        self.grouped = groups is not None
+        self.group = np.arange(n) if groups is None else _group_codes(groups, n)
+        self.groups = int(self.group.max()) + 1
+        self.cell = true * k + predicted  # (N,) place in the flattened matrix
+        self.confusion = np.bincount(self.cell, minlength=k * k).reshape(k, k)
+        self.support = self.confusion.sum(axis=1)
+        # (K, G): does a group hold a row of the class, a row predicted as it?
+        self.holding, self.predicting = (self._groups_with(codes) for codes in (true, predicted))
+
+    def _groups_with(self, codes: Array) -> Array:
+        held = np.zeros((self.k, self.groups), bool)
+        held[codes, self.group] = True
+        return held
+
+    def matrices_of(self, some: Array) -> Array:
+        """(m, K, K) confusion matrices of m groups, given in ascending order."""
+        rows = np.flatnonzero(np.isin(self.group, some))
+        size = self.k * self.k
+        place = np.searchsorted(some, self.group[rows]) * size + self.cell[rows]
+        return np.bincount(place, minlength=some.size * size).reshape(-1, self.k, self.k)
+
+    def drawn(self, draws: int, seed: int) -> Array:
+        """(draws, K, K) confusion matrices of bootstrap samples of groups."""
+        rng = np.random.default_rng(seed)
+        if not self.grouped:
+            # rows drawn with replacement fall on the cells as a multinomial does
+            n = self.cell.size
+            share = self.confusion.ravel() / n
+            return rng.multinomial(n, share, size=draws).reshape(draws, self.k, self.k)
+        g = self.groups
+        of_group = self.matrices_of(np.arange(g)).reshape(g, -1)
+        drawn = np.empty((draws, of_group.shape[1]))
+        step = max(1, _CHUNK // g)
+        for start in range(0, draws, step):
+            m = min(step, draws - start)
+            chosen = rng.integers(0, g, (m, g)) + g * np.arange(m)[:, None]
+            # (m, G) how often each group was drawn @ (G, K K)
+            times = np.bincount(chosen.ravel(), minlength=m * g).reshape(m, g)
+            drawn[start : start + m] = times.astype(np.float64) @ of_group
+        return drawn.reshape(draws, self.k, self.k)
+
+
+class _Intervals:
+    """Scores of a table with their intervals."""
+
+    def __init__(self, table: _Table, level: float, draws: int, seed: int) -> None:
+        self.table, self.level = table, level
+        self.found = _scores(table.confusion)
+        self.smooth = _scores(table.confusion, smooth=True)
+        many = table.groups >= MANY_GROUPS
+        self.spread = _scores(table.drawn(draws, seed)) if many else {}
+
+    def of(self, name: str, n: int, bearing: Array, k: int | None = None) -> Interval:
+        """A score, of class `k` or of all, over the groups (G,) that bear on it; `n` is told."""
+        at = ... if k is None else (..., k)
+        estimate, some = float(self.found[name][at]), np.flatnonzero(bearing)
+        if some.size < 2:
+            return Interval(estimate, float("nan"), float("nan"), n)
+        if some.size >= MANY_GROUPS:
+            return Interval(estimate, *_percentiles(self.spread[name][at], self.level), n)
+        without = _scores(self.table.confusion - self.table.matrices_of(some), smooth=True)
+        scale: Scale = "fisher" if name == "mcc" else "logit"
+        low, high = student_bounds(
+            float(self.smooth[name][at]), without[name][at], scale, self.level
+        )
+        # half a row may have moved the bounds past a score of 0 or 1
+        return Interval(estimate, min(low, estimate), max(high, estimate), n)
+
+
 def _as_wide(found: Interval, count: int, n: int, level: float) -> Interval:
     """At least as wide as for `n` independent rows; without an interval, as it is."""
     if np.isnan(found.low) or not n:
@@ -303,41 +354,6 @@ def _group_codes(groups: npt.ArrayLike, n: int) -> Array:
     if labels.shape != (n,):
         raise InputError(f"{labels.shape} groups for {n} rows", "give one group a row")
     return np.unique(labels.astype(str), return_inverse=True)[1]
-
-
-def _groups_with(codes: Array, k: int, group: Array) -> Array:
-    """(K, G): does a group hold a row of the class?"""
-    held = np.zeros((k, int(group.max()) + 1), bool)
-    held[codes, group] = True
-    return held
-
-
-def _matrices_of(of: Array, group: Array, cell: Array, k: int) -> Array:
-    """(m, K, K) confusion matrices of m groups, ascending."""
-    rows = np.flatnonzero(np.isin(group, of))
-    place = np.searchsorted(of, group[rows]) * k * k + cell[rows]
-    return np.bincount(place, minlength=of.size * k * k).reshape(of.size, k, k)
-
-
-def _drawn_matrices(cell: Array, k: int, group: Array | None, draws: int, seed: int) -> Array:
-    """(draws, K, K) confusion matrices of bootstrap samples of rows, or of groups if given."""
-    rng = np.random.default_rng(seed)
-    n = cell.size
-    if group is None:
-        # rows drawn with replacement fall on the cells as a multinomial does
-        share = np.bincount(cell, minlength=k * k) / n
-        return rng.multinomial(n, share, size=draws).reshape(draws, k, k)
-    g = int(group.max()) + 1
-    of_group = np.bincount(group * k * k + cell, minlength=g * k * k).reshape(g, k * k)
-    drawn = np.empty((draws, k * k))
-    step = max(1, _CHUNK // g)
-    for start in range(0, draws, step):
-        m = min(step, draws - start)
-        chosen = rng.integers(0, g, (m, g)) + g * np.arange(m)[:, None]
-        # (m, G) how often each group was drawn @ (G, K K)
-        times = np.bincount(chosen.ravel(), minlength=m * g).reshape(m, g)
-        drawn[start : start + m] = times.astype(np.float64) @ of_group
-    return drawn.reshape(draws, k, k)
 
 
 def _plain(scores: dict[str, Interval]) -> dict[str, Any]:

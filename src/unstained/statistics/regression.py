@@ -36,9 +36,9 @@ def linear_fit(
     """Least squares of `y` on `x`.
 
     Without `groups` the intervals are Student's (independent, even residuals); with them, they
-    are over whole groups (`resampled_interval`). Where `y` is an optimal prediction of `x`, the slope is
-    r^2, below 1: predictions shrink towards the mean. That is a property of the prediction,
-    which is why the slope is reported and not divided away.
+    are over whole groups (`resampled_interval`). Where `y` is an optimal prediction of `x`, the
+    slope is r^2, below 1: predictions shrink towards the mean. That is a property of the
+    prediction, which is why the slope is reported and not divided away.
 
     Parameters
     ----------
