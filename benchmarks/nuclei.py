@@ -25,7 +25,7 @@ from unstained.cells.model import MODEL, CellModel
 from unstained.cells.settings import CellSettings
 from unstained.cells.training import train_cells
 from unstained.datasets.download import fetch
-from unstained.statistics import bootstrap_interval
+from unstained.statistics import resampled_interval
 
 TILE = 40  # px
 MONTAGES = {
@@ -152,7 +152,7 @@ def say(method: str, true: Mask, found: Mask, cells: Mask) -> None:
     }
     print(f"{method}, {len(sums)} nuclei")
     for name, value in values.items():
-        at = bootstrap_interval(sums, value)
+        at = resampled_interval(sums, value)
         print(f"  {name}: {at.estimate:.3f} [{at.low:.3f}, {at.high:.3f}]")
 
 

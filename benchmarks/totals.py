@@ -19,7 +19,7 @@ from unstained.colonies.features import patch_features
 from unstained.colonies.views import Normalizer
 from unstained.images import load_pairs
 from unstained.staining.totals import tile_total
-from unstained.statistics import Response, bootstrap_interval, unfold
+from unstained.statistics import Response, resampled_interval, unfold
 
 Array = np.ndarray[Any, Any]
 _PENALTY, _GAMMA = 0.3, 0.05  # among four, by r in folds of experiment_1
@@ -79,7 +79,7 @@ def _predicted(
 
 def _say(name: str, predicted: Array, true: Array) -> None:
     pairs = np.column_stack([predicted, true])
-    found = bootstrap_interval(pairs, lambda p: float(np.corrcoef(p.T)[0, 1]))
+    found = resampled_interval(pairs, lambda p: float(np.corrcoef(p.T)[0, 1]))
     print(f"| {name} | {len(true)} | {found.estimate:.3f} ({found.low:.3f} - {found.high:.3f}) |")
 
 

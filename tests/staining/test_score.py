@@ -14,7 +14,7 @@ from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
 from unstained.staining.score_table import MOMENTS, ScoreSettings
 from unstained.staining.verdict import verdict, verdicts
-from unstained.statistics import bootstrap_sums, moments_correlation
+from unstained.statistics import moments_correlation, resampled_sums
 
 QUICK = ScoreSettings(draws=200)
 
@@ -84,7 +84,7 @@ def test_the_truth_behind_a_noisy_stain_scores_the_ceiling(table):
     assert found["mae"]["mean"] == pytest.approx(1000 * np.sqrt(2 / np.pi), rel=0.02)
 
 
-def test_intervals_are_over_groups_where_there_are_five(table, fields):
+def test_intervals_are_over_groups_where_there_are_three(table, fields):
     assert set(table.interval_over["DAPI"].values()) == {"groups"}
     few = Pairs(fields[0].table.assign(group=["a", "a", "a", "b", "b", "b", "c", "c"]))
     found = score_panel(oracle(fields[1]), few, settings=QUICK).interval_over["DAPI"]
@@ -97,21 +97,24 @@ def test_fields_without_a_score_do_not_count_as_groups(fields):
     left = replace(table, pairs=table.pairs.assign(r_s=score))
     entry = left.summary()[left.markers[-1]]["r_s"]
     known = score.dropna()
-    # four pairs: a bootstrap over them, which leaves no score's range
-    assert known.min() <= entry["low"] <= entry["high"] <= known.max()
+    # four groups of a pair each: Student's t of 3 degrees of freedom, 3.182, over sqrt(4)
+    half = 3.182 / 2 * known.std()
+    assert (entry["low"], entry["high"]) == pytest.approx(
+        (known.mean() - half, known.mean() + half), abs=1e-5
+    )
 
 
-def test_amounts_of_fewer_than_five_fields_have_no_interval(fields):
+def test_amounts_of_two_fields_have_no_interval(fields):
     # their blocks are not independent: drawn one by one they gave a narrower interval, not a wider
     pairs, truth = fields
-    four = Pairs(pairs.table.drop(index=range(4, 6)))
-    found = score_panel(oracle(truth), four, settings=replace(QUICK, block_px=16))
-    assert len(found.blocks("DAPI")) == 4 * 36
+    two = Pairs(pairs.table.drop(index=range(2, 6)))
+    found = score_panel(oracle(truth), two, settings=replace(QUICK, block_px=16))
+    assert len(found.blocks("DAPI")) == 2 * 36
     assert found.interval_over["DAPI"]["amounts"] == ""
     assert found.interval_over["DAPI"]["mae"] == "pairs"
     told = verdict(found, "DAPI")
     assert np.isnan([told.fit.slope.low, told.fit.intercept.high, told.fit.bias.low]).all()
-    assert "no interval: 4 fields are too few, 5 are needed" in told.how_much_text
+    assert "no interval: 2 fields are too few, 3 are needed" in told.how_much_text
     r = found.correlation(found.blocks("DAPI"))
     blocks = found.blocks("DAPI")[["measured", "predicted"]]
     assert r.estimate == pytest.approx(blocks.corr().iloc[0, 1])
@@ -122,18 +125,18 @@ def test_amounts_of_fewer_than_five_fields_have_no_interval(fields):
 def test_amounts_of_an_only_field_are_drawn_by_its_parts(fields, tmp_path):
     pairs, truth = fields
     labels = np.zeros((96, 96), np.uint8)
-    labels[2:8, 2:8], labels[40:50, 70:80], labels[90:95, 30:70] = 1, 2, 3
+    labels[2:8, 2:8], labels[12:18, 12:18], labels[90:95, 30:70] = 1, 2, 3
     path = save(tmp_path / "labels.png", labels)
     one = Pairs(pairs.table.drop(index=range(1, 6)).assign(labels=path))
     settings = replace(QUICK, part_px=32, block_px=16)
     found = score_panel(oracle(truth), one, settings=settings)
-    # centers (4.5, 4.5), (44.5, 74.5), (92, 49.5) in a grid of three parts of 32 px a row
-    assert found.cells("DAPI")["part"].tolist() == [0, 3 + 2, 6 + 1]
+    # centers (4.5, 4.5), (14.5, 14.5), (92, 49.5) in a grid of three parts of 32 px a row
+    assert found.cells("DAPI")["part"].tolist() == [0, 0, 6 + 1]
     blocks = found.blocks("DAPI")
     # six blocks a row, two a part: 0 0 1 1 2 2, the same again, then 3 3 ...
     assert blocks["part"].tolist()[4:14] == [2, 2, 0, 0, 1, 1, 2, 2, 3, 3]
     assert found.unit(blocks) == "parts of the only field"
-    drawn = bootstrap_sums(
+    drawn = resampled_sums(
         np.column_stack([blocks["predicted"] - blocks["measured"], np.ones(36)]),
         lambda sums: sums[..., 0] / sums[..., 1],
         groups=blocks["part"],
@@ -141,7 +144,7 @@ def test_amounts_of_an_only_field_are_drawn_by_its_parts(fields, tmp_path):
     )
     without = score_panel(oracle(truth), Pairs(one.table.drop(columns="labels")), settings=settings)
     assert verdict(without, "DAPI").fit.bias == pytest.approx(drawn)
-    assert found.interval_over["DAPI"]["amounts"] == ""  # three cells lie in three parts
+    assert found.interval_over["DAPI"]["amounts"] == ""  # three cells lie in two parts
 
 
 def test_baselines_take_plane_and_sign_from_the_training_pairs(table):

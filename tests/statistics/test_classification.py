@@ -135,8 +135,37 @@ def test_precision_from_predictions_in_one_group_has_no_interval():
     found = classification_scores(true, predicted, ("a", "b"), [0, 0, 0, 1, 1]).classes["a"]
     assert found.precision.estimate == pytest.approx(2 / 3)
     assert np.isnan([found.precision.low, found.precision.high]).all()
-    assert found.recall.low == 0
-    assert found.recall.high == 1
+    # two of two right in one well, none of one in the other: two wells tell next to nothing
+    assert found.recall.low < 0.01
+    assert found.recall.high > 0.99
+
+
+@pytest.mark.parametrize("wells", [3, 8])
+def test_intervals_over_few_wells_hold_what_they_promise(wells):
+    # recalls of the wells drawn around 0.9 (SD 0.06) and 0.7 (SD 0.1), ten rows of each class in
+    # each; a bootstrap over the wells holds 0.7 and 0.85 of them
+    rng = np.random.default_rng(wells)
+    true = np.tile(np.repeat([0, 1], 10), wells)
+    well = np.repeat(np.arange(wells), 20)
+    held = np.zeros(3)
+    for _ in range(200):
+        right = np.column_stack([rng.beta(21.6, 2.4, wells), rng.beta(14, 6, wells)])
+        hit = rng.random(true.size) < right[well, true]
+        found = classification_scores(true, np.where(hit, true, 1 - true), ("a", "b"), well)
+        spans = (found.classes["a"].recall, found.classes["b"].recall, found.macro["recall"])
+        held += [s.low <= mean <= s.high for s, mean in zip(spans, (0.9, 0.7, 0.8), strict=True)]
+    assert (held / 200 > 0.9).all()
+
+
+def test_a_recall_of_1_is_not_held_for_certain():
+    # 8 of 8 in each of 4 wells: no worse known than of 32 independent rows, Wilson's
+    # 1 / (1 + 1.96^2 / 32) = 0.893
+    true = np.tile(np.repeat([0, 1], 8), 4)
+    predicted = np.where(np.arange(64) % 16 == 15, 0, true)  # b has one wrong in each
+    found = classification_scores(true, predicted, ("a", "b"), np.repeat(np.arange(4), 16))
+    assert found.classes["a"].recall.low == pytest.approx(0.893, abs=1e-3)
+    assert found.classes["a"].recall.high == 1
+    assert found.classes["b"].recall.low < 7 / 8 < found.classes["b"].recall.high
 
 
 def test_the_dictionary_is_plain_json_with_intervals_beside_the_numbers():

@@ -26,7 +26,6 @@ __all__ = ["AgreementReport", "agree_files", "agreement_lines"]
 
 
 _BEYOND = 10.0  # times the measured totals; a larger error says that there is hardly any stain
-_MANY_GROUPS = 10  # up to which a bootstrap over groups is too narrow to be given without a note
 _STRANGE = (0.01, 0.05)
 """Shares of familiar cells that may be flagged; the second where cells are few."""
 
@@ -174,16 +173,11 @@ def _remarks(matched: Matched, group: str | None, flagged: int) -> list[str]:
 def _few_groups(matched: Matched) -> list[str]:
     """Of how few groups the intervals are."""
     known = {str(m): of["group"].nunique() for m, of in matched.cells.groupby("marker", sort=False)}
-    notes = [
-        f"{marker}: {n} groups are too few for intervals, which draw groups: "
+    return [
+        f"{marker}: {n} groups are too few for intervals, which are over groups: "
         f"{MIN_GROUPS} are needed"
         for marker, n in known.items()
         if n < MIN_GROUPS
-    ]
-    return notes + [
-        f"{marker}: intervals draw {n} groups, so few that they are too narrow"
-        for marker, n in known.items()
-        if MIN_GROUPS <= n <= _MANY_GROUPS
     ]
 
 

@@ -166,7 +166,7 @@ class Coverage(NamedTuple):
         the mean width of the band over the mean measured total. Share is NaN where the others
         were too few to promise anything.
     share, low, high : float
-        Mean over groups with a bootstrap interval over groups, NaN for fewer than five; where there
+        Mean over groups with an interval over groups, NaN for fewer than three; where there
         are none, over cells.
     """
 

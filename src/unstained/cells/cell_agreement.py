@@ -15,12 +15,12 @@ from ..images.image import Array
 from ..statistics import (
     MIN_GROUPS,
     Interval,
-    bootstrap_sums,
     correlation_moments,
     fisher_z_interval,
     linear_fit,
     mean_interval,
     moments_correlation,
+    resampled_sums,
 )
 
 if TYPE_CHECKING:
@@ -143,10 +143,10 @@ def match_cells(predicted: AnnData, measured: AnnData, group: str | None = None)
 def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd.DataFrame:
     """How far predicted and measured totals agree, a row for each marker.
 
-    Intervals are drawn over groups (a bootstrap) where groups were given, else over cells as if
-    they were independent, which cells of one image are not quite. Of fewer than five groups there
-    are none; of five to ten they are too narrow where groups differ more than their cells: those
-    of 95 % hold the bias in 84 to 91 %, a limit of agreement in 64 to 78 % of such tables.
+    Intervals are over groups (`statistics.resampled_interval`) where groups were given, else over
+    cells as if they were independent, which cells of one image are not quite. Of fewer than three
+    groups there are none. Those of 95 % hold a limit of agreement in 0.84 to 0.95 of tables with
+    3 to 12 groups, the other numbers in 0.91 to 0.98.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
         mean of predicted - measured; lower_limit and upper_limit of Bland and Altman; and
         relative_error, sum |predicted - measured| / sum |measured|. residual_sd of the line, sd of
         the differences, mean of the measured totals. NaN where cells are fewer than three or a
-        marker is constant; bounds NaN for fewer than five groups.
+        marker is constant; bounds NaN for fewer than three groups.
     """
     rows = []
     for marker in matched.markers:
@@ -172,7 +172,7 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
         fit = linear_fit(x, y, groups=groups, level=level, draws=draws)
         limits = bland_altman(y, x, groups=groups, level=level, draws=draws)
         off = np.column_stack([np.abs(y - x), np.abs(x)])
-        error = bootstrap_sums(off, _ratio, groups=groups, level=level, draws=draws)
+        error = resampled_sums(off, _ratio, groups=groups, scale="log", level=level, draws=draws)
         known = 0 if groups is None else np.unique(groups).size
         row: dict[str, Any] = {"marker": marker, "n": x.size, "groups": known}
         for name, interval in {
@@ -203,8 +203,8 @@ def bland_altman(
     """Mean of the differences d and the limits mean(d) -+ 1.96 sd(d) [1]_.
 
     Without groups the intervals are Student's, with sd sqrt(1/n) for the mean and
-    sd sqrt(1/n + 1.96^2 / (2 (n - 1))) for a limit; with groups, a bootstrap over groups, if they
-    are five at least.
+    sd sqrt(1/n + 1.96^2 / (2 (n - 1))) for a limit; with groups, they are over groups
+    (`statistics.resampled_interval`), if they are three at least.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def bland_altman(
     Returns
     -------
     Limits
-        NaN for fewer than two cells; intervals NaN for fewer than five groups.
+        NaN for fewer than two cells; intervals NaN for fewer than three groups.
 
     References
     ----------
@@ -238,7 +238,7 @@ def bland_altman(
         shift = d - center  # squares of small numbers keep their digits
         rows = np.column_stack([np.ones(n), shift, shift**2])
         low, high = (
-            bootstrap_sums(rows, _limit(sign, center), groups=groups, level=level, draws=draws)
+            resampled_sums(rows, _limit(sign, center), groups=groups, level=level, draws=draws)
             for sign in (-1, 1)
         )
         if np.unique(np.asarray(groups)).size < MIN_GROUPS:
@@ -301,7 +301,9 @@ def _correlation(x: Array, y: Array, groups: Array | None, level: float, draws: 
         return fisher_z_interval(r, x.size, level=level)
     a, b = x - shift_x, y - shift_y
     rows = np.column_stack([np.ones(a.size), a, b, a**2, b**2, a * b])
-    return bootstrap_sums(rows, moments_correlation, groups=groups, level=level, draws=draws)
+    return resampled_sums(
+        rows, moments_correlation, groups=groups, scale="fisher", level=level, draws=draws
+    )
 
 
 def _ratio(sums: Array) -> Array:

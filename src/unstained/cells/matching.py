@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
-from ..statistics.intervals import Interval, bootstrap_sums, mean_interval
+from ..statistics.intervals import Interval, mean_interval, resampled_sums
 
 __all__ = [
     "ImageScore",
@@ -88,7 +88,7 @@ class ThresholdScore(NamedTuple):
     true_positives, false_positives, false_negatives : int
         Matched; predicted and not matched; true and not matched.
     average_precision : Interval
-        TP / (TP + FP + FN) of all cells pooled; bootstrap over images (or their groups).
+        TP / (TP + FP + FN) of all cells pooled; interval over images (or their groups).
     per_image : Interval
         The mean of it over images; those without any cell are left out.
     matched_iou : float
@@ -218,14 +218,14 @@ def average_precision(
 def pool_scores(
     scores: Sequence[ImageScore], groups: Sequence[str] | None = None, *, seed: int = 0
 ) -> SegmentationScore:
-    """Join the counts of images; intervals at 95 % by a bootstrap over images.
+    """Join the counts of images; intervals at 95 % over images (`statistics.resampled_interval`).
 
     Parameters
     ----------
     scores : sequence of ImageScore
         With the same thresholds.
     groups : sequence of str, optional
-        One for each image, such as the movie it is a frame of; whole groups are drawn.
+        One for each image, such as the movie it is a frame of; the interval is then over them.
     seed : int
 
     Raises
@@ -279,7 +279,7 @@ def average_precision_of(score: ImageScore) -> Array:
 
 def _ratio_interval(part: Array, whole: Array, groups: Sequence[str] | None, seed: int) -> Interval:
     rows = np.column_stack([part, whole])
-    return bootstrap_sums(rows, _ratio, groups=groups, seed=seed)
+    return resampled_sums(rows, _ratio, groups=groups, seed=seed)
 
 
 def _ratio(sums: Array) -> Array:

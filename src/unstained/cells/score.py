@@ -14,7 +14,7 @@ from ..images.atomic import json_text
 from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Array
 from ..images.read import SUFFIXES, read_image, read_labels
-from ..statistics.intervals import Interval
+from ..statistics.intervals import MIN_GROUPS, Interval
 from .matching import (
     THRESHOLDS,
     ImageScore,
@@ -27,9 +27,6 @@ from .segmentation_folder import ABOUT, read_segmentation
 from .segmentation_sources import image_key
 
 __all__ = ["FileScore", "ScoredFiles", "score_files", "score_text", "scores_as_json"]
-
-
-_FEW_IMAGES = 5  # with fewer the bootstrap over images is too narrow: see `bootstrap_interval`
 
 
 class FileScore(NamedTuple):
@@ -46,8 +43,8 @@ class ScoredFiles(NamedTuple):
     Attributes
     ----------
     pooled : SegmentationScore
-        Intervals from a bootstrap over images; the frames of a movie are drawn together. NaN for
-        fewer than five images, of which `notes` then tells.
+        Intervals over images; the frames of a movie go together. NaN for fewer than three
+        images, of which `notes` then tells.
     frames : list of FileScore
     notes : list of str
     """
@@ -115,9 +112,9 @@ def score_files(
             frames.append(FileScore(predicted.name, t, score_labels(b, a, thresholds)))
     groups = [frame.image for frame in frames]
     pooled = pool_scores([frame.score for frame in frames], groups)
-    if 1 < (n := len(set(groups))) < _FEW_IMAGES:
+    if 1 < (n := len(set(groups))) < MIN_GROUPS:
         pooled = _without_intervals(pooled)
-        notes.append(f"{n} images are too few for intervals, which draw images: five are needed")
+        notes.append(f"{n} images are too few for intervals over images: {MIN_GROUPS} are needed")
     return ScoredFiles(pooled, frames, notes)
 
 

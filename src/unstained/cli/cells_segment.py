@@ -96,7 +96,7 @@ def score(
 ) -> None:
     """Score labels against true cells: average precision TP / (TP + FP + FN) and mean IoU.
 
-    Images are matched by name; intervals at 95 % are a bootstrap over images.
+    Images are matched by name; intervals at 95 % are over images.
     """
     from ..cells.matching import THRESHOLDS
     from ..cells.score import score_files, score_text, scores_as_json

@@ -97,8 +97,6 @@ def divisions(
             print(f"note: {one.marker}: {one.left_out} divisions left out: {why}")
     for note in notes:
         print(f"note: left out: {note}")
-    if min(one.families for one in found) < 5:
-        print("note: intervals over fewer than five families are too narrow")
     results = pd.DataFrame(rows)
     new_folder(out, "division_levels", "inheritance", "divisions")
     write_csv(levels, out / "division_levels.csv")

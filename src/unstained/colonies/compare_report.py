@@ -42,7 +42,7 @@ def summary(found: Comparison) -> pd.DataFrame:
     """A row for each arm and labelled share: each macro score over all tested images.
 
     The predictions of all folds are pooled: every image was tested once. `NAME_low` and
-    `NAME_high` are 95 % cluster-bootstrap intervals over groups, `NAME_sd` the standard
+    `NAME_high` are 95 % intervals over groups (`classification_scores`), `NAME_sd` the standard
     deviation over folds, `seconds` a mean.
     """
     rows = []
@@ -68,8 +68,7 @@ def summary(found: Comparison) -> pd.DataFrame:
 def class_table(found: Comparison) -> pd.DataFrame:
     """A row for each arm, labelled share and class: recall, precision, F1 with intervals.
 
-    `n` images and `groups` hold the class; below two groups there is no interval, and below five
-    it is too narrow.
+    `n` images and `groups` hold the class; below two groups there is no interval.
     """
     rows = []
     for (arm, share), part in _by_arm(found):

@@ -11,7 +11,6 @@ import pandas as pd
 from ..errors import DataError
 from ..images.image import Array
 from ..statistics import (
-    MIN_GROUPS,
     Calibration,
     ClassificationScores,
     calibration_scores,
@@ -189,17 +188,12 @@ def prediction_table(
 
 
 def _few_groups(scores: ClassificationScores, what: str) -> list[str]:
-    """A note for each class that too few groups hold; see `classification_scores`."""
-    notes = []
-    for name, found in scores.classes.items():
-        if found.groups == 1:
-            notes.append(f"{name} is in 1 of {scores.groups} {what}: its scores have no interval")
-        elif 1 < found.groups < MIN_GROUPS:
-            notes.append(
-                f"{name} is in {found.groups} of {scores.groups} {what}: the intervals of its "
-                "scores are too narrow"
-            )
-    return notes
+    """A note for each class that one group alone holds; see `classification_scores`."""
+    return [
+        f"{name} is in 1 of {scores.groups} {what}: its scores have no interval"
+        for name, found in scores.classes.items()
+        if found.groups == 1
+    ]
 
 
 def _tracks(examples: Examples) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from ..cell_table import interval_of, names_of, need_columns, values_of
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics.intervals import Interval, bootstrap_interval
+from ..statistics.intervals import Interval, Scale, resampled_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,8 +78,8 @@ class DivisionSettings:
 class Inheritance(NamedTuple):
     """How one marker is handed on, over D divisions.
 
-    Correlations are those of logarithms; intervals are bootstraps over families, for mothers
-    that are daughters themselves share their cells.
+    Correlations are those of logarithms; intervals are over families
+    (`statistics.resampled_interval`), for mothers that are daughters themselves share their cells.
 
     Attributes
     ----------
@@ -334,11 +334,12 @@ def _inherited(marker: str, rows: pd.DataFrame, settings: DivisionSettings) -> I
         raise DataError(f"{marker} is the same in all newborn cells", "leave the marker out")
     family = kept["family"].to_numpy(str)
 
-    def interval(statistic: Any) -> Interval:
-        return bootstrap_interval(
+    def interval(statistic: Any, scale: Scale = "plain") -> Interval:
+        return resampled_interval(
             levels,
             statistic,
             groups=family,
+            scale=scale,
             level=settings.level,
             draws=settings.draws,
             seed=settings.seed,
@@ -356,13 +357,17 @@ def _inherited(marker: str, rows: pd.DataFrame, settings: DivisionSettings) -> I
         asymmetry=interval(lambda of: _mean_asymmetry(of[:, 1:])),
         random_asymmetry=float(random[:, 0].mean()) if len(random) else float("nan"),
         asymmetry_p=_two_sided(asymmetry, random[:, 0]) if len(random) else float("nan"),
-        sister_r=interval(lambda of: _intraclass(np.log(of[:, 1:]))),
+        sister_r=interval(lambda of: _intraclass(np.log(of[:, 1:])), "fisher"),
         sister_p=_two_sided(sister, random[:, 1]) if len(random) else float("nan"),
-        mother_r=interval(lambda of: _mother_daughter(np.log(of))),
-        sister_r_given_mother=interval(lambda of: _intraclass(_without_mother(np.log(of)))),
+        mother_r=interval(lambda of: _mother_daughter(np.log(of)), "fisher"),
+        sister_r_given_mother=interval(
+            lambda of: _intraclass(_without_mother(np.log(of))), "fisher"
+        ),
         sum_over_mother=interval(_sum_over_mother),
         mean_over_mother=interval(lambda of: _sum_over_mother(of) / 2),
-        mother_sum_r=interval(lambda of: _pearson(np.log(of[:, 0]), np.log(of[:, 1:].sum(axis=1)))),
+        mother_sum_r=interval(
+            lambda of: _pearson(np.log(of[:, 0]), np.log(of[:, 1:].sum(axis=1))), "fisher"
+        ),
     )
 
 

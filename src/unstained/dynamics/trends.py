@@ -118,9 +118,9 @@ def common_slope(
 ) -> Interval:
     """Slope of the lines of all cells together, per hour: do cells rise or fall while they live?
 
-    ``sum t x / sum t^2`` over cells and frames, t and x less the cell's own means, with a
-    bootstrap interval over `groups`. What cells do as they grow is no fluctuation, and makes the
-    correlation time longer unless their lines are taken out.
+    ``sum t x / sum t^2`` over cells and frames, t and x less the cell's own means, with an
+    interval over `groups` (`statistics.resampled_sums`). What cells do as they grow is no
+    fluctuation, and makes the correlation time longer unless their lines are taken out.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def common_slope(
     Interval
         NaN with fewer than two groups.
     """
-    from ..statistics import bootstrap_sums
+    from ..statistics import resampled_sums
 
     values = checked_traces(traces)
     t, centered = _about_means(values)
@@ -147,7 +147,7 @@ def common_slope(
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(per_hour * sums[..., 0] / sums[..., 1])
 
-    return bootstrap_sums(
+    return resampled_sums(
         rows, slope, groups=None if groups is None else np.asarray(groups), level=level
     )
 

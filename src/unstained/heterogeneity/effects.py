@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import bootstrap_sums, holm, student_p
+from ..statistics import holm, resampled_sums, student_p
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
 
@@ -72,8 +72,8 @@ def levels_by_class(
 ) -> pd.DataFrame:
     """Mean of each variable in each class, relative to the mean of all classed cells.
 
-    The interval of the ratio is a bootstrap in which the class and all cells are drawn together:
-    a donor that stains more strongly raises both means, and leaves their ratio.
+    The interval of the ratio leaves out, or draws, the class and all cells together: a donor
+    that stains more strongly raises both means, and leaves their ratio.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def levels_by_class(
     names : sequence of str
     classes : (N,) array of str or None
     groups : (N,) array, optional
-        For the interval: whole groups are drawn. There is none where a single group (without
-        groups, a single cell) holds the class; below about five it is too narrow.
+        For the interval, which is over whole groups (`statistics.resampled_interval`). There is
+        none where a single group (without groups, a single cell) holds the class.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def _relative_bounds(x: Array, inside: Array, groups: Array | None) -> tuple[flo
             return np.asarray((sums[..., 0] / sums[..., 1]) / (sums[..., 2] / sums[..., 3]))
 
     rows = np.column_stack([x * inside, inside, x, np.ones_like(x)])
-    return bootstrap_sums(rows, ratio, groups=groups)[1:3]
+    return resampled_sums(rows, ratio, groups=groups)[1:3]
 
 
 def differences(

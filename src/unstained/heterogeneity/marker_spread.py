@@ -10,7 +10,7 @@ import pandas as pd
 from ..cell_table import values_of
 from ..errors import DataError
 from ..images.image import Array
-from ..statistics import bootstrap_sums
+from ..statistics import resampled_sums
 from .choice import groups_of, marker_names
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def distributions(
     groups : str, optional
         Column of ``obs`` whose levels are independent, such as `donor` or `well`.
     level, draws, seed
-        As in `statistics.bootstrap_interval`.
+        As in `statistics.resampled_interval`.
 
     Returns
     -------
     DataFrame
         marker, n, missing, mean, median, sd_percent, low, high, skewness. `low` and `high` are
-        NaN for a single group, and too narrow for fewer than about five.
+        NaN for a single group.
 
     Raises
     ------
@@ -83,9 +83,10 @@ def distributions(
         if np.ptp(x) <= 1e-6 * mean:
             raise DataError(f"{name} is the same in all {x.size} cells", "leave it out: --markers")
         z = (x - mean) / mean
-        interval = bootstrap_sums(
+        interval = resampled_sums(
             np.column_stack([np.ones_like(z), z, z**2]),
             _relative_sd,
+            scale="log",
             groups=None if group is None else group[there],
             level=level,
             draws=draws,

@@ -14,7 +14,7 @@ import pandas as pd
 from ..cell_table import plain_name, values_of
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import Interval, bootstrap_sums
+from ..statistics import Interval, resampled_sums
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -252,7 +252,7 @@ def agreement(
 
     kappa = (a - e) / (1 - e), a the share of cells called the same, e the share if both called
     at random with their own frequencies. Cells that either did not call are left out. The
-    interval is a bootstrap over cells, or over whole groups.
+    interval is over cells, or over whole groups (`statistics.resampled_interval`).
 
     Raises
     ------
@@ -280,7 +280,7 @@ def agreement(
             return np.asarray(np.where(chance < 1, (same - chance) / (1 - chance), np.nan))
 
     group = None if groups is None else np.asarray(groups)[both]
-    interval = bootstrap_sums(pair, kappa, groups=group, level=level, draws=draws, seed=seed)
+    interval = resampled_sums(pair, kappa, groups=group, level=level, draws=draws, seed=seed)
     confusion = pair.sum(axis=0).reshape(k, k).astype(int)
     return Agreement(names, confusion, interval, float(np.trace(confusion) / confusion.sum()))
 

@@ -18,7 +18,6 @@ from ..figures.heterogeneity import Heatmap, cluster_heatmap, distribution_figur
 from ..figures.heterogeneity_components import Biplot, biplot, correlation_figure, explained_figure
 from ..images.atomic import write_csv, write_json
 from ..images.image import Array
-from ..statistics import MIN_GROUPS
 from .choice import (
     Choice,
     Values,
@@ -102,12 +101,6 @@ def write_distributions(
             f"{row['marker']}: SD {row['sd_percent']:.1f} %{bounds(row['low'], row['high'], '.1f')}"
             f", skewness {row['skewness']:.2f}, {row['n']} cells"
         )
-    if settings.groups is not None:
-        n = np.unique(words_of(chosen.cells, settings.groups)).size
-        if 1 < n < MIN_GROUPS:
-            lines += said(
-                [f"{n} of {settings.groups}: intervals over fewer than {MIN_GROUPS} are too narrow"]
-            )
     return [*lines, *what_is_independent(chosen.cells, settings.groups)]
 
 

@@ -24,7 +24,7 @@ def compare_models(
 ) -> pd.DataFrame:
     """Test all models against one another on each marker.
 
-    The unit of a test is what may vary by itself: the mean of a group where there are five groups
+    The unit of a test is what may vary by itself: the mean of a group where there are three groups
     or more, else the pair. p is corrected by Holm over all rows of the result.
 
     Parameters

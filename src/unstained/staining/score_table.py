@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +12,10 @@ from ..images.image import Array
 from ..statistics import (
     MIN_GROUPS,
     Interval,
-    bootstrap_sums,
     correlation_moments,
     mean_interval,
     moments_correlation,
+    resampled_sums,
 )
 
 __all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
@@ -102,14 +101,13 @@ class ScoreTable:
 
     @property
     def interval_over(self) -> dict[str, dict[str, str]]:
-        """What is drawn with replacement for the intervals of each marker and score.
+        """What the intervals of each marker and score are over.
 
         ``{"DAPI": {"r_s": "groups", "r_lap": "groups", ..., "amounts": "pairs"}}``, where
         "amounts" are cell_r, and slope and bias of the verdict; "" stands for no interval. With
-        fewer than five groups an interval over pairs holds for these groups only, and with fewer
-        than five pairs it is too narrow. Amounts of two to four pairs have none: their cells or
-        blocks are not independent, and the pairs are too few to draw. Of a single field, r_s and
-        amounts are drawn by its parts, which tells of no other field.
+        fewer than three groups an interval over pairs holds for these groups only. Amounts of two
+        pairs have none: their cells or blocks are not independent, and the pairs are too few. Of
+        a single field, r_s and amounts are over its parts, which tells of no other field.
         """
         found: dict[str, dict[str, str]] = {}
         for marker in self.markers:
@@ -131,8 +129,8 @@ class ScoreTable:
         ``{"DAPI": {"r_s": {"mean", "n", "low", "high"}, "r_lap": ..., ..., "c_max": ...}}``; with
         single-cell images or labels also "cell_r", "cell_r_within" (for each class), and with
         single-cell images "pixel_r", the r of all pixels pooled. None stands for undefined, so
-        that it is JSON. Intervals: percentile bootstrap over `interval_over` (cell_r_within over
-        what the cells of its class allow by the same rule).
+        that it is JSON. Intervals: `statistics.resampled_interval` over `interval_over`
+        (cell_r_within over what the cells of its class allow by the same rule).
         """
         found: dict[str, dict[str, Any]] = {}
         for marker in self.markers:
@@ -151,9 +149,7 @@ class ScoreTable:
                     }
             if rows["single_cell"].any():
                 moments = rows[list(MOMENTS)].to_numpy(np.float64)
-                entry["pixel_r"] = _entry(
-                    self._bootstrap(moments, moments_correlation, self.clusters(rows))
-                )
+                entry["pixel_r"] = _entry(self._correlation(moments, self.clusters(rows)))
             found[marker] = entry
         return found
 
@@ -181,10 +177,10 @@ class ScoreTable:
         return a[(a["marker"] == marker) & (a["unit"] == "block")]
 
     def correlation(self, rows: pd.DataFrame) -> Interval:
-        """Pearson r of predicted with measured amounts, and its bootstrap interval.
+        """Pearson r of predicted with measured amounts, and its interval.
 
         NaN for fewer than four rows; 0 where all predictions are equal. Bounds are NaN where
-        `unit` has nothing to draw.
+        `unit` has nothing to be over.
         """
         x = rows["measured"].to_numpy(np.float64)
         y = rows["predicted"].to_numpy(np.float64)
@@ -198,7 +194,7 @@ class ScoreTable:
         if groups is None:
             r = float(moments_correlation(moments.sum(axis=0)))
             return Interval(r, r, r, len(rows)).alone()
-        return self._bootstrap(moments, moments_correlation, groups)
+        return self._correlation(moments, groups)
 
     def parts_of(self, marker: str) -> Array:
         """(parts, 6) `MOMENTS` of the parts of a marker's fields."""
@@ -209,7 +205,7 @@ class ScoreTable:
         moments = self.parts_of(marker)
         if len(moments) < MIN_GROUPS:
             return {}
-        found = _entry(self._bootstrap(moments, moments_correlation, None))
+        found = _entry(self._correlation(moments, None))
         return {"low": found["low"], "high": found["high"]}
 
     def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
@@ -223,18 +219,21 @@ class ScoreTable:
             seed=s.seed,
         )
 
-    def _bootstrap(
-        self, rows: Array, statistic: Callable[[Array], Array], groups: Array | None
-    ) -> Interval:
+    def _correlation(self, moments: Array, groups: Array | None) -> Interval:
         s = self.settings
-        return bootstrap_sums(
-            rows, statistic, groups=groups, level=s.level, draws=s.draws, seed=s.seed
+        return resampled_sums(
+            moments,
+            moments_correlation,
+            groups=groups,
+            scale="fisher",
+            level=s.level,
+            draws=s.draws,
+            seed=s.seed,
         )
 
     def unit(self, rows: pd.DataFrame) -> str:
-        """What rows allow to draw: groups; fewer than five: pairs; of an only field its parts.
-
-        "" where that, too, is fewer than five.
+        """What an interval of rows is over: groups; fewer than three: pairs; of an only field its
+        parts. "" where these, too, are fewer than three.
         """
         if rows["group"].nunique() >= MIN_GROUPS:
             return "groups"
@@ -244,7 +243,7 @@ class ScoreTable:
         return _PARTS if one and rows["part"].nunique() >= MIN_GROUPS else ""
 
     def clusters(self, rows: pd.DataFrame) -> Array | None:
-        """The `unit` that each row belongs to, (N,); None where there is nothing to draw."""
+        """The `unit` that each row belongs to, (N,); None where it is ""."""
         columns = {"groups": "group", "pairs": "pair", _PARTS: "part"}
         unit = self.unit(rows)
         return np.asarray(rows[columns[unit]]) if unit else None

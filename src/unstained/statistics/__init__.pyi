@@ -25,14 +25,17 @@ from .hypothesis_tests import (
     stars,
 )
 from .intervals import (
+    MANY_GROUPS,
     MIN_GROUPS,
     Interval,
-    bootstrap_interval,
-    bootstrap_sums,
+    Scale,
     correlation_moments,
     fisher_z_interval,
     mean_interval,
     moments_correlation,
+    resampled_interval,
+    resampled_sums,
+    student_bounds,
 )
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .permutation import sign_flip_p
@@ -41,6 +44,7 @@ from .student import student_p
 from .unfolding import Response, Unfolded, effective_number, unfold
 
 __all__ = [
+    "MANY_GROUPS",
     "MIN_GROUPS",
     "TOP_LABEL",
     "Calibration",
@@ -54,12 +58,11 @@ __all__ = [
     "MixedModel",
     "PairedTest",
     "Response",
+    "Scale",
     "Temperature",
     "Unfolded",
     "UnitComparison",
     "apply_temperature",
-    "bootstrap_interval",
-    "bootstrap_sums",
     "calibration_scores",
     "class_codes",
     "classification_scores",
@@ -78,8 +81,11 @@ __all__ = [
     "not_sure",
     "paired_test",
     "reliability_table",
+    "resampled_interval",
+    "resampled_sums",
     "sign_flip_p",
     "stars",
+    "student_bounds",
     "student_p",
     "unfold",
     "wilson_interval",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .intervals import Array, Interval, bootstrap_sums, correlation_moments, moments_correlation
+from .intervals import Array, Interval, correlation_moments, moments_correlation, resampled_sums
 
 __all__ = ["LinearFit", "linear_fit"]
 
@@ -35,10 +35,10 @@ def linear_fit(
 ) -> LinearFit:
     """Least squares of `y` on `x`.
 
-    Without `groups` the intervals are Student's (independent, even residuals); with them, a
-    cluster bootstrap over groups. Where `y` is an optimal prediction of `x`, the slope is
-    r^2, below 1: predictions shrink towards the mean. That is a property of the prediction,
-    which is why the slope is reported and not divided away.
+    Without `groups` the intervals are Student's (independent, even residuals); with them, they
+    are over whole groups (`resampled_interval`). Where `y` is an optimal prediction of `x`, the
+    slope is r^2, below 1: predictions shrink towards the mean. That is a property of the
+    prediction, which is why the slope is reported and not divided away.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def linear_fit(
     groups : (N,) array, optional
         Group of each row.
     level, draws, seed
-        As in `bootstrap_interval`.
+        As in `resampled_interval`.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def linear_fit(
     u, v = a - shift, b - shift
     rows = np.column_stack([np.ones(n), u, v, u**2, v**2, u * v])
     boot = [
-        bootstrap_sums(rows, f, groups=groups, level=level, draws=draws, seed=seed)
+        resampled_sums(rows, f, groups=groups, level=level, draws=draws, seed=seed)
         for f in (_slope, lambda m: _intercept(m, shift), _bias)
     ]
     return LinearFit(boot[0], boot[1], boot[2], r, residual_sd, n)

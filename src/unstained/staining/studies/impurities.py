@@ -123,8 +123,8 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
 def _losses(scores: pd.DataFrame) -> dict[tuple[str, str], Interval]:
     """What dirt of a kind in "training", "test" or "both" costs in r_s, mean over markers.
 
-    Paired: of each test image the clean r_s less the dirty one. No bounds for fewer than five
-    images, as a bootstrap over so few is too narrow.
+    Paired: of each test image the clean r_s less the dirty one. No bounds for fewer than three
+    images.
     """
 
     def rows(run: str, test: str) -> pd.DataFrame:
@@ -139,8 +139,7 @@ def _losses(scores: pd.DataFrame) -> dict[tuple[str, str], Interval]:
             loss = clean.assign(loss=clean["r_s"] - rows(run, test)["r_s"])
             images = loss.groupby("pair", sort=False).agg({"loss": "mean", "group": "first"})
             span = mean_interval(images["loss"].to_numpy(), groups=groups_of(images))
-            few = span.n < MIN_GROUPS
-            losses[kind, where] = span._replace(low=np.nan, high=np.nan) if few else span
+            losses[kind, where] = span.alone() if span.n < MIN_GROUPS else span
     return losses
 
 

@@ -198,7 +198,7 @@ def _read_scores(file: Path, run: Run) -> pd.DataFrame:
 
 
 def groups_of(rows: pd.DataFrame) -> pd.Series[str] | None:
-    """What intervals are taken over: groups where there are five or more, else pairs (None)."""
+    """What intervals are taken over: groups where there are three or more, else pairs (None)."""
     groups = rows["group"]
     return groups if groups.nunique() >= MIN_GROUPS else None
 

@@ -12,9 +12,10 @@ import pandas as pd
 from ...errors import InputError
 from ...figures import size_curve
 from ...images.fields import Region
+from ...images.image import Array
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
-from ...statistics import holm, mean_interval, paired_test, stars
+from ...statistics import MIN_GROUPS, holm, mean_interval, paired_test, resampled_interval, stars
 from ..settings import TrainSettings
 from ..training import Report
 from .report import write_study
@@ -302,18 +303,16 @@ def _words(
 def _gain_interval(
     scores: pd.DataFrame, score: str, most: float, more: float
 ) -> tuple[float, float]:
-    """95 % of the gains over 300 draws of the test pairs; NaN for fewer than five."""
+    """95 % interval of the gain over test pairs or groups; NaN for fewer than three."""
     unit = groups_of(scores)
     index = "pair" if unit is None else "group"
     wide = scores.pivot_table(index=index, columns="size", values=score)  # mean over markers
-    if len(wide) < 5:
+    if len(wide) < MIN_GROUPS:
         return float("nan"), float("nan")
-    random = np.random.default_rng(0)
-    values, sizes = wide.to_numpy(), [float(size) for size in wide.columns]
-    gains = []
-    for _ in range(300):
-        drawn = values[random.integers(0, len(values), len(values))]
-        growth = fit_growth(sizes, np.nanmean(drawn, axis=0).tolist())
-        gains.append(0.0 if growth is None else growth.at(more) - growth.at(most))
-    low, high = np.percentile(gains, [2.5, 97.5])
-    return float(low), float(high)
+    sizes = [float(size) for size in wide.columns]
+
+    def gain(rows: Array) -> float:
+        growth = fit_growth(sizes, np.nanmean(rows, axis=0).tolist())
+        return 0.0 if growth is None else growth.at(more) - growth.at(most)
+
+    return resampled_interval(wide.to_numpy(), gain, draws=300)[1:3]
