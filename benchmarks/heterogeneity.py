@@ -1,6 +1,6 @@
 """How often the 95 % intervals of `unstained heterogeneity` hold what is true by construction.
 
-    python benchmarks/heterogeneity.py [--repeats 100] [--draws 200]
+    python benchmarks/heterogeneity.py [--repeats 100] [--draws 4000]
 
 Tables of cells are drawn from normal distributions with given shares of the variance, given
 differences between media and given correlations of a marker with a shape feature; donors differ
@@ -172,7 +172,7 @@ def phenotypes(fields: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=100)
-    parser.add_argument("--draws", type=int, default=200, help="of each interval of a share")
+    parser.add_argument("--draws", type=int, default=4000, help="of each interval of a share")
     given = parser.parse_args()
     began = time.perf_counter()
     print(f"{given.repeats} tables a row")
