@@ -288,7 +288,7 @@ def held_out_coverage(
     columns = ["group", "n", "covered", "share", "low", "high", "width"]
     table = pd.DataFrame(rows, columns=columns)
     each = table["share"].to_numpy(float) if groups is not None else inside
-    share = mean_interval(each, seed=seed)
+    share = mean_interval(each, seed=seed).within(0, 1)
     if groups is not None and share.n < MIN_GROUPS:
         share = share.alone()
     return Coverage(table, share.estimate, share.low, share.high)

@@ -253,7 +253,7 @@ def pool_scores(
                 int((found - tp).sum()),
                 int((true - tp).sum()),
                 _ratio_interval(tp, true + found - tp, groups, seed),
-                mean_interval(per_image[:, h], groups=groups, seed=seed),
+                mean_interval(per_image[:, h], groups=groups, seed=seed).within(0, 1),
                 matched / float(tp.sum()) if tp.any() else float("nan"),
             )
         )
@@ -279,7 +279,7 @@ def average_precision_of(score: ImageScore) -> Array:
 
 def _ratio_interval(part: Array, whole: Array, groups: Sequence[str] | None, seed: int) -> Interval:
     rows = np.column_stack([part, whole])
-    return resampled_sums(rows, _ratio, groups=groups, seed=seed)
+    return resampled_sums(rows, _ratio, groups=groups, seed=seed).within(0, 1)
 
 
 def _ratio(sums: Array) -> Array:

@@ -22,6 +22,8 @@ __all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
 
 
 SCORES = ("r_s", "r_lap", "mae", "ssim", "snr_rms", "snr_var", "c_max")
+_LIMITS = {"r_s": (-1, 1), "r_lap": (-1, 1), "ssim": (-1, 1), "c_max": (0, 1)}
+"""Of what a score can be; the others are positive."""
 MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
 
 _PARTS = "parts of the only field"
@@ -211,13 +213,14 @@ class ScoreTable:
     def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
         s = self.settings
         rows = rows[np.isfinite(rows[score].to_numpy(np.float64))]
-        return mean_interval(
+        found = mean_interval(
             rows[score].to_numpy(np.float64),
             groups=self.clusters(rows),
             level=s.level,
             draws=s.draws,
             seed=s.seed,
         )
+        return found.within(*_LIMITS.get(score, (0, np.inf)))
 
     def _correlation(self, moments: Array, groups: Array | None) -> Interval:
         s = self.settings

@@ -53,6 +53,11 @@ class Interval(NamedTuple):
         """The estimate without an interval, where rows or groups are too few for one."""
         return self._replace(low=float("nan"), high=float("nan"))
 
+    def within(self, least: float, most: float) -> Interval:
+        """Bounds cut off at what the estimated can be; NaN stays NaN."""
+        low, high = np.clip([self.low, self.high], least, most)
+        return self._replace(low=float(low), high=float(high))
+
 
 def resampled_interval(
     rows: npt.ArrayLike,
