@@ -8,6 +8,7 @@ from scipy.special import ellipe
 from skimage.measure import regionprops
 
 from unstained.cells.shape import SHAPE_FEATURES, shape_features
+from unstained.cells.shape_kernels import edge_middles, smooth_rings, trace_mask
 from unstained.errors import DataError, InputError
 from unstained.simulate.movie import Movie, MovieSettings
 
@@ -163,6 +164,35 @@ def test_cohesion_is_the_mean_over_all_pairs_of_points():
     area = int(mask.sum())
     expected = 128 / (45 * pi) * sqrt(area / pi) / pdist(points).mean()
     assert only(mask).cohesion == pytest.approx(expected, rel=0.002)
+
+
+def speckled():
+    """A cell in pieces with holes: most rows have several runs of pixels."""
+    y, x = plane(60)
+    return ((np.hypot(y, 0.7 * x) < 20) & (np.cos(0.9 * y) + np.cos(0.7 * x) > -0.8)).astype(int)
+
+
+def test_cohesion_counts_every_pair_of_pixels_of_a_cell_in_pieces_with_holes():
+    mask = speckled()
+    area = int(mask.sum())
+    # each pair in both orders at sqrt(d^2 + 1/6), each pixel with itself at 0.521405
+    pairs = 2 * np.sqrt(pdist(np.argwhere(mask)) ** 2 + 1 / 6).sum() + 0.521405 * area
+    expected = 128 / (45 * pi) * sqrt(area / pi) / (pairs / area**2)
+    assert only(mask).cohesion == pytest.approx(expected, rel=1e-12)
+
+
+def test_depth_is_the_mean_distance_of_the_pixels_from_their_smoothed_outline():
+    mask = speckled()
+    corners, ends = trace_mask(np.pad(mask, 1) > 0)
+    outline = smooth_rings(edge_middles(corners, ends), ends)
+    after = np.concatenate([np.roll(ring, -1, axis=0) for ring in np.split(outline, ends[:-1])])
+    along = after - outline
+    to = np.argwhere(np.pad(mask, 1))[:, None] + 0.5 - outline  # (pixels, vertices, 2)
+    share = ((to * along).sum(-1) / (along**2).sum(-1)).clip(0, 1)
+    distance = np.linalg.norm(to - share[..., None] * along, axis=-1).min(axis=1)
+    r = sqrt(mask.sum() / pi)
+    # of the lines only those that meet in the nearest vertex are asked: a little farther
+    assert only(mask).depth == pytest.approx(distance.mean() / (r / 3), rel=1e-4)
 
 
 def test_cohesion_of_a_cell_longer_than_512_px_is_that_of_its_shape():

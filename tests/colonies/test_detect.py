@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
@@ -511,3 +512,24 @@ def test_the_command_reports_and_takes_settings(wells: Path, tmp_path: Path) -> 
     # boxes of 10,000 and 8,000 px of 1 um2: one of each frame is large enough
     assert "2 colonies in 2 frames" in result.output
     assert "1 tracks, 0 merges, 0 splits" in result.output
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32, np.float64])
+def test_values_beyond_the_window_become_its_limits_whatever_the_type(kind: type) -> None:
+    # of 0 to 1000 one each, percentiles 25 and 75 are 250 and 750: 500 lies half way, at 127.5
+    image = np.arange(1001, dtype=kind)[None]
+    eight = to_uint8(image, window_percent=25)[0]
+    assert eight[[0, 250]].tolist() == [0, 0]
+    assert eight[500] in (127, 128)
+    assert eight[[750, 1000]].tolist() == [255, 255]
+
+
+def test_a_frame_of_16_bits_takes_few_bytes_a_pixel() -> None:
+    # entropy of 32 bits (4), labels of 32 bits (4), mask and what lies outside (1 each)
+    frame = np.random.default_rng(0).integers(0, 4000, (900, 1000)).astype(np.uint16)
+    detect_colonies(frame[:50])  # what is compiled and kept
+    tracemalloc.start()
+    detect_colonies(frame)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / frame.size < 12

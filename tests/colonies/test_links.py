@@ -64,6 +64,14 @@ def test_the_share_of_the_overlap_decides(shift: int, linked: bool) -> None:
     assert links.track_of[1].tolist() == ([0, 1] if linked else [0, 2])
 
 
+def test_the_share_is_that_of_the_whole_colony_however_many_rows_it_has() -> None:
+    # 1000 rows of 10 px and the same moved by 699: 301 of 1000 rows overlap, by 701 only 299
+    before = frame((0, 0, 1000, 10), size=1710)
+    linked, lost = (frame((by, 0, 1000 + by, 10), size=1710) for by in (699, 701))
+    assert len(link_frames([before, linked], LinkSettings(0.3)).tracks) == 1
+    assert len(link_frames([before, lost], LinkSettings(0.3)).tracks) == 2
+
+
 def test_a_small_colony_swallowed_by_a_large_one_is_a_merge() -> None:
     # its 25 px are 1 % of the other's 2500: the smaller area counts
     links = link_frames([frame((0, 0, 50, 50), (51, 51, 56, 56)), frame((0, 0, 60, 60))])

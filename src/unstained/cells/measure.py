@@ -247,7 +247,7 @@ class _Tile:
         pixel_size_um: float,
         settings: MeasureSettings,
     ) -> None:
-        self.label, self._tile, self._um = label, tile, pixel_size_um
+        self.label, self._box, self._tile, self._um = label, box, tile, pixel_size_um
         self.looks_outside = settings.level is None
         self._ring = settings.background == "ring"
         self._gap_px = settings.gap_um / pixel_size_um
@@ -262,7 +262,7 @@ class _Tile:
         )
 
     def measure(self, labels: Plane, planes: list[Plane], outside: _Outside) -> _Part:
-        from .shape import shape_features
+        from .shape import shapes_in_boxes
 
         window = self._window
         seen = self._window.of(labels)
@@ -278,9 +278,8 @@ class _Tile:
                 outside.add(m, values[grid][free[grid]])
             if ring is not None:
                 local[:, m] = cell_medians(values, ring)
-        own = np.zeros_like(seen)
-        own.ravel()[pixels.at] = seen.ravel()[pixels.at]
-        shape = shape_features(own, self._um)
+        corner = (window.y0, window.x0, window.y0, window.x0)
+        shape = shapes_in_boxes(seen, self.label, self._box - corner, self._um)
         y, x = np.divmod(pixels.at, seen.shape[1])
         y_px = _mean_of_runs(y + window.y0, pixels)
         x_px = _mean_of_runs(x + window.x0, pixels)

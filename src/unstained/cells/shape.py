@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ..errors import InputError
 from ..images.image import Array
 from .boxes import label_boxes
 
-__all__ = ["SHAPE_FEATURES", "SHAPE_UNITS", "shape_features"]
+__all__ = ["SHAPE_FEATURES", "SHAPE_UNITS", "shape_features", "shapes_in_boxes"]
 
 
 SHAPE_UNITS = {
@@ -36,8 +37,6 @@ SHAPE_FEATURES = tuple(SHAPE_UNITS)
 """Their names alone."""
 
 _DISC_PAIRS = 128 / (45 * math.pi)  # mean distance of two points in a disc of radius 1: 0.9054
-_SQUARE_PAIRS = 0.521405  # the same in a square of side 1: (2 + sqrt 2 + 5 asinh 1) / 15
-_LARGEST_BOX = 512  # px; cohesion of a longer cell is computed on coarser squares
 _TILE = 2048  # px; of the search for bounding boxes
 
 
@@ -106,8 +105,7 @@ def shape_features(
 
     *Moments* are those of the pixels' squares (1/12 along each axis), not of their centers.
 
-    *Cohesion* is exact over all pairs of pixels, from the autocorrelation of the mask; cells of
-    more than 512 px are first averaged over squares of 2, 3 ... px.
+    *Cohesion* is exact over all pairs of pixels (see `shape_pairs.mean_pair_distance`).
 
     *Readings.* Names and definitions are those of [1]_ and of the authors' program "Shape
     Metrics" [2]_, which differ in places. Center: the center of mass, as in [2]_, where [1]_ has
@@ -116,8 +114,8 @@ def shape_features(
     as in [2]_, along the outline by length, holes left out. Which seven of the ten measures the
     paper that we follow has used is known by name only.
 
-    The first use on a machine compiles for a quarter of a minute (`shape_kernels`). Memory: the
-    bounding box of one cell at a time.
+    The first use on a machine compiles for a quarter of a minute (`shape_kernels`). Cells are
+    shared out over the processor's cores; memory: the bounding box of one cell for each.
 
     References
     ----------
@@ -128,14 +126,39 @@ def shape_features(
     """
     labels, nuclei = np.asarray(labels), None if nuclei is None else np.asarray(nuclei)
     _check(labels, pixel_size_um, nuclei)
-    from .shape_kernels import measure_mask
+    table = shapes_in_boxes(labels, *label_boxes(labels, _TILE), pixel_size_um)
+    if nuclei is not None:
+        nucleus_px = table.index.map(_nucleus_pixels(labels, nuclei)).to_numpy(np.float64)
+        table["nucleus_area_um2"] = nucleus_px * pixel_size_um**2
+        table["nucleus_to_cell_ratio"] = table["nucleus_area_um2"] / table["area_um2"]
+    return table
 
-    numbers = []
-    rows = []
-    for number, mask in _masks(labels):
-        numbers.append(number)
-        rows.append((*measure_mask(mask), _mean_pair_distance(mask)))
-    raw = np.array(rows, np.float64).reshape(-1, 10)
+
+def shapes_in_boxes(
+    labels: Array, numbers: Array, boxes: Array, pixel_size_um: float
+) -> pd.DataFrame:
+    """`shape_features` of cells whose bounding boxes are known, without nuclei.
+
+    Parameters
+    ----------
+    labels : (Y, X) integer array
+    numbers : (N,) int array
+        Of the cells to measure; others are passed over.
+    boxes : (N, 4) int array
+        y0, x0, y1, x1 of each, the last two just outside.
+    pixel_size_um : float
+        Side of a pixel, micrometers.
+
+    Returns
+    -------
+    DataFrame
+        N rows, index `label`, in the order given; the two columns of nuclei are NaN.
+    """
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        shares = np.array_split(np.arange(len(numbers)), threads)
+        rows = pool.map(lambda share: _measured(labels, numbers[share], boxes[share]), shares)
+    raw = np.concatenate(list(rows))
     area, perimeter, aspect, distance, squared, dispersion, depth, girth, hull, pairs = raw.T
     r = np.sqrt(area / math.pi)
     table = pd.DataFrame(
@@ -158,11 +181,21 @@ def shape_features(
     )
     compact = list(SHAPE_FEATURES[5:])
     table[compact] = table[compact].clip(upper=1.0)
-    if nuclei is not None:
-        nucleus_px = table.index.map(_nucleus_pixels(labels, nuclei)).to_numpy(np.float64)
-        table["nucleus_area_um2"] = nucleus_px * pixel_size_um**2
-        table["nucleus_to_cell_ratio"] = nucleus_px / area
     return table
+
+
+def _measured(labels: Array, numbers: Array, boxes: Array) -> Array:
+    """(N, 10) sizes and distances in pixels; other threads run while one cell is measured."""
+    from .shape_kernels import measure_mask
+    from .shape_pairs import mean_pair_distance
+
+    found = np.empty((len(numbers), 10))
+    cells = zip(found, numbers.tolist(), boxes.tolist(), strict=True)
+    for row, number, (y0, x0, y1, x1) in cells:
+        mask = np.zeros((y1 - y0 + 2, x1 - x0 + 2), np.bool_)  # with background on each side
+        np.equal(labels[y0:y1, x0:x1], number, out=mask[1:-1, 1:-1])
+        row[:] = (*measure_mask(mask), mean_pair_distance(mask))
+    return found
 
 
 def _check(labels: Array, pixel_size_um: float, nuclei: Array | None) -> None:
@@ -185,53 +218,13 @@ def _check(labels: Array, pixel_size_um: float, nuclei: Array | None) -> None:
             )
 
 
-def _boxes(labels: Array) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """Numbers and bounding boxes of all labels."""
-    numbers, boxes = label_boxes(labels, _TILE)
-    for number, (y0, x0, y1, x1) in zip(numbers.tolist(), boxes.tolist(), strict=True):
-        yield number, (slice(y0, y1), slice(x0, x1))
-
-
-def _masks(labels: Array) -> Iterator[tuple[int, Array]]:
-    """Numbers and masks of all labels, with a row and column of background on each side."""
-    for number, box in _boxes(labels):
-        crop = labels[box]
-        mask = np.zeros((crop.shape[0] + 2, crop.shape[1] + 2), np.bool_)
-        np.equal(crop, number, out=mask[1:-1, 1:-1])
-        yield number, mask
-
-
-def _mean_pair_distance(mask: Array) -> float:
-    """Mean distance between all pairs of points of a mask, pixels.
-
-    The autocorrelation of the mask counts the pairs of pixels at each offset d. Between the
-    squares of two pixels the mean distance is d + 1 / (12 d) + ..., for which sqrt(d^2 + 1/6)
-    stands; within one pixel it is 0.5214.
-    """
-    from scipy import fft
-
-    side = -(-max(mask.shape) // _LARGEST_BOX)  # of the squares
-    weights = mask.astype(np.float32)
-    if side > 1:
-        height, width = (-(-n // side) * side for n in mask.shape)
-        padded = np.zeros((height, width), np.float32)
-        padded[: mask.shape[0], : mask.shape[1]] = mask
-        weights = padded.reshape(height // side, side, width // side, side).mean((1, 3))
-    shape = [fft.next_fast_len(2 * n - 1, real=True) for n in weights.shape]
-    pairs = fft.irfft2(np.abs(fft.rfft2(weights, shape)) ** 2, shape)
-    dy, dx = (np.minimum(np.arange(n), n - np.arange(n)).astype(np.float32) for n in shape)
-    distance = np.sqrt(dy[:, None] ** 2 + dx[None, :] ** 2 + np.float32(1 / 6))
-    distance[0, 0] = _SQUARE_PAIRS
-    total = float(weights.sum(dtype=np.float64)) ** 2
-    return float(side * np.vdot(pairs, distance) / total)
-
-
 def _nucleus_pixels(labels: Array, nuclei: Array) -> dict[int, float]:
     """Pixels of the nuclei of each cell that has one."""
     pixels: dict[int, float] = {}
-    for nucleus, box in _boxes(nuclei):
-        inside = nuclei[box] == nucleus
-        cells, counts = np.unique(labels[box][inside], return_counts=True)
+    numbers, boxes = label_boxes(nuclei, _TILE)
+    for nucleus, (y0, x0, y1, x1) in zip(numbers.tolist(), boxes.tolist(), strict=True):
+        inside = nuclei[y0:y1, x0:x1] == nucleus
+        cells, counts = np.unique(labels[y0:y1, x0:x1][inside], return_counts=True)
         counts[cells == 0] = 0
         if counts.any():
             cell = int(cells[counts.argmax()])

@@ -18,6 +18,7 @@ __all__ = ["measure_mask", "trace_mask"]
 
 
 _GROUP = 16  # vertices that are skipped together where they are too far
+_BLOCK = 8  # side of the squares of pixels whose nearest vertices are looked for together
 _DIRECTIONS = 64  # for the mean width of a shape; a square is then right to 0.02 %
 _FINEST = 1 / 64  # of the search for the inscribed circle, pixels
 
@@ -161,17 +162,15 @@ def _perimeter_and_dispersion(
 @machine_code
 def _hull_perimeter(smooth: Array) -> float:
     """Pi times the mean width over all directions, which is what Cauchy's formula says."""
-    total = 0.0
-    for k in range(_DIRECTIONS):
-        c = math.cos(math.pi * k / _DIRECTIONS)
-        s = math.sin(math.pi * k / _DIRECTIONS)
-        low = high = smooth[0, 0] * c + smooth[0, 1] * s
-        for i in range(1, len(smooth)):
-            along = smooth[i, 0] * c + smooth[i, 1] * s
-            low = min(low, along)
-            high = max(high, along)
-        total += high - low
-    return math.pi * total / _DIRECTIONS
+    angle = math.pi * np.arange(_DIRECTIONS) / _DIRECTIONS
+    c, s = np.cos(angle), np.sin(angle)
+    low, high = np.full(_DIRECTIONS, np.inf), np.full(_DIRECTIONS, -np.inf)
+    for i in range(len(smooth)):
+        for k in range(_DIRECTIONS):  # innermost: the processor then takes several at a time
+            along = smooth[i, 0] * c[k] + smooth[i, 1] * s[k]
+            low[k] = along if along < low[k] else low[k]
+            high[k] = along if along > high[k] else high[k]
+    return float(math.pi * (high - low).sum() / _DIRECTIONS)
 
 
 @machine_code
@@ -184,6 +183,14 @@ def _to_segment(y: float, x: float, a: Array, b: Array) -> float:
         along = min(1.0, max(0.0, ((y - a[0]) * dy + (x - a[1]) * dx) / length))
     ry, rx = y - a[0] - along * dy, x - a[1] - along * dx
     return float(ry * ry + rx * rx)
+
+
+@machine_code
+def _to_rings(y: float, x: float, smooth: Array, neighbors: Array, nearest: int) -> float:
+    """Distance of a point from the lines that meet in its nearest vertex."""
+    before = _to_segment(y, x, smooth[neighbors[nearest, 0]], smooth[nearest])
+    after = _to_segment(y, x, smooth[nearest], smooth[neighbors[nearest, 1]])
+    return math.sqrt(min(before, after))
 
 
 @machine_code
@@ -234,22 +241,72 @@ def _nearest(
                 least = squared
                 best = i
         reach = math.sqrt(least)
-    before = _to_segment(y, x, smooth[neighbors[best, 0]], smooth[best])
-    after = _to_segment(y, x, smooth[best], smooth[neighbors[best, 1]])
-    return math.sqrt(min(before, after)), best
+    return _to_rings(y, x, smooth, neighbors, best), best
+
+
+@machine_code
+def _nearest_vertices(
+    mask: Array, top: int, outline: Array, circles: Array, neighbors: Array
+) -> tuple[Array, Array]:
+    """Of `_BLOCK` rows the nearest vertex of each pixel's center, of equal ones the first.
+
+    Vertices that are farther from a square's center than the nearest one by more than twice
+    the half diagonal are the nearest of none of its pixels.
+
+    Returns
+    -------
+    nearest, squared : (_BLOCK, X + _BLOCK) int64, float64 arrays
+        The vertex and its squared distance; anything where a square has no pixel of the mask.
+    """
+    width = mask.shape[1]
+    nearest = np.empty((_BLOCK, width + _BLOCK), np.int64)  # the last square may reach out
+    squared = np.empty(nearest.shape, np.float64)
+    place = np.arange(_BLOCK * _BLOCK)
+    best, least = np.empty(place.size, np.int64), np.empty(place.size, np.float64)
+    guess = 0
+    for left in range(0, width, _BLOCK):
+        if not mask[top : top + _BLOCK, left : left + _BLOCK].any():
+            continue
+        ys, xs = top + place // _BLOCK + 0.5, left + place % _BLOCK + 0.5
+        cy, cx = top + 0.5 * _BLOCK, left + 0.5 * _BLOCK
+        guess = _nearest(cy, cx, outline, circles, neighbors, guess)[1]
+        dy, dx = outline[guess, 0] - cy, outline[guess, 1] - cx
+        reach = math.sqrt(dy * dy + dx * dx) + math.sqrt(2.0) * _BLOCK
+        least[:] = np.inf
+        for g in range(len(circles)):
+            dy, dx = circles[g, 0] - cy, circles[g, 1] - cx
+            if dy * dy + dx * dx > (reach + circles[g, 2]) ** 2:
+                continue
+            for i in range(g * _GROUP, min(len(outline), (g + 1) * _GROUP)):
+                y, x = outline[i, 0], outline[i, 1]
+                if (y - cy) ** 2 + (x - cx) ** 2 > reach * reach:
+                    continue
+                for k in range(place.size):  # the processor takes several at a time
+                    dy, dx = y - ys[k], x - xs[k]
+                    near = dy * dy + dx * dx
+                    best[k] = i if near < least[k] else best[k]
+                    least[k] = near if near < least[k] else least[k]
+        nearest[:, left : left + _BLOCK] = best.reshape((_BLOCK, _BLOCK))
+        squared[:, left : left + _BLOCK] = least.reshape((_BLOCK, _BLOCK))
+    return nearest, squared
 
 
 @machine_code
 def _depth(mask: Array, outline: Array, neighbors: Array) -> tuple[float, float, float]:
     """Mean distance of the pixels' centers from the outline; y and x of the innermost."""
     circles = _circles(outline)
-    total, count, guess, most = 0.0, 0, 0, -1.0
+    total, count, best, most = 0.0, 0, 0, -1.0
     inner_y, inner_x = 0.0, 0.0
     for row in range(mask.shape[0]):
+        if row % _BLOCK == 0:
+            nearest, squared = _nearest_vertices(mask, row, outline, circles, neighbors)
         for column in range(mask.shape[1]):
             if mask[row, column]:
                 y, x = row + 0.5, column + 0.5
-                distance, guess = _nearest(y, x, outline, circles, neighbors, guess)
+                dy, dx = outline[best, 0] - y, outline[best, 1] - x
+                if dy * dy + dx * dx > squared[row % _BLOCK, column]:
+                    best = nearest[row % _BLOCK, column]  # else the last pixel's is as near
+                distance = _to_rings(y, x, outline, neighbors, best)
                 total += distance
                 count += 1
                 if distance > most:

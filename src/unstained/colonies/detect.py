@@ -174,22 +174,26 @@ def detect_colonies(
         raise InputError(f"a pixel size of {pixel_size_um} um", "give a number above 0")
     smallest_px = settings.smallest_px(pixel_size_um)
     grey = to_uint8(image_yx, settings.window_percent)
-    blurred = cv2.GaussianBlur(grey, (settings.blur_px, settings.blur_px), 0)
-    entropy = local_entropy(blurred, settings.entropy_radius_px)
+    grey = cv2.GaussianBlur(grey, (settings.blur_px, settings.blur_px), 0)
+    entropy = local_entropy(grey, settings.entropy_radius_px)
+    del grey
     threshold = otsu_threshold(entropy)
-    mask: Array = (entropy > threshold).astype(np.uint8)  # nowhere where the threshold is NaN
+    mask: Array = (entropy > threshold).view(np.uint8)  # nowhere where the threshold is NaN
     if settings.opening_radius_px > 0:
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disk(settings.opening_radius_px))
     _fill_holes(mask)
     found = _Objects(*cv2.connectedComponentsWithStats(mask, connectivity=8)[1:])
+    del mask
     large = [k for k in range(1, len(found.stats)) if found.stats[k, 4] >= smallest_px]
     contrast = _contrasts(entropy, found, large)
+    del entropy
     kept = [k for k in large if contrast[k] >= settings.min_contrast]
     number = np.zeros(len(found.stats), np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
-    labels = number[found.labels]
+    for row in found.labels:  # row by row: as indices NumPy makes the labels twice as large
+        row[:] = number[row]
     table = _table(found, kept, [contrast[k] for k in kept], pixel_size_um)
-    return Detection(labels, table, threshold, len(large) - len(kept))
+    return Detection(found.labels, table, threshold, len(large) - len(kept))
 
 
 def to_uint8(image_yx: Array, window_percent: float = 0.01) -> Array:
@@ -221,7 +225,8 @@ def to_uint8(image_yx: Array, window_percent: float = 0.01) -> Array:
     if high <= low:
         return np.zeros(image.shape, np.uint8)
     gain = 255 / (high - low)
-    inside = np.clip(image, low, high).astype(image.dtype, copy=False)
+    # limits of the image's own type: floats would make integers four times as large
+    inside = np.clip(image, image.dtype.type(low), image.dtype.type(high))
     return np.asarray(cv2.convertScaleAbs(inside, alpha=gain, beta=-low * gain))
 
 
@@ -279,7 +284,7 @@ def _fill_holes(mask: Array) -> None:
 
 def _contrasts(entropy: Array, found: _Objects, large: list[int]) -> dict[int, float]:
     """How far each object's mean entropy lies above that outside of all objects, in its sd."""
-    outside = (found.labels == 0).astype(np.uint8)
+    outside = (found.labels == 0).view(np.uint8)
     if not outside.any():  # there is nothing that it could stand out from
         return dict.fromkeys(large, 0.0)
     mean, sd = (float(value.item()) for value in cv2.meanStdDev(entropy, mask=outside))

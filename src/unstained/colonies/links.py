@@ -134,7 +134,7 @@ class Linker:
         InputError
             Frames out of order or of different sizes.
         """
-        areas = np.bincount(labels_yx.ravel())
+        areas = _areas(labels_yx)
         track_of = np.zeros(areas.size, np.int64)
         linked = np.zeros((1, areas.size), bool)
         tracks_before = np.zeros(1, np.int64)
@@ -206,11 +206,20 @@ def _check(last: int, frame: int, before: Array, now: Array) -> None:
         )
 
 
+def _areas(labels: Array) -> Array:
+    """(K + 1,) pixels of each label, those of the background first."""
+    largest, band = int(labels.max(initial=0)), 256  # rows: NumPy counts copies of 64 bits
+    areas = np.zeros(largest + 1, np.int64)
+    for top in range(0, len(labels), band):
+        areas += np.bincount(labels[top : top + band].ravel(), minlength=largest + 1)
+    return areas
+
+
 def _linked(before: Array, now: Array, min_overlap: float) -> Array:
     """Whether each label before (rows) and each now (columns) are the same colony."""
     n_before, n_now = int(before.max()) + 1, int(now.max()) + 1
     both = (before > 0) & (now > 0)
     pair = before[both].astype(np.int64) * n_now + now[both]
     overlap = np.bincount(pair, minlength=n_before * n_now).reshape(n_before, n_now)
-    areas = np.minimum.outer(np.bincount(before.ravel()), np.bincount(now.ravel()))
+    areas = np.minimum.outer(_areas(before), _areas(now))
     return (overlap > 0) & (overlap >= min_overlap * areas)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -36,7 +35,8 @@ def subtract_background(
         mean.
     """
     image = np.asarray(image)
-    return _float32(image - estimate_background(image, method=method, radius_px=radius_px))
+    level = estimate_background(image, method=method, radius_px=radius_px)
+    return np.asarray(np.subtract(image, level, out=level, casting="same_kind"))
 
 
 def subtract_control(image: Array, control: Array, *, smooth_px: float = 8.0) -> Array:
@@ -63,7 +63,7 @@ def subtract_control(image: Array, control: Array, *, smooth_px: float = 8.0) ->
     InputError
         Shapes differ, or the control is brighter than the image all over: another exposure.
     """
-    image = _plane(image)
+    image = _plane(image).astype(np.float64)
     controls = np.asarray(control, dtype=np.float64)
     level = np.median(controls, axis=0) if controls.ndim == 3 else controls
     if level.shape != image.shape:
@@ -116,8 +116,9 @@ def estimate_background(
         return _percentile(image, radius_px)
     free = ~foreground_mask(image)
     if method == "constant":
-        return np.full(image.shape, np.median(image[_enough(free)]), dtype=np.float32)
-    return _float32(_surface(image, free))
+        values = image[_enough(free)].astype(np.float64)
+        return np.full(image.shape, np.median(values, overwrite_input=True), dtype=np.float32)
+    return _surface(image, free)
 
 
 def background_files(
@@ -283,10 +284,12 @@ def _percentile(image: Array, radius_px: float) -> Array:
     # a window that goes beyond the image on all sides is one block
     block = max(_LEAST_BLOCK_PX, int(min(radius_px / 4, max(height, width))))
     ny, nx = -(-height // block), -(-width // block)
-    padded = np.pad(image, ((0, ny * block - height), (0, nx * block - width)), mode="edge")
-    # (ny, block, nx, block) -> (ny, nx, block * block)
-    blocks = padded.reshape(ny, block, nx, block).swapaxes(1, 2).reshape(ny, nx, -1)
-    level = np.median(blocks, axis=2)
+    level = np.empty((ny, nx))
+    for row in range(ny):  # all at once would be several copies of the image
+        strip = image[row * block : (row + 1) * block].astype(np.float64)
+        beyond = (0, block - len(strip)), (0, nx * block - width)
+        strip = np.pad(strip, beyond, mode="edge").reshape(block, nx, block)
+        level[row] = np.median(strip, axis=(0, 2))
     low = ndimage.percentile_filter(level, _LOW_PERCENT, size=9, mode="nearest")
     low = ndimage.gaussian_filter(low, 4, mode="nearest")
     above = level - low
@@ -300,8 +303,7 @@ def _percentile(image: Array, radius_px: float) -> Array:
     y = (np.arange(height) - (block - 1) / 2) / block
     x = (np.arange(width) - (block - 1) / 2) / block
     found = np.empty(image.shape, np.float32)
-    for top in range(0, height, _BAND_PX):  # coordinates of all pixels are twice the image
-        band = slice(top, top + _BAND_PX)
+    for band in _bands(height):  # coordinates of all pixels are twice the image
         at = np.meshgrid(y[band], x, indexing="ij")
         ndimage.map_coordinates(surface, at, found[band], order=1, mode="nearest")
     return found
@@ -335,23 +337,41 @@ def _local_surface(level: Array, free: Array, low: Array, sigma: float = 4.0) ->
 
 
 def _surface(image: Array, free: Array) -> Array:
-    """The surface of second order through the free pixels, (Y, X)."""
+    """The surface of second order through the free pixels, (Y, X) float32."""
     y, x = np.linspace(-1, 1, image.shape[0]), np.linspace(-1, 1, image.shape[1])
-    free = _enough(free | (image <= np.quantile(image, 0.25)))
-    surface = np.zeros_like(image)
+
+    def surface(w: Array, band: slice) -> Array:
+        """Some of its rows, float64: all at once would be 8 bytes a pixel, and some more."""
+        v = y[band]
+        bent = (w[0] + w[2] * v + w[5] * v * v)[:, None] + (w[1] * x + w[3] * x * x)
+        return np.asarray(np.multiply.outer(w[4] * v, x) + bent)
+
+    lowest = np.quantile(image.astype(np.float64), 0.25, overwrite_input=True)
+    free = _enough(free | (image <= lowest))
+    rest = np.empty(image.shape, np.float64)
     for _ in range(_ROUNDS):
-        at = np.flatnonzero(free)[:: max(1, int(free.sum()) // 200_000)]
+        step = max(1, int(free.sum()) // 200_000)
+        at = np.flatnonzero(free)[::step].copy()  # a view would keep all of them
         v, u = (a[i] for a, i in zip((y, x), np.divmod(at, x.size), strict=True))  # (N,)
         terms = np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)  # (N, 6)
-        w = np.linalg.lstsq(terms, image.ravel()[at], rcond=None)[0]
-        # row by column: the terms of all pixels would be six times the image
-        np.multiply.outer(w[4] * y, x, out=surface)
-        surface += (w[0] + w[2] * y + w[5] * y * y)[:, None] + (w[1] * x + w[3] * x * x)
-        kept = _enough(_not_above(image - surface, free))
+        w = np.linalg.lstsq(terms, image.ravel()[at].astype(np.float64), rcond=None)[0]
+        for band in _bands(y.size):
+            rest[band] = image[band] - surface(w, band)
+        kept = _enough(_not_above(rest, free))
         if np.array_equal(kept, free):
             break
         free = kept
-    return surface
+    del rest
+    found = np.empty(image.shape, np.float32)
+    for band in _bands(y.size):
+        found[band] = surface(w, band)
+    return found
+
+
+def _bands(height: int) -> Iterator[slice]:
+    """Rows of an image that are looked at together, of all its rows."""
+    for top in range(0, height, _BAND_PX):
+        yield slice(top, top + _BAND_PX)
 
 
 def _not_above(rest: Array, free: Array) -> Array:
@@ -371,13 +391,13 @@ def _enough(free: Array) -> Array:
     return free
 
 
-def _plane(image: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _plane(image: Array) -> Array:
     image = np.asarray(image)
     if image.ndim != 2:
         raise InputError(f"image has shape {image.shape}", "give one plane (Y, X)")
     if not np.isfinite(image).all():
         raise InputError("the image holds NaN or infinite values", "repair it first")
-    return image.astype(np.float64)
+    return image
 
 
 def _float32(image: Array) -> Array:

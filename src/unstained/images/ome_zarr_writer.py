@@ -178,7 +178,7 @@ class OmeZarrWriter:
                 f"block of {block.dtype} for an image of {self.dtype}", "convert it first"
             )
         with self._lock:
-            self._array[t, c, z, y0 : stop[3], x0 : stop[4]] = block.astype(self.dtype)
+            self._array[t, c, z, y0 : stop[3], x0 : stop[4]] = block.astype(self.dtype, copy=False)
 
 
 @contextmanager

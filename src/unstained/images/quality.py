@@ -82,16 +82,17 @@ def foreground_mask(image: Array) -> Array:
     -------
     (Y, X) bool array
     """
-    smooth, level, spread = _smoothed(_plane(image))
+    smooth = ndimage.gaussian_filter(_plane(image), 1)  # which the plane need not outlive
+    level, spread = _level_and_spread(smooth)
     return np.asarray(smooth > level + 3 * spread)
 
 
-def _smoothed(image: Array) -> tuple[Array, float, float]:
-    """Smoothed image, level of its background and spread around it."""
-    smooth = np.asarray(ndimage.gaussian_filter(image, 1))
-    level = _half_sample_mode(np.sort(smooth, axis=None))
-    below = level - smooth[smooth < level]
-    return smooth, level, _MAD_TO_SD * float(np.median(below)) if below.size else 0.0
+def _level_and_spread(smooth: Array) -> tuple[float, float]:
+    """Level of a smoothed image's background, and spread around it."""
+    ordered = np.sort(smooth, axis=None)
+    level = _half_sample_mode(ordered)
+    below = level - ordered[: np.searchsorted(ordered, level)]
+    return level, _MAD_TO_SD * float(np.median(below, overwrite_input=True)) if below.size else 0.0
 
 
 def snr_rms(image: Array, foreground: Array | None = None) -> float:
@@ -136,7 +137,8 @@ def _stained(image: Array) -> Array:
 
     Where they are less, cells are the foreground, and a few specks change their mean little.
     """
-    smooth, level, spread = _smoothed(image)
+    smooth = ndimage.gaussian_filter(image, 1)
+    level, spread = _level_and_spread(smooth)
     mask = smooth > level + 3 * spread
     component, count = ndimage.label(mask)
     number = np.arange(count + 1)
