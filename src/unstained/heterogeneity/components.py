@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..statistics import MANY_GROUPS, student_bounds
 from .resampling import Resamples
 
 __all__ = ["Components", "principal_components"]
@@ -81,10 +82,11 @@ def principal_components(
     and shape have different units; so the eigenvalues are those of the correlation matrix and sum
     to K. An eigenvector's sign means nothing: here its largest entry is positive.
 
-    The intervals are percentiles of a bootstrap over cells, or over whole groups, moved by what
-    the bootstrap's mean is above the estimate. The i-th largest eigenvalue of a sample is too
-    large for the first components and too small for the last, the more the fewer cells, and once
-    more so in samples of the sample: the latter is what the move takes out.
+    The intervals of fewer than `statistics.MANY_GROUPS` groups come from leaving each out
+    (`statistics.student_bounds` of the log odds of the share). Of more, or of cells, they are
+    percentiles of a bootstrap, moved by what its mean is above the estimate: the i-th largest
+    eigenvalue of a sample is too large for the first components and too small for the last, the
+    more the fewer cells, and once more so in samples of the sample.
 
     Parameters
     ----------
@@ -144,12 +146,17 @@ def _explained_interval(
     samples = Resamples(z, groups)
     if samples.units < 2:
         return np.full(share.size, np.nan), np.full(share.size, np.nan)
+
+    def shares_of(r: Array | None) -> Array:
+        return np.full(k, np.nan) if r is None else np.linalg.eigvalsh(r)[::-1] / k
+
+    if samples.units < MANY_GROUPS:
+        without = np.array([shares_of(r) for r in samples.without_each()])
+        bounds = [student_bounds(s, without[:, i], "logit", level) for i, s in enumerate(share)]
+        low, high = np.array(bounds).T
+        return low, high
     rng = np.random.default_rng(seed)
-    shares = np.full((draws, k), np.nan)
-    for i in range(draws):
-        r = samples.correlations(rng)
-        if r is not None:
-            shares[i] = np.linalg.eigvalsh(r)[::-1] / k
+    shares = np.array([shares_of(samples.drawn(rng)) for _ in range(draws)])
     centered = shares[:, : share.size] - np.nanmean(shares[:, : share.size], axis=0)
     low, high = np.nanquantile(centered, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return np.clip(share + low, 0, 1), np.clip(share + high, 0, 1)

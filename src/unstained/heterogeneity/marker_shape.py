@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import fisher_z_interval, holm
+from ..statistics import MANY_GROUPS, fisher_z_interval, holm, student_bounds
 from .resampling import Resamples, members_of
 
 __all__ = ["Orthogonality", "correlations", "orthogonality"]
@@ -77,8 +77,9 @@ def orthogonality(
     E = sqrt(b_x b_y) / (n - G), b = tr(R)^2 / tr(R^2), G groups or 1 [2]_; what is reported is
     1 - (RV - E) / (1 - E), which is not 1 - RV.
 
-    The interval is a bootstrap over cells, or over whole groups, around the estimate: estimate
-    +- what draws differ from their mean, since a draw holds the chance correlations of its sample
+    The interval of fewer than `statistics.MANY_GROUPS` groups comes from leaving each out
+    (`statistics.student_bounds`). Of more, or of cells, it is a bootstrap around the estimate:
+    what draws differ from their mean, since a draw holds the chance correlations of its sample
     once more. p is the share of random pairings with as large an RV; with groups, the cells are
     paired anew within each group, so that what both sets owe to the group is not called common,
     and the variables are taken as distances from the group's mean.
@@ -119,26 +120,45 @@ def orthogonality(
     rv, chance = _rv(a.T @ b, *within), _chance(a, b, freedom)
     value = 1 - (rv - chance) / (1 - chance)
     rng = np.random.default_rng(seed)
-    samples = Resamples(np.hstack([a, b]), groups)
     beyond = 0
-    drawn = np.full(draws, np.nan)
     partner = np.empty(len(a), int)
-    p = a.shape[1]
-    for i in range(draws):
+    for _ in range(draws):
         for rows in members:
             partner[rng.permutation(rows)] = rows
         beyond += _rv(a[partner].T @ b, *within) >= rv * _TIE
-        r = samples.correlations(rng) if samples.units > 1 else None
-        if r is not None:
-            drawn[i] = 1 - _rv(r[:p, p:], r[:p, :p], r[p:, p:])
-    low = high = float("nan")
-    finite = drawn[np.isfinite(drawn)]
-    if finite.size > 1:
-        shift = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) - finite.mean()
-        low, high = (float(value + s / (1 - chance)) for s in shift)
+    samples = Resamples(np.hstack([a, b]), groups)
+    low, high = _bounds(value, samples, a.shape[1], chance, level, draws, rng)
     return Orthogonality(
         float(value), low, high, rv, chance, float((1 + beyond) / (1 + draws)), len(a)
     )
+
+
+def _bounds(
+    value: float,
+    samples: Resamples,
+    p: int,
+    chance: float,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """Of 1 - (RV - chance) / (1 - chance), p variables in the first set; NaN for one group."""
+
+    def of(r: Array | None) -> float:
+        if r is None:
+            return float("nan")
+        return 1 - (_rv(r[:p, p:], r[:p, :p], r[p:, p:]) - chance) / (1 - chance)
+
+    if samples.units < 2:
+        return float("nan"), float("nan")
+    if samples.units < MANY_GROUPS:
+        return student_bounds(value, [of(r) for r in samples.without_each()], level=level)
+    drawn = np.array([of(samples.drawn(rng)) for _ in range(draws)])
+    finite = drawn[np.isfinite(drawn)]
+    if finite.size < 2:
+        return float("nan"), float("nan")
+    low, high = value + np.quantile(finite, [(1 - level) / 2, (1 + level) / 2]) - finite.mean()
+    return float(low), float(high)
 
 
 def correlations(

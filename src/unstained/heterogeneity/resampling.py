@@ -1,6 +1,8 @@
-"""Bootstrap samples of cells, or of whole groups of them, by their correlations."""
+"""Cells drawn anew or left out, one by one or in whole groups, by their correlations."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ one value of a million standard deviations was not drawn."""
 
 
 class Resamples:
-    """Samples of cells with replacement, of which the correlations alone are wanted.
+    """Samples of cells, of which the correlations alone are wanted.
 
     These follow from the sums of the values and of their products, so that no sample is laid
     out: sums of large groups are taken once, of small ones or single cells whenever these are
@@ -26,7 +28,12 @@ class Resamples:
     values : (N, K) float array
         Finite, none constant.
     groups : (N,) array, optional
-        Drawn whole, with all their cells.
+        Drawn or left out whole, with all their cells.
+
+    Attributes
+    ----------
+    units : int
+        Groups, or cells where there are none.
     """
 
     def __init__(self, values: Array, groups: npt.ArrayLike | None) -> None:
@@ -42,9 +49,18 @@ class Resamples:
             parts = (self._rows[:, rows] for rows in members_of(len(z), groups))
             self._sums = np.array([part @ part.T for part in parts])  # (G, 1 + K, 1 + K)
 
-    def correlations(self, rng: np.random.Generator) -> Array | None:
-        """(K, K) of one sample; None where a variable is constant in it."""
-        times = np.bincount(rng.integers(0, self.units, self.units), minlength=self.units)
+    def drawn(self, rng: np.random.Generator) -> Array | None:
+        """(K, K) correlations of one bootstrap sample; None where a variable is constant in it."""
+        chosen = rng.integers(0, self.units, self.units)
+        return self._correlations(np.bincount(chosen, minlength=self.units))
+
+    def without_each(self) -> Iterator[Array | None]:
+        """(K, K) correlations without unit after unit; None where a variable is constant."""
+        for unit in range(self.units):
+            yield self._correlations(np.arange(self.units) != unit)
+
+    def _correlations(self, times: Array) -> Array | None:
+        """Of a sample that holds each unit so many times, (units,)."""
         if self._sums is None:
             sums = (self._rows * times[self._unit]) @ self._rows.T
         else:
