@@ -46,7 +46,7 @@ def test_what_a_biplot_draws_are_correlations_with_the_scores(values):
 def test_intervals_over_four_donors_hold_what_they_promise():
     # a cause that donors differ in nearly as much as their cells (variance 0.81 + 1), in three
     # variables with noise of their own, and a fourth variable: their correlations' eigenvalues.
-    # A bootstrap over the donors holds 0.4 to 0.8 of them
+    # A bootstrap over the donors holds 0.75 of the first, third and fourth
     noise = np.array([0.5, 1.0, 2.0])
     covariance = np.eye(4)
     covariance[:3, :3] = 1.81 + np.diag(noise**2)
