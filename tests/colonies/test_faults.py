@@ -166,6 +166,7 @@ def test_every_arm_learns_labels_from_the_very_same_batch(
 
     def seen_train(task: Any, *how: Any, **more: Any) -> loop.Outcome:
         tasks.append(task)
+        assert how[0].clip == 3
         return train(task, *how, **more)
 
     def seen_batch(run: Run, *how: Any) -> Batch:
@@ -174,7 +175,7 @@ def test_every_arm_learns_labels_from_the_very_same_batch(
 
     monkeypatch.setattr(loop, "train", seen_train)
     monkeypatch.setattr(Run, "_batch", seen_batch)
-    of = data(method=method, steps=2, pretrain_steps=1, adviser=False)
+    of = data(method=method, steps=2, pretrain_steps=1, adviser=False, clip=3)
     train_method(of, tmp_path, resume=False, report=quiet)
     # what the arm's own loaders gave it, by counter
     (of_labels,) = (task for task in tasks if not isinstance(task, _Task))
