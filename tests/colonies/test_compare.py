@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from unstained.colonies import compare_report
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
 from unstained.colonies.comparison import Comparison, Plan, compare, parse_arms
@@ -235,11 +237,27 @@ def test_what_cannot_be_learned_is_told_before_anything_is_trained(
     assert not begun
 
 
-def test_tables_and_figures_are_written(found: Comparison, examples: Examples) -> None:
+def test_tables_and_figures_are_written(
+    found: Comparison, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = {}
+
+    def saved(figure: Figure, path: Path) -> Path:
+        titles[path.name] = figure.get_suptitle()
+        return save_figure(figure, path)
+
+    save_figure = compare_report.save_figure
+    monkeypatch.setattr(compare_report, "save_figure", saved)
     written = {path.name for path in write_comparison(found, examples)}
     assert {"summary.csv", "classes.csv", "tests.csv", "summary.md"} <= written
     assert {"methods-0.1.png", "labels.png", "confusion.png", "mistakes.png"} <= written
-    assert "| features | 10 % |" in (found.folder / "summary.md").read_text(encoding="utf-8")
+    text = (found.folder / "summary.md").read_text(encoding="utf-8")
+    assert "| features | 10 % |" in text
+    table = summary(found)
+    best = table.loc[table["recall"].idxmax()]
+    of = f"{best['arm']}, {100 * best['labelled']:g} % labelled"
+    assert f"confusion.png and mistakes.png are of {of}, of all folds together." in text
+    assert {titles[name] for name in ("confusion.png", "mistakes.png")} == {of}
 
 
 def test_a_share_that_the_training_parts_cannot_give_is_noted(
