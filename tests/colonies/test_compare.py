@@ -381,10 +381,10 @@ def test_a_model_is_scored_on_the_groups_that_were_set_aside(
 def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path: Path) -> None:
     model = train_model(examples, tmp_path / "model", "features", QUICK)
     aside = held_out(model, examples, "test").notes[-1]
-    assert aside.startswith("scored on the 1 groups that training set aside")
+    assert aside.startswith("scored on the 1 group that training set aside")
     # the same wells under another name: seven of the eight were learned from
     copied = Examples(examples.table, examples.root, "copied.csv")
-    assert held_out(model, copied, "test").notes[-1].startswith("7 groups have names of groups")
+    assert held_out(model, copied, "test").notes[-1].startswith("7 groups with the name of")
 
 
 def test_a_class_in_one_group_is_noted(examples: Examples, tmp_path: Path) -> None:
@@ -397,6 +397,11 @@ def test_a_class_in_one_group_is_noted(examples: Examples, tmp_path: Path) -> No
 
     assert notes(["w0"]) == ["coarse is in 1 of 8 groups: its scores have no interval"]
     assert notes(["w0", "w1"]) == []
+    # where each image is its own group, images are counted
+    rare = examples.table[~coarse | (np.cumsum(coarse) == 1)]
+    alone = Examples(rare.assign(group=""), examples.root, "alone")
+    said = evaluate(model, alone).notes[-1]
+    assert said == f"coarse is in 1 of {len(rare)} images: its scores have no interval"
 
 
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
@@ -512,6 +517,26 @@ def classes(tmp_path: Path) -> Path:
         for i in range(40):
             write_png(texture(class_, rng), tmp_path / "data" / class_ / f"m{i:02}.png")
     return tmp_path / "data"
+
+
+def test_images_without_a_group_are_dealt_out_with_a_note_and_never_those_of_one_well(
+    classes: Path, tmp_path: Path
+) -> None:
+    note, arms = "no image has a group: ", parse_arms(["features"])
+    for by in ("group", "image"):
+        model = train_model(load_examples(classes), tmp_path / by, "features", QUICK, by=by)
+        plan = Plan(2, (0.2,), by=by, common=QUICK, only=1)
+        compared = compare(load_examples(classes), arms, tmp_path / f"compared-{by}", plan)
+        for notes in (model.about["notes"], compared.notes):
+            assert any(said.startswith(note) for said in notes) == (by == "group")
+    for file in list(classes.glob("*/*.png")):
+        file.rename(file.with_name(f"well00_frame0{file.stem[1:]}_colony001.png"))
+    out = tmp_path / "none"
+    with pytest.raises(DataError, match="40 images are of one well or movie"):
+        train_model(load_examples(classes), out, "features", QUICK)
+    with pytest.raises(DataError, match="40 images are of one well or movie"):
+        compare(load_examples(classes), arms, out, Plan(2, (0.2,), common=QUICK))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("by", ["group", "image"])
