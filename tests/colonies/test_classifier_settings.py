@@ -35,6 +35,7 @@ def test_the_paper_recipe_has_the_papers_numbers() -> None:
     assert paper.balanced_labels
     assert not paper.logarithm
     assert paper.sampled
+    assert paper.clip == 0
 
 
 def test_methods_that_are_compared_see_the_same_patches() -> None:
@@ -84,7 +85,8 @@ def test_methods_that_are_compared_see_the_same_patches() -> None:
         ({"balance_cap": "nan"}, "balance_cap is nan"),
         ({"select": "worst"}, "select is 'worst'"),
         ({"redraw": "perhaps"}, "redraw is 'perhaps'; give true or false"),
-        ({"teacher": "ema", "feedback": 1.0}, "an averaged teacher learns nothing"),
+        ({"sampled": True, "feedback": 1.0}, "an averaged teacher learns nothing"),
+        ({"feedback": 1.0}, "sampled is false with feedback 1.0; the feedback judges labels that"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:

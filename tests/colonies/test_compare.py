@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from unstained.colonies import compare_report
 from unstained.colonies.classifier import ColonyClassifier
 from unstained.colonies.compare_report import advice, compare_tests, summary, write_comparison
 from unstained.colonies.comparison import Comparison, Plan, compare, parse_arms
@@ -235,11 +237,27 @@ def test_what_cannot_be_learned_is_told_before_anything_is_trained(
     assert not begun
 
 
-def test_tables_and_figures_are_written(found: Comparison, examples: Examples) -> None:
+def test_tables_and_figures_are_written(
+    found: Comparison, examples: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = {}
+
+    def saved(figure: Figure, path: Path) -> Path:
+        titles[path.name] = figure.get_suptitle()
+        return save_figure(figure, path)
+
+    save_figure = compare_report.save_figure
+    monkeypatch.setattr(compare_report, "save_figure", saved)
     written = {path.name for path in write_comparison(found, examples)}
     assert {"summary.csv", "classes.csv", "tests.csv", "summary.md"} <= written
     assert {"methods-0.1.png", "labels.png", "confusion.png", "mistakes.png"} <= written
-    assert "| features | 10 % |" in (found.folder / "summary.md").read_text(encoding="utf-8")
+    text = (found.folder / "summary.md").read_text(encoding="utf-8")
+    assert "| features | 10 % |" in text
+    table = summary(found)
+    best = table.loc[table["recall"].idxmax()]
+    of = f"{best['arm']}, {100 * best['labelled']:g} % labelled"
+    assert f"confusion.png and mistakes.png are of {of}, of all folds together." in text
+    assert {titles[name] for name in ("confusion.png", "mistakes.png")} == {of}
 
 
 def test_a_share_that_the_training_parts_cannot_give_is_noted(
@@ -363,10 +381,10 @@ def test_a_model_is_scored_on_the_groups_that_were_set_aside(
 def test_scores_on_what_taught_the_model_are_noted(examples: Examples, tmp_path: Path) -> None:
     model = train_model(examples, tmp_path / "model", "features", QUICK)
     aside = held_out(model, examples, "test").notes[-1]
-    assert aside.startswith("scored on the 1 groups that training set aside")
+    assert aside.startswith("scored on the 1 group that training set aside")
     # the same wells under another name: seven of the eight were learned from
     copied = Examples(examples.table, examples.root, "copied.csv")
-    assert held_out(model, copied, "test").notes[-1].startswith("7 groups have names of groups")
+    assert held_out(model, copied, "test").notes[-1].startswith("7 groups with the name of")
 
 
 def test_a_class_in_one_group_is_noted(examples: Examples, tmp_path: Path) -> None:
@@ -379,6 +397,11 @@ def test_a_class_in_one_group_is_noted(examples: Examples, tmp_path: Path) -> No
 
     assert notes(["w0"]) == ["coarse is in 1 of 8 groups: its scores have no interval"]
     assert notes(["w0", "w1"]) == []
+    # where each image is its own group, images are counted
+    rare = examples.table[~coarse | (np.cumsum(coarse) == 1)]
+    alone = Examples(rare.assign(group=""), examples.root, "alone")
+    said = evaluate(model, alone).notes[-1]
+    assert said == f"coarse is in 1 of {len(rare)} images: its scores have no interval"
 
 
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
@@ -494,6 +517,26 @@ def classes(tmp_path: Path) -> Path:
         for i in range(40):
             write_png(texture(class_, rng), tmp_path / "data" / class_ / f"m{i:02}.png")
     return tmp_path / "data"
+
+
+def test_images_without_a_group_are_dealt_out_with_a_note_and_never_those_of_one_well(
+    classes: Path, tmp_path: Path
+) -> None:
+    note, arms = "no image has a group: ", parse_arms(["features"])
+    for by in ("group", "image"):
+        model = train_model(load_examples(classes), tmp_path / by, "features", QUICK, by=by)
+        plan = Plan(2, (0.2,), by=by, common=QUICK, only=1)
+        compared = compare(load_examples(classes), arms, tmp_path / f"compared-{by}", plan)
+        for notes in (model.about["notes"], compared.notes):
+            assert any(said.startswith(note) for said in notes) == (by == "group")
+    for file in list(classes.glob("*/*.png")):
+        file.rename(file.with_name(f"well00_frame0{file.stem[1:]}_colony001.png"))
+    out = tmp_path / "none"
+    with pytest.raises(DataError, match="40 images are of one well or movie"):
+        train_model(load_examples(classes), out, "features", QUICK)
+    with pytest.raises(DataError, match="40 images are of one well or movie"):
+        compare(load_examples(classes), arms, out, Plan(2, (0.2,), common=QUICK))
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("by", ["group", "image"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from unstained.colonies.deal import (
     Parts,
     a_tenth,
+    check_grouped,
     check_splits,
     choose_labelled,
     deal,
@@ -241,6 +243,51 @@ def test_a_single_group_is_refused_unless_images_are_asked_for_by_name() -> None
     with pytest.raises(DataError, match="all images are of one group, 'well 1'"):
         parts(given, CLASSES)
     assert parts(given, CLASSES, by="image").test.size == 4
+
+
+def named(*images: str, **columns: object) -> Examples:
+    given = examples(["a", "b"] * (len(images) // 2))
+    return replace(given, table=given.table.assign(image=list(images), **columns))
+
+
+@pytest.mark.parametrize(
+    ("names", "series"),
+    [
+        (["well00_frame000_colony001.tif", "well00_frame001_colony001.tif"], "well00"),
+        (["a/Plate2_well_B3 1.tif", "a/Plate2_well_B3 2.tif"], "a/plate2_well_b3"),
+        (["drug_f000.tif", "drug_f001.tif"], "drug"),  # as detection names frames
+        (["movie/frame000.tif", "movie/frame001.tif"], "movie"),
+    ],
+)
+def test_images_whose_names_say_one_well_are_not_dealt_out_one_by_one_unless_asked(
+    names: list[str], series: str
+) -> None:
+    given = named(*names)
+    reason = rf"2 images are of one well or movie, '{series}'; .*column group.*--split-by image"
+    with pytest.raises(DataError, match=reason):
+        check_grouped(given, "group")
+    assert check_grouped(given, "image") == []
+    # with groups, or with a split of the user's that is kept to, nothing is dealt out one by one
+    assert check_grouped(named(*names, group="w"), "group") == []
+    assert len(check_grouped(named(*names, split="train"), "group", keeps_split=True)) == 1
+    with pytest.raises(DataError, match="of one well or movie"):
+        check_grouped(named(*names, split="train"), "group")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.tif", "2.tif"],
+        ["wells/1.tif", "wells/2.tif"],
+        ["farewell1.tif", "farewell2.tif"],
+        ["well00.tif", "well01.tif"],
+    ],
+)
+def test_where_no_name_says_what_belongs_together_a_note_says_how_to(names: list[str]) -> None:
+    (note,) = check_grouped(named(*names), "group")
+    assert note.startswith("no image has a group: images of one well or movie could be on both")
+    assert "column group (or well)" in note
+    assert check_grouped(named(*names), "image") == []
 
 
 def test_images_without_a_group_are_groups_of_their_own() -> None:

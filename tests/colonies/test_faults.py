@@ -36,11 +36,14 @@ from unstained.colonies.examples import Examples
 from unstained.colonies.feedback import labelled_loss
 from unstained.colonies.ipb import draw_balanced, label_patches, train_ipb
 from unstained.colonies.ipb_run import Batch, PseudoLabels, Run, State
-from unstained.colonies.settings import METHODS, ClassifierSettings
-from unstained.colonies.supervised import train_supervised
+from unstained.colonies.methods import train_method
+from unstained.colonies.selfsupervised import _Task
+from unstained.colonies.settings import ClassifierSettings
+from unstained.colonies.supervised import _Supervised, train_supervised
 from unstained.colonies.training_data import TrainingData, probabilities
 from unstained.colonies.views import Normalizer
 from unstained.errors import FileError
+from unstained.learning import loop
 from unstained.learning.encoders import Classifier, EncoderSpec, build_classifier
 
 SIDE, CLASSES, LABELLED, VALIDATION = 16, 3, 12, 6
@@ -150,16 +153,57 @@ def test_hourly_frames_of_a_well_stay_on_one_side() -> None:
         assert not set(groups[found.test]) & set(groups[taught])
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("ipb-paper", "mpl")])
-def test_every_arm_gets_the_very_same_labelled_batch(method: str) -> None:
-    # of mpl, whose labelled batches are not balanced, and ipb-paper, with the paper's
-    # augmentations, other images are drawn
-    drawn = [
-        of.labelled_batch(3, 8, balanced=of.settings.balanced_labels)
-        for of in (data(method="supervised"), data(method=method))
-    ]
-    assert torch.equal(drawn[0].x, drawn[1].x)
-    assert torch.equal(drawn[0].y, drawn[1].y)
+# ipb-paper has the paper's augmentations and draws other images; features draws no batches, and
+# contrastive-clustering none of labelled images
+@pytest.mark.parametrize(
+    "method", ["supervised", "simclr", "simtriplet", "mpl", "mpl-balanced", "ipb"]
+)
+def test_every_arm_learns_labels_from_the_very_same_batch(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, ipb_batches = [], []
+    train, batch_of = loop.train, Run._batch
+
+    def seen_train(task: Any, *how: Any, **more: Any) -> loop.Outcome:
+        tasks.append(task)
+        assert how[0].clip == 3
+        return train(task, *how, **more)
+
+    def seen_batch(run: Run, *how: Any) -> Batch:
+        ipb_batches.append(batch_of(run, *how))
+        return ipb_batches[-1]
+
+    monkeypatch.setattr(loop, "train", seen_train)
+    monkeypatch.setattr(Run, "_batch", seen_batch)
+    of = data(method=method, steps=2, pretrain_steps=1, adviser=False, clip=3)
+    train_method(of, tmp_path, resume=False, report=quiet)
+    # what the arm's own loaders gave it, by counter
+    (of_labels,) = (task for task in tasks if not isinstance(task, _Task))
+    given = [(3, of_labels.batch(3)["x"], of_labels.batch(3)["y"])]
+    for batch in ipb_batches:
+        given.append((ipb_run._LABELLED_FROM + batch.step, batch.labelled_x, batch.labelled_y))
+    assert (len(given) > 1) == (method in ("mpl", "mpl-balanced", "ipb"))
+    baseline = data(method="supervised")
+    for counter, x, y in given:
+        # of mpl, labelled batches are drawn as the images come
+        wanted = baseline.labelled_batch(counter, 32, balanced=method != "mpl")
+        assert torch.equal(x, wanted.x)
+        assert torch.equal(y, wanted.y)
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_labelled_batches_of_every_loader_are_balanced_where_set_so(
+    balanced: bool, tmp_path: Path
+) -> None:
+    of = data(balanced_labels=balanced, batch=12)
+    of = replace(of, labelled_y=np.array([0] * 10 + [1, 2]))
+    task = _Supervised(network(), of)
+    _, _, drawn = batches(of, tmp_path)
+    for y in ([task.batch(i)["y"] for i in range(3)], [batch.labelled_y for batch in drawn]):
+        count = np.bincount(torch.cat(y).numpy(), minlength=3)
+        share = count / count.sum()
+        # a third each; or 10 of 12, give or take 4 sd of sqrt(5/36 / 36 images)
+        assert share == pytest.approx([1 / 3] * 3) if balanced else share[0] > 0.833 - 0.25
 
 
 # feedback --------------------------------------------------------------------------------------

@@ -135,3 +135,50 @@ def test_wells_cannot_be_joined_to_colonies_that_have_none(tmp_path: Path) -> No
     wells.write_text("well,treatment\nw0,control\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"wells.csv: .*the colonies have no column well"):
         with_conditions(colonies("control").drop(columns="well"), wells)
+
+
+def followed(slope: float, step: float, hours: list[int], **columns: object) -> pd.DataFrame:
+    """Wells of 1000 colonies; log odds of `a` go from -1 by `slope` an hour, treated by `step`."""
+    rows = []
+    for w in range(8):
+        given = "drug" if w % 2 else "control"
+        for hour in hours:
+            own = 0.1 * (w // 2 - 1.5) + 0.002 * hour * (-1) ** (w // 2)  # wells differ a little
+            odds = np.exp(-1 + own + (step + slope * hour if w % 2 else 0))
+            a = round(1000 * odds / (1 + odds))
+            of = {"well": f"w{w}", "frame": hour, "treatment": given, **columns}
+            rows += [{**of, "class": "a"}] * a + [{**of, "class": "b"}] * (1000 - a)
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("slope", "step", "said"),
+    # a slope about the mean hour, 12, leaves the level alone
+    [(0.03, -0.36, "slope"), (0.0, 1.0, "level"), (0.03, 1.0, "level and slope")],
+)
+def test_level_slope_and_mixed_model_are_written_and_the_one_that_differs_is_said(
+    slope: float, step: float, said: str, tmp_path: Path
+) -> None:
+    words = write_fractions(followed(slope, step, [0, 6, 12, 18, 24]), tmp_path, **HOW)
+    effect = pd.read_csv(tmp_path / "effects.csv").iloc[0]
+    level = step + 12 * slope
+    # colonies are whole: log odds are right to 0.5 / (1000 * 0.27 * 0.73)
+    assert effect["slope"] == pytest.approx(slope, abs=1e-3)
+    assert effect["log_odds"] == pytest.approx(level, abs=3e-3)
+    assert effect["slope_low"] < slope < effect["slope_high"]
+    assert (effect["slope_p"] < 0.05) == ("slope" in said)
+    assert (effect["log_odds_p"] < 0.05) == ("level" in said)
+    # of wells with the same hours the mixed model says the same
+    for name, of_wells in (("mixed_log_odds", "log_odds"), ("mixed_slope", "slope")):
+        assert effect[name] == pytest.approx(effect[of_wells], abs=1e-3)
+        assert effect[f"{name}_low"] < effect[name] < effect[f"{name}_high"]
+        assert effect[f"{name}_p"] == pytest.approx(effect[f"{of_wells}_p"], rel=0.05, abs=1e-3)
+    assert f"(Holm): differs in {said}; slope {effect['slope']:+.3g} [" in words[0]
+    assert f"log odds per frame; mixed model {effect['mixed_log_odds']:+.3g} [" in words[0]
+
+
+def test_one_hour_has_neither_slope_nor_mixed_model(tmp_path: Path) -> None:
+    words = write_fractions(followed(0.0, 1.0, [0]), tmp_path, **HOW)
+    effect = pd.read_csv(tmp_path / "effects.csv").iloc[0]
+    assert effect[["slope", "slope_p", "mixed_log_odds", "mixed_slope"]].isna().all()
+    assert words[0].endswith("(Holm): differs in level")

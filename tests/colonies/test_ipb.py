@@ -107,7 +107,7 @@ def test_labels_are_drawn_in_the_teachers_probabilities() -> None:
 
 
 def test_without_sampling_the_most_probable_class_is_the_label() -> None:
-    found = label_patches(Fixed([0.3, 0.6, 0.1]), data(sampled=False), State())
+    found = label_patches(Fixed([0.3, 0.6, 0.1]), data(sampled=False, feedback=0), State())
     assert (found.label == 1).all()
     assert not found.confident.any()
 

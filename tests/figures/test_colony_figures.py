@@ -173,6 +173,44 @@ def test_labelled_shares_are_drawn_in_percent_in_ascending_order():
     assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "10"]
 
 
+@pytest.mark.parametrize("number", [2, 6])
+def test_the_legend_of_long_names_stays_within_the_figure(number):
+    names = [f"mpl-balanced network=vgg19 scales=2 multi_label={i}" for i in range(number)]
+    table = pd.concat(
+        [scored()[:2].assign(method=name, value=0.1 * i) for i, name in enumerate(names)]
+    )
+    figure = label_curve(table)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 <= box.x0
+    assert box.x1 <= figure.bbox.x1
+    assert len(figure.legends) == 1
+    assert figure.axes[0].bbox.height > figure.bbox.height / 3
+
+
+def test_the_legend_of_short_names_is_as_wide_as_it_may_be():
+    # four in rows of at most three: two and two
+    table = pd.concat([scored()[:1].assign(method=name) for name in "abcd"])
+    assert label_curve(table).legends[0]._ncols == 2
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda title: confusion_figure(np.eye(3, dtype=int), NAMES, title=title),
+        lambda title: mistakes_grid({}, NAMES, title=title),
+    ],
+)
+def test_whose_predictions_they_are_stands_above_in_lines_that_fit(draw):
+    title = "mpl-balanced network=vgg19 scales=2 multi_label=True balance=0.5, 10 % labelled"
+    figure = draw(title)
+    figure.draw_without_rendering()
+    words = figure._suptitle
+    assert words.get_text().split() == title.split()
+    assert words.get_window_extent().width <= figure.bbox.width
+    assert draw("")._suptitle is None
+
+
 def test_the_best_method_stands_above_with_its_interval():
     ax = methods_figure(scored()[:2]).axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["mpl", "ipb"]

@@ -199,8 +199,7 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
         written.append(save_figure(methods_figure(part), folder / f"methods-{share:g}.png"))
     if drawn["labelled"].nunique() > 1:
         written.append(save_figure(label_curve(drawn), folder / "labels.png"))
-    best = table.iloc[int(table["recall"].argmax())]
-    written += _figures_of(found, examples, str(best["arm"]), float(best["labelled"]))
+    written += _figures_of_best(found, examples, *_best(table))
     for file in sorted((folder / "runs").glob("*/*/fold-0/student.jsonl")):
         true = _hidden_shares(file.with_name("run.json"))
         written += learning_figures(file, found.classes, file.parent, true)
@@ -209,6 +208,7 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
 
 def markdown(found: Comparison) -> str:
     """The table as Markdown, for a paper's supplement or a notebook."""
+    table = summary(found)
     head = ["method", "labelled", "macro recall", "SD", "macro F1", "SD"]
     head += [f"recall {name}" for name in found.classes] + ["s"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -217,31 +217,43 @@ def markdown(found: Comparison) -> str:
         (arm, share, name): value
         for arm, share, name, value in classes[["arm", "labelled", "class", "recall"]].to_numpy()
     }
-    for row in summary(found).to_dict("records"):
+    for row in table.to_dict("records"):
         cells = [str(row["arm"]), f"{100 * row['labelled']:g} %"]
         for name in ("recall", "f1"):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             cells += [f"{row[name]:.3f} [{low:.3f}, {high:.3f}]", f"{row[f'{name}_sd']:.3f}"]
         cells += [f"{recall[row['arm'], row['labelled'], name]:.3f}" for name in found.classes]
         lines.append("| " + " | ".join([*cells, f"{row['seconds']:.0f}"]) + " |")
-    notes = [f"\n{note}." for note in (*found.notes, advice(found))]
+    drawn = f"confusion.png and mistakes.png are of {_said(*_best(table))}, of all folds together"
+    notes = [f"\n{note}." for note in (*found.notes, advice(found), drawn)]
     return "\n".join([*lines, *notes]) + "\n"
 
 
-def _figures_of(found: Comparison, examples: Examples, arm: str, share: float) -> list[Path]:
-    """Of the best arm: confusion and mistakes."""
-    folder, names = found.folder, found.classes
+def _best(table: pd.DataFrame) -> tuple[str, float]:
+    """Arm and labelled share of the highest macro recall in a `summary`."""
+    row = table.iloc[int(table["recall"].argmax())]
+    return str(row["arm"]), float(row["labelled"])
+
+
+def _said(arm: str, share: float) -> str:
+    return f"{arm}, {100 * share:g} % labelled"
+
+
+def _figures_of_best(found: Comparison, examples: Examples, arm: str, share: float) -> list[Path]:
+    """Confusion and mistakes."""
+    folder, names, title = found.folder, found.classes, _said(arm, share)
     part = found.predictions.query("arm == @arm and labelled == @share")
     scores = classification_scores(part["true"], part["predicted"], names)
-    written = [save_figure(confusion_figure(scores.confusion, names), folder / "confusion.png")]
-    patches = {}
+    confusion = confusion_figure(scores.confusion, names, title=title)
+    written = [save_figure(confusion, folder / "confusion.png")]
     # of each true and predicted class the image that the arm was surest of
     surest = part.assign(sure=part[[f"p_{name}" for name in names]].max(axis=1))
     surest = surest.sort_values("sure").drop_duplicates(["true", "predicted"], keep="last")
     columns = surest[["true", "predicted", "row"]].to_numpy(int)
     plain = examples.with_stains(None)
     patches = {(names[t], names[p]): plain.read(int(row)).pixels[0] for t, p, row in columns}
-    written.append(save_figure(mistakes_grid(patches, names), folder / "mistakes.png"))
+    mistakes = mistakes_grid(patches, names, title=title)
+    written.append(save_figure(mistakes, folder / "mistakes.png"))
     return written
 
 

@@ -21,7 +21,7 @@ from ..images.image import Array
 from ..images.saved import from_saved
 from ..learning.loop import Progress
 from .classifier import ColonyClassifier
-from .deal import MIXED, UNLABELLED, Parts, check_learnable, folds, parts, units
+from .deal import MIXED, UNLABELLED, Parts, check_grouped, check_learnable, folds, parts, units
 from .examples import Examples
 from .settings import ClassifierSettings
 from .training import keep_history
@@ -173,8 +173,10 @@ def compare(
     InputError
         `folder` holds a comparison of other data, folds, labels or stains.
     DataError
-        Fewer groups than folds, or a class without labelled images in a training part.
+        Images without a group whose names show one (`deal.check_grouped`), fewer groups than
+        folds, or a class without labelled images in a training part.
     """
+    check_grouped(examples, plan.by)
     _same_plan(folder, examples, plan)
     y = examples.codes(examples.classes)
     todo = list(_runs(arms, plan, folder))
@@ -350,7 +352,8 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
         table, said = _read_run(run.folder, y, examples.classes)
         predictions.append(table.assign(**key, group=groups[table["row"].to_numpy()]))
         runs.append({**key, **said})
-    notes = [*examples.notes, *examples.stained_in_training()]
+    notes = [*examples.notes, *check_grouped(examples, plan.by)]
+    notes += examples.stained_in_training()
     notes += _other_shares(pd.DataFrame(runs), len(examples))
     if plan.by == "image":
         notes.append("split by image: images of one sequence may be on both sides of the split")

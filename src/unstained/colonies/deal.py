@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +16,7 @@ __all__ = [
     "MIXED",
     "UNLABELLED",
     "Parts",
+    "check_grouped",
     "check_learnable",
     "choose_labelled",
     "deal",
@@ -33,6 +36,10 @@ UNLABELLED = -1
 
 MIXED = -2
 """Code of an image of several classes: it may be learned from, it belongs to none."""
+
+
+# up to a well (well00, well_B3) or up to the frame of a movie (_frame000, and _f000 of detection)
+_SERIES = re.compile(r".*?((?<![a-z])well[ _-]?[a-z]?\d+|(?=[ _/-](frame[ _-]?|f)\d{2}))", re.I)
 
 
 class Parts(NamedTuple):
@@ -227,6 +234,48 @@ def parts(
         unlabelled=np.flatnonzero(hidden),
         left_out=np.flatnonzero((test | aside) & ~scored),
     )
+
+
+def check_grouped(examples: Examples, by: str, *, keeps_split: bool = False) -> list[str]:
+    """Refuse to deal out images one by one whose names say that they belong together.
+
+    Parameters
+    ----------
+    by : {"group", "image"}
+        "image" asks for it by name.
+    keeps_split : bool
+        Whether a column `split` is kept to, which then says who is on which side.
+
+    Returns
+    -------
+    list of str
+        A note where nothing says what belongs together.
+
+    Raises
+    ------
+    DataError
+        No image has a group, and names such as ``well00_frame000_colony001`` put several images
+        into one well or movie.
+    """
+    if by != "group" or examples.grouped:
+        return []
+    series = [_SERIES.match(name) for name in examples.names().tolist()]
+    most = Counter(found.group().casefold() for found in series if found).most_common(1)
+    split = keeps_split and bool((examples.table["split"] != "").any())
+    if most and most[0][1] > 1 and not split:
+        name, n = most[0]
+        raise DataError(
+            f"gives no image a group, and by their names {n} images are of one well or movie, "
+            f"{name!r}",
+            "say so in a manifest with a column group (or well): on two sides of a split they "
+            "flatter the score; or ask for it by name, --split-by image",
+            file=examples.name,
+        )
+    return [
+        "no image has a group: images of one well or movie could be on both sides of the split, "
+        "which flatters scores; say which belong together in a manifest with a column group (or "
+        "well), or that none do by --split-by image"
+    ]
 
 
 def units(examples: Examples, by: str) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, count_of
 from ..images.image import Array
 from ..statistics import (
     Calibration,
@@ -118,7 +118,8 @@ def evaluate(
     notes = list(examples.notes)
     for code, what in ((-1, "without a label"), (-2, "of several classes")):
         if n := int((y == code).sum()):
-            notes.append(f"{n} images {what} were left out")
+            were = "was" if n == 1 else "were"
+            notes.append(f"{count_of(n, 'image')} {what} {were} left out")
     some = examples.take(scored)
     notes += some.stained_in_training()
     groups = units(some, by) if np.unique(some.groups()).size > 1 else None
@@ -128,7 +129,8 @@ def evaluate(
     p = table[[f"p_{name}" for name in classifier.classes]].to_numpy()
     true = y[scored]
     scores = classification_scores(true, p.argmax(axis=1), classifier.classes, groups)
-    notes += _few_groups(scores, "images" if groups is None or by == "image" else "groups")
+    alone = groups is None or np.unique(groups).size == groups.size
+    notes += _few_groups(scores, "image" if alone else "group")
     return Evaluation(
         scores,
         calibration_scores(p, true),
@@ -190,7 +192,7 @@ def prediction_table(
 def _few_groups(scores: ClassificationScores, what: str) -> list[str]:
     """A note for each class that one group alone holds; see `classification_scores`."""
     return [
-        f"{name} is in 1 of {scores.groups} {what}: its scores have no interval"
+        f"{name} is in 1 of {count_of(scores.groups, what)}: its scores have no interval"
         for name, found in scores.classes.items()
         if found.groups == 1
     ]

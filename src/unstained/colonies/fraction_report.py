@@ -11,13 +11,14 @@ import pandas as pd
 from ..errors import DataError, InputError
 from ..figures import fractions_figure, save_figure
 from ..images.tables import read_table
-from ..statistics import holm
+from ..statistics import Effect, MixedModel, holm
 from .fractions import GroupEffect, class_fractions, compare_groups, group_fractions
 from .training import write_table
 
 __all__ = ["check_fractions", "with_conditions", "write_fractions"]
 
 _CONDITIONS, _EFFECTS, _FIGURE = "conditions.csv", "effects.csv", "fractions.png"
+_NONE = Effect(*[float("nan")] * 4)
 
 
 def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
@@ -80,7 +81,10 @@ def write_fractions(
     """Write `fractions.csv`; with a condition also `conditions.csv`, `effects.csv`, a figure.
 
     Every condition is compared with the control, in every class; Holm's correction is over all
-    of these tests. Wells whose condition is blank are counted and not compared.
+    of these tests. Wells whose condition is blank are counted and not compared. `effects.csv`
+    has what a `GroupEffect` has: `log_odds` (`low`, `high`, `log_odds_p`) is its level, `slope`
+    is per hour, or per frame where hours are not known; `mixed_log_odds` and `mixed_slope` are
+    those of the mixed model, blank where it did not converge or there is one hour only.
 
     Parameters
     ----------
@@ -168,21 +172,48 @@ def write_fractions(
             "share_high": e.share.high,
             "p": e.p,
             "p_holm": p,
+            "log_odds_p": e.level.p,
+            **_columns("slope", e.slope),
+            **_columns("mixed_log_odds", _mixed(e).level),
+            **_columns("mixed_slope", _mixed(e).slope),
         }
         for e, p in zip(effects, corrected, strict=True)
     ]
     write_table(pd.DataFrame(rows), folder / _EFFECTS)
-    return words + [_words(e, p) for e, p in zip(effects, corrected, strict=True)]
+    unit = "hour" if "time_h" in fractions else "frame"
+    return words + [_words(e, p, unit) for e, p in zip(effects, corrected, strict=True)]
 
 
-def _words(effect: GroupEffect, p_holm: float) -> str:
-    share = effect.share
-    verdict = "differs" if p_holm < 0.05 else "no difference shown"
-    return (
+def _columns(name: str, effect: Effect) -> dict[str, float]:
+    ends = {f"{name}_low": effect.low, f"{name}_high": effect.high}
+    return {name: effect.estimate, **ends, f"{name}_p": effect.p}
+
+
+def _mixed(effect: GroupEffect) -> MixedModel:
+    """The mixed model; blank where there is none, or none that converged."""
+    mixed = effect.mixed
+    return MixedModel(_NONE, _NONE, False, "") if mixed is None or not mixed.converged else mixed
+
+
+def _words(effect: GroupEffect, p_holm: float, unit: str) -> str:
+    share, slope, mixed = effect.share, effect.slope, _mixed(effect).level
+    verdict = "no difference shown"
+    if p_holm < 0.05:
+        # p is twice the smaller of the two, which is then below 0.05 by itself
+        either = {"level": effect.level.p, "slope": slope.p}
+        verdict = "differs in " + " and ".join(name for name, p in either.items() if p < 0.05)
+    words = (
         f"{effect.class_name}, {effect.treated} less {effect.control}: "
         f"{share.estimate:+.3f} of the colonies [{share.low:+.3f}, {share.high:+.3f}], "
         f"p {p_holm:.3g} (Holm): {verdict}"
     )
+    if np.isfinite(slope.estimate):
+        ends = f"[{slope.low:+.3g}, {slope.high:+.3g}]"
+        words += f"; slope {slope.estimate:+.3g} {ends} log odds per {unit}"
+    if np.isfinite(mixed.estimate):
+        ends = f"[{mixed.low:+.3g}, {mixed.high:+.3g}]"
+        words += f"; mixed model {mixed.estimate:+.3g} {ends} log odds, p {mixed.p:.3g}"
+    return words
 
 
 def _numeric(table: pd.DataFrame, file: str | None) -> tuple[pd.DataFrame, list[str]]:

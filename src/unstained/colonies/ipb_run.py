@@ -309,7 +309,8 @@ class Run:
             group["lr"] = rate
         optimizer_.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(module.parameters(), self.settings.clip)
         optimizer_.step()
         optimizer_.zero_grad(set_to_none=True)
 

@@ -292,6 +292,7 @@ def _encoder_steps(data: TrainingData) -> loop.LoopSettings:
         validate_every=steps if settings.select == "last" else often,
         checkpoint_every=often,
         ema=settings.ema,
+        clip=settings.clip,
         precision=devices.resolve_precision(settings.precision, device),
         device=str(device),
         seed=settings.seed,

@@ -68,6 +68,9 @@ class ClassifierSettings:
     learning_rate, momentum, weight_decay : float
         Of stochastic gradient descent (Nesterov's if `nesterov`).
     nesterov : bool
+    clip : float
+        Gradients longer than this are shortened to it. 0 leaves them as they are, as `ipb-paper`
+        does: the paper names no limit.
     pretrain_schedule, schedule : {"cosine", "tenth-half"}
         Over the steps that are run: to zero along a cosine, or a tenth from the half on.
     pretrain_steps, steps : int
@@ -173,6 +176,7 @@ class ClassifierSettings:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
+    clip: float = 0.0
     pretrain_schedule: str = "cosine"
     schedule: str = "cosine"
     pretrain_steps: int = -1
@@ -253,6 +257,11 @@ class ClassifierSettings:
             raise InputError("uda_temperature is 0", "give a number above 0")
         if not self.balance_cap >= 1:
             raise InputError(f"balance_cap is {self.balance_cap}", "give 1 or more")
+        if self.feedback and not self.sampled:
+            raise InputError(
+                f"sampled is false with feedback {self.feedback}",
+                "the feedback judges labels that were drawn: set feedback=0, or sampled=true",
+            )
         if self.teacher == "ema" and (self.feedback or not self.ema):
             raise InputError(
                 f"teacher is 'ema' with feedback {self.feedback} and ema {self.ema}",
@@ -312,6 +321,7 @@ _QUICK: Mapping[str, Any] = {
     "learning_rate": 0.03,
     "nesterov": True,
     "weight_decay": 5e-4,
+    "clip": 5.0,
     "batch": 32,
     "unlabelled_batch": 64,
     "pretrain_steps": 300,

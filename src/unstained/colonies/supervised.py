@@ -83,6 +83,7 @@ def train_supervised(
         validate_every=max(1, min(steps, max(25, steps // 20))),
         checkpoint_every=max(25, steps // 20),
         ema=settings.ema,
+        clip=settings.clip,
         precision=devices.resolve_precision(settings.precision, device),
         device=str(device),
         seed=settings.seed,

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError, ModelError
+from ..errors import DataError, FileError, InputError, ModelError, count_of
 from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..learning.loop import Progress
 from ..learning.training_folder import NOTE, TRAINING, leave_note
 from .classifier import ColonyClassifier, check_same_run
-from .deal import parts, unit_names, units
+from .deal import check_grouped, parts, unit_names, units
 from .examples import Examples
 from .model_files import HISTORY, MODEL
 from .stains import STAIN
@@ -67,7 +67,7 @@ def train_model(
     FileError
         `out` exists; with `resume`, holds a model without a note of its data.
     DataError
-        No class is labelled, or the split cannot be made.
+        No class is labelled, or the split cannot be made; see `deal.check_grouped`.
     InputError
         A training goes on with other settings, labels or stains.
     """
@@ -88,6 +88,7 @@ def train_model(
             file=examples.name,
         )
     classifier = ColonyClassifier(method, **changes)
+    ungrouped = check_grouped(examples, by, keeps_split=True)
     part = parts(examples, classes, labelled=labelled, by=by, seed=classifier.settings.seed)
     y = examples.codes(classes)
     teach = np.concatenate([part.labelled, part.validation, part.unlabelled])
@@ -120,7 +121,10 @@ def train_model(
         "test_groups": sorted(set(names[part.test].tolist())),
         "taught_groups": sorted(set(names[teach].tolist())),
         "sample": _sample(examples, part.test),
-        "notes": [*examples.notes, *examples.take(part.test).stained_in_training()],
+        "notes": [
+            *(*examples.notes, *ungrouped),
+            *examples.take(part.test).stained_in_training(),
+        ],
     }
     if examples.stains is not None and not (out / STAIN).exists():
         examples.stains.stainer.save(out / STAIN)
@@ -186,17 +190,17 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
         )
     if not kept.size:
         raise DataError(
-            f"has the images of training, but none of the {_what(examples, about)} that it set "
+            f"has the images of training, but none of the {_what(examples, about)}s that it set "
             "aside",
             "give them the names that they had, or score every image with --split all",
             file=examples.name,
         )
     n, of = np.unique(names[kept]).size, len(about["test_groups"])
-    some = str(n) if n == of else f"{n} (of {of})"
+    what = _what(examples, about)
+    some = count_of(n, what) if n == of else f"{n} (of {of}) {what}s"
     return _noted(
         examples.take(kept),
-        f"scored on the {some} {_what(examples, about)} that training set aside; --split all "
-        "scores every image",
+        f"scored on the {some} that training set aside; --split all scores every image",
     )
 
 
@@ -205,7 +209,7 @@ def _base(name: str) -> str:
 
 
 def _what(examples: Examples, about: Mapping[str, Any]) -> str:
-    return "groups" if examples.grouped and about.get("by") != "image" else "images"
+    return "group" if examples.grouped and about.get("by") != "image" else "image"
 
 
 def _by_row(about: Mapping[str, Any]) -> bool:
@@ -253,8 +257,8 @@ def _warned(examples: Examples, about: Mapping[str, Any]) -> Examples:
     what = _what(examples, about)
     return _noted(
         examples,
-        f"{len(alike)} {what} have names of {what} that taught the model, {alike[0]} for example: "
-        "if they are the same, these scores flatter",
+        f"{count_of(len(alike), what)} with the name of one that taught the model, {alike[0]} for "
+        "example: if they are the same, these scores flatter",
     )
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ..errors import InputError
 from ..images.image import Array
 from ..statistics import Interval, linear_fit
-from .style import PALETTE, house_style, new_figure
+from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = ["bland_altman_figure", "coverage_figure", "totals_figure"]
 
@@ -65,7 +65,8 @@ def totals_figure(
             ax.set_box_aspect(1)
             ax.set_xlabel(f"measured total{_power(power)}")
             ax.set_ylabel(f"predicted total{_power(power)}")
-        _legend(figure, next(iter(axes.values())))
+        handles, _ = next(iter(axes.values())).get_legend_handles_labels()
+        legend_above(figure, handles, len(handles))
     return figure
 
 
@@ -100,7 +101,8 @@ def bland_altman_figure(
             ax.set_box_aspect(1)
             ax.set_xlabel(f"mean of both totals{_power(power)}")
             ax.set_ylabel(f"predicted - measured{_power(power)}")
-        _legend(figure, next(iter(axes.values())))
+        handles, _ = next(iter(axes.values())).get_legend_handles_labels()
+        legend_above(figure, handles, len(handles))
     return figure
 
 
@@ -163,16 +165,6 @@ def _cloud(ax: Axes, x: Array, y: Array) -> None:
     else:
         size = 3.0 if x.size > _MANY / 10 else 7.0
         ax.scatter(x, y, s=size, color=PALETTE[0], lw=0, alpha=0.45)
-
-
-def _legend(figure: Figure, ax: Axes) -> None:
-    """What is in one panel, above all of them, in as many columns as fit into the figure."""
-    handles, _ = ax.get_legend_handles_labels()
-    for columns in range(len(handles), 0, -1):
-        legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
-        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
-            return
-        legend.remove()
 
 
 def _scaled(x: Array) -> tuple[int, float]:

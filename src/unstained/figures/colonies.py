@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import PALETTE, house_style, new_figure, scale_bar
+from .style import PALETTE, house_style, legend_above, new_figure, scale_bar
 
 __all__ = [
     "class_patches",
@@ -154,7 +154,7 @@ def colony_with_patches(
                 Rectangle((0, 0), 1, 1, fill=False, ec=color, lw=1.2, label=name)
                 for name, color in colors.items()
             ]
-            _legend_above(figure, handles, 4)
+            legend_above(figure, handles, 4)
         if pixel_size_um is not None:
             scale_bar(ax, width, height, pixel_size_um)
     return figure
@@ -213,19 +213,12 @@ def _lines(
         ax.set_ylabel(label)
         if levels is not None:
             ax.plot([], [], color="0.3", lw=0.8, ls="--", label="true")
-        _legend_above(figure, ax.get_legend_handles_labels()[0], 4)
+        legend_above(figure, ax.get_legend_handles_labels()[0], 4)
     return figure
 
 
 def _colors(names: Any) -> dict[str, str]:
     return {str(name): PALETTE[j % len(PALETTE)] for j, name in enumerate(names)}
-
-
-def _legend_above(figure: Figure, handles: Sequence[Any], most: int) -> None:
-    """A legend of rows as even as they can be, at most `most` entries wide."""
-    rows = -(-len(handles) // most)
-    columns = -(-len(handles) // rows)
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 def _grey(ax: Axes, image: Array, limits: Array) -> None:

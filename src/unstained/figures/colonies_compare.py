@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
 from ..images.image import Array
-from .colonies import _colors, _grey, _legend_above, _need
-from .style import PALETTE, house_style, new_figure
+from .colonies import _colors, _grey, _need
+from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = [
     "confusion_figure",
@@ -38,9 +39,12 @@ def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
     """
     _need(table, ["method", "labelled", "value", "low", "high"])
     with house_style():
-        figure = new_figure(3.5, 2.7)
+        colors = _colors(table["method"].unique())
+        longest = max(map(len, colors))
+        # where long names stand one in a row, the curves keep their height
+        figure = new_figure(max(3.5, 0.5 + 0.055 * longest), 2.7 + 0.1 * len(colors))
         ax = figure.add_subplot()
-        for name, color in _colors(table["method"].unique()).items():
+        for name, color in colors.items():
             rows = table[table["method"].astype(str) == name].sort_values("labelled")
             x = 100 * rows["labelled"].to_numpy(float)
             ax.plot(x, rows["value"], "o-", ms=3, lw=1.2, color=color, label=name)
@@ -51,7 +55,7 @@ def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
         ax.minorticks_off()
         ax.set_xlabel("labelled part of all images (%)")
         ax.set_ylabel(score)
-        _legend_above(figure, ax.get_legend_handles_labels()[0], 3)
+        legend_above(figure, ax.get_legend_handles_labels()[0], 3)
     return figure
 
 
@@ -95,7 +99,7 @@ def methods_figure(table: pd.DataFrame, *, score: str = "macro recall") -> Figur
     return figure
 
 
-def confusion_figure(confusion: npt.ArrayLike, names: Sequence[str]) -> Figure:
+def confusion_figure(confusion: npt.ArrayLike, names: Sequence[str], *, title: str = "") -> Figure:
     """Confusion matrix: counts, and in color and brackets the share of the true class.
 
     Parameters
@@ -104,6 +108,8 @@ def confusion_figure(confusion: npt.ArrayLike, names: Sequence[str]) -> Figure:
         Rows true, columns predicted.
     names : sequence of str
         The K classes.
+    title : str
+        Whose predictions they are.
     """
     matrix = np.asarray(confusion)
     k = len(names)
@@ -126,6 +132,7 @@ def confusion_figure(confusion: npt.ArrayLike, names: Sequence[str]) -> Figure:
         ax.spines[:].set_visible(False)
         ax.set_xlabel("predicted class")
         ax.set_ylabel("true class")
+        _title(figure, title)
         bar = figure.colorbar(drawn, ax=ax, shrink=0.8)
         bar.set_label("share of the true class")
         bar.outline.set_linewidth(0.4)
@@ -172,7 +179,9 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def mistakes_grid(patches: Mapping[tuple[str, str], Array], names: Sequence[str]) -> Figure:
+def mistakes_grid(
+    patches: Mapping[tuple[str, str], Array], names: Sequence[str], *, title: str = ""
+) -> Figure:
     """Misclassified patches, one for each true and predicted class.
 
     Parameters
@@ -181,6 +190,8 @@ def mistakes_grid(patches: Mapping[tuple[str, str], Array], names: Sequence[str]
         Pairs that never occurred may be missing; a right one may be given for the diagonal.
     names : sequence of str
         Classes in the order of rows (true) and columns (predicted).
+    title : str
+        Whose predictions they are.
     """
     unknown = {name for pair in patches for name in pair} - set(names)
     if unknown:
@@ -206,6 +217,7 @@ def mistakes_grid(patches: Mapping[tuple[str, str], Array], names: Sequence[str]
                 ax.set_title(predicted, pad=3)
             if j == 0:
                 ax.set_ylabel(true)
+        _title(figure, title)
         figure.supxlabel("predicted class", fontsize=7.5)
         figure.supylabel("true class", fontsize=7.5)
     return figure
@@ -250,8 +262,14 @@ def fractions_figure(table: pd.DataFrame, *, condition: str = "treatment") -> Fi
             if i + columns >= len(names):
                 axes.flat[i].set_xlabel("time (h)" if hour == "time_h" else "frame")
                 axes.flat[i].tick_params(labelbottom=True)
-        _legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 4)
+        legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 4)
     return figure
+
+
+def _title(figure: Figure, words: str) -> None:
+    """Above all panels, in as many lines as the figure is narrow."""
+    if words:
+        figure.suptitle(fill(words, int(figure.get_figwidth() / 0.06)), fontsize=7.5)
 
 
 def _band(ax: Axes, x: Array, rows: pd.DataFrame, color: str) -> None:

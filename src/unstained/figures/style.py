@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,15 @@ from matplotlib.figure import Figure
 
 from ..images.atomic import atomic_path
 
-__all__ = ["PALETTE", "house_style", "new_figure", "nice_length", "save_figure", "scale_bar"]
+__all__ = [
+    "PALETTE",
+    "house_style",
+    "legend_above",
+    "new_figure",
+    "nice_length",
+    "save_figure",
+    "scale_bar",
+]
 
 # Okabe, Ito (2008), Color Universal Design: told apart with any color vision
 PALETTE = (
@@ -59,6 +67,16 @@ def house_style() -> Iterator[None]:
 def new_figure(width_in: float, height_in: float) -> Figure:
     """An empty figure, inches; 3.5 is one column of a journal page, 7.2 its full width."""
     return Figure(figsize=(width_in, height_in), dpi=200, layout="constrained")
+
+
+def legend_above(figure: Figure, handles: Sequence[Any], most: int) -> None:
+    """A legend over all panels, at most `most` entries wide: rows even, and none off the sides."""
+    rows = -(-len(handles) // most)
+    for columns in range(-(-len(handles) // rows), 0, -1):
+        legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+        if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
+            return
+        legend.remove()
 
 
 def save_figure(figure: Figure, path: str | PathLike[str], *, dpi: int = 200) -> Path:

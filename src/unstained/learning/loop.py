@@ -90,7 +90,7 @@ class LoopSettings:
     ema : float
         Decay of the averaged weights, 0 for none.
     clip : float
-        Largest norm of a gradient.
+        Largest norm of a gradient; 0 leaves it as it is.
     precision : {"float32", "bf16"}
         Of convolutions, see `devices.autocast`; weights are float32.
     device : str
@@ -243,7 +243,8 @@ class _Run:
         trained.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         devices.average_gradients(trained.module)
-        nn.utils.clip_grad_norm_(trained.module.parameters(), self.settings.clip)
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(trained.module.parameters(), self.settings.clip)
         trained.optimizer.step()
         trained.optimizer.zero_grad(set_to_none=True)
 
