@@ -76,6 +76,19 @@ def test_score_prints_the_json_of_every_marker(
         assert -1 <= entry["r_s"]["mean"] <= 1
 
 
+def test_the_kernel_of_r_lap_can_be_chosen(
+    model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for ksize in (("--ksize", 5), ("--ksize", 31), ()):
+        assert _run("staining", "score", model, manifest, "--json", *ksize) == 0
+        said.append(json.loads(capsys.readouterr().out)[next(iter(MARKERS))])
+    small, large, default = (entry["r_lap"]["mean"] for entry in said)
+    assert abs(small - large) > 0.01  # pixels and structures of ten pixels are not alike
+    assert default == large
+    assert said[0]["r_s"] == said[1]["r_s"]
+
+
 def test_score_compares_models_and_leaves_figures(
     model: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

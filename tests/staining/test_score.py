@@ -13,6 +13,7 @@ from unstained.staining.baselines import fit_baselines, local_sd
 from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
 from unstained.staining.score_table import MOMENTS, ScoreSettings
+from unstained.staining.scores import r_lap
 from unstained.staining.verdict import verdict, verdicts
 from unstained.statistics import moments_correlation, resampled_sums
 
@@ -82,6 +83,22 @@ def test_the_truth_behind_a_noisy_stain_scores_the_ceiling(table):
     assert found["c_max"]["mean"] == pytest.approx(np.sqrt(16 / 17), abs=0.01)
     # mean |normal noise| = sd sqrt(2 / pi)
     assert found["mae"]["mean"] == pytest.approx(1000 * np.sqrt(2 / np.pi), rel=0.02)
+
+
+def test_the_kernel_of_r_lap_is_the_one_asked_for(fields):
+    one = Pairs(fields[0].table.iloc[:1])
+    (only,) = one.fields()
+    stain, predict = only.read_stain("DAPI"), oracle(fields[1])
+    prediction = predict(only.read_phase(), None)["DAPI"]
+    for ksize in (5, 31):
+        found = score_panel(predict, one, settings=replace(QUICK, ksize=ksize))
+        # the command says r_lap of the model and of the baselines
+        assert found.pairs["r_lap"].tolist() == pytest.approx(
+            [r_lap(stain, prediction, ksize=ksize)]
+        )
+        plane = found.baselines.iloc[0]
+        told = r_lap(stain, only.read_phase()[plane["plane"]].astype(float), ksize=ksize)
+        assert plane["r_lap"] == pytest.approx(told)
 
 
 def test_intervals_are_over_groups_where_there_are_three(table, fields):
