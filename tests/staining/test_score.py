@@ -410,6 +410,17 @@ def test_the_truth_is_right_and_may_be_read_as_expression(table):
     assert "may be read as expression" in str(found)
 
 
+def test_the_ceiling_of_a_smoothed_stain_is_said_to_be_one_at_most(fields, tmp_path):
+    pairs, truth = fields
+    one = pairs.table.iloc[:1].copy()
+    raw = score_panel(oracle(truth), Pairs(one), settings=QUICK)
+    assert "being smoothed" not in verdict(raw, "DAPI").where_text
+    stain = cv2.imread(one.loc[0, "stain"], -1)
+    one.loc[0, "stain"] = save(tmp_path / "filtered.png", cv2.medianBlur(stain, 3))
+    told = verdict(score_panel(oracle(truth), Pairs(one), settings=QUICK), "DAPI").where_text
+    assert "at most, the stain being smoothed" in told
+
+
 def test_a_pattern_at_half_its_contrast_is_right_but_no_expression(fields):
     found = verdict(score_panel(oracle(fields[1], 0.5), fields[0], settings=QUICK), "DAPI")
     assert (found.where, found.how_much) == ("right", "order")
