@@ -11,6 +11,7 @@ import tifffile
 
 from unstained.cli.main import main
 from unstained.images import read_image
+from unstained.learning.engines import ENGINES, PRECISIONS
 from unstained.simulate import MARKERS, write_pairs
 
 SMALL = ["width=4", "depth=2", "batch=2", "patch=64", "validate_every=5", "warmup_steps=2"]
@@ -125,6 +126,15 @@ def test_models_of_one_marker_each_predict_together(
     image = read_image(zarr)
     assert [c.name for c in image.channels] == [first, second]
     assert np.isfinite(image.planes()).all()
+
+
+@pytest.mark.parametrize("command", ["predict", "score"])
+def test_help_names_every_engine_and_precision(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("staining", command, "--help") == 0
+    told = capsys.readouterr().out.replace(",", " ").replace(".", " ").split()
+    assert set(ENGINES) | set(PRECISIONS) <= set(told)
 
 
 def test_wildcards_that_no_shell_expanded_are_expanded(

@@ -47,7 +47,7 @@ EngineName = Annotated[
     str,
     typer.Option(help="auto, torch, torch-plain, onnxruntime, openvino or openvino-int8."),
 ]
-Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")]
+Precision = Annotated[str, typer.Option(help="auto, float32, bf16, fp16 or int8.")]
 
 
 @app.command()
