@@ -65,6 +65,32 @@ def test_predict_leaves_named_stains_and_a_composite(
     assert _run("staining", "predict", model, phase, "--out", tmp_path, *both) == 1
 
 
+def test_predictions_are_ome_zarr_0_5_and_0_4_on_request(
+    model: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phase = sorted(manifest.parent.glob("*_phase.tif"))[0]
+    images = {}
+    # where each standard has its own version written: https://ngff.openmicroscopy.org
+    for version, words in (("0.5", ()), ("0.4", ("--zarr", "0.4"))):
+        out = tmp_path / version
+        assert _run("staining", "predict", model, phase, "--out", out, *words) == 0
+        (zarr,) = out.glob("*.ome.zarr")
+        if version == "0.5":
+            told = json.loads((zarr / "zarr.json").read_text())["attributes"]["ome"]["version"]
+        else:
+            told = json.loads((zarr / ".zattrs").read_text())["multiscales"][0]["version"]
+        assert told == version
+        images[version] = read_image(zarr)
+    np.testing.assert_array_equal(images["0.4"].planes(), images["0.5"].planes())
+    assert images["0.4"].channels == images["0.5"].channels
+    assert images["0.4"].pixel_size_um == images["0.5"].pixel_size_um
+    capsys.readouterr()
+    wrong = ("--out", tmp_path / "none", "--zarr", "0.3")
+    assert _run("staining", "predict", model, phase, *wrong) == 1
+    assert "OME-Zarr version '0.3'; give '0.5' or '0.4'" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_score_prints_the_json_of_every_marker(
     model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from .image import Array, Channel, Image, LazyArray
 from .pyramid import Shrunk, block_mean, every_nth, fill
 from .read import stem_of
 
-__all__ = ["OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"]
+__all__ = ["OmeZarrWriter", "Version", "create_ome_zarr", "write_ome_zarr"]
 
 Version = Literal["0.4", "0.5"]
 
