@@ -12,6 +12,7 @@ from unstained.images.pairs import Pairs
 from unstained.staining.baselines import fit_baselines, local_sd
 from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
+from unstained.staining.score_report import write_score_report
 from unstained.staining.score_table import MOMENTS, ScoreSettings
 from unstained.staining.scores import r_lap
 from unstained.staining.verdict import verdict, verdicts
@@ -506,3 +507,18 @@ def test_score_frame_holds_every_pair_of_every_model(models):
     frame = score_frame(models, with_baselines=True)
     drawn = ("good", "fair", "poor", "phase", "local SD", "mean stain")
     assert frame.groupby("model").size().to_dict() == dict.fromkeys(drawn, 6)
+
+
+def test_a_report_compares_models_by_every_score_of_likeness(models, tmp_path):
+    write_score_report(models, tmp_path)
+    for score in ("r_s", "r_lap", "mae", "ssim"):
+        assert (tmp_path / f"boxplot_{score}.png").stat().st_size > 0
+        found = pd.read_csv(tmp_path / f"comparison_{score}.csv").iloc[1]
+        assert found[["model_a", "model_b", "score"]].tolist() == ["good", "poor", score]
+        # every field is a group: the mean difference of pairs
+        good, poor = (models[name].pairs[score].mean() for name in ("good", "poor"))
+        assert found["difference"] == pytest.approx(good - poor)
+    # |normal| of sd 1000, and of sd sqrt(1000^2 + 4000^2); grey values
+    error = pd.read_csv(tmp_path / "comparison_mae.csv").iloc[1]["difference"]
+    expected = (1_000 - np.hypot(1_000, 4_000)) * np.sqrt(2 / np.pi)
+    assert error == pytest.approx(expected, rel=0.02)
