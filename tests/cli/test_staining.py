@@ -91,6 +91,24 @@ def test_predictions_are_ome_zarr_0_5_and_0_4_on_request(
     assert not (tmp_path / "none").exists()
 
 
+def test_train_says_before_the_first_step_that_a_stain_is_constant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = next(iter(MARKERS))
+    manifest = write_pairs(tmp_path / "pairs", fields=4, size=64, markers=[marker], seed=1)
+    table = pd.read_csv(manifest)
+    table["split"] = ["train", "train", "validation", "test"]
+    tifffile.imwrite(manifest.parent / "empty.tif", np.full((64, 64), 100, np.uint16))
+    table.loc[0, "stain"] = "empty.tif"
+    table.to_csv(manifest, index=False)
+    assert _train(manifest, tmp_path / "model") == 0
+    first, *steps = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        f"note: 1 of 2 training stains are constant: {marker} of empty.tif; they teach that "
+    )
+    assert not any("note" in line for line in steps)
+
+
 def test_score_prints_the_json_of_every_marker(
     model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from unstained.errors import DataError, InputError, ModelError
@@ -30,7 +31,7 @@ from unstained.learning.losses import (
 from unstained.learning.networks import NetworkSpec, build_network
 from unstained.staining.normalize import MarkerSpec, Statistics
 from unstained.staining.panel import Panel
-from unstained.staining.samples import Samples, Scene, load_scenes
+from unstained.staining.samples import Samples, Scene, constant_stains, load_scenes
 from unstained.staining.settings import PRESETS, TrainSettings
 from unstained.staining.task import StainingTask
 from unstained.staining.training import enough_steps, train
@@ -362,6 +363,64 @@ def test_a_marker_without_training_pairs_is_named(
     gone = table[~((table["split"] == "train") & (table["marker"] == marker))]
     with pytest.raises(DataError, match=marker):
         train(Pairs(gone, pairs.root, "gone"), tmp_path / "model", tiny)
+
+
+def _with_constant_stains(pairs: Pairs, folder: Path, marker: str, count: int) -> Pairs:
+    """The same pairs; the first `count` training stains of a marker are of one grey value each."""
+    table = split_pairs(pairs).table.copy()
+    rows = table.index[(table["split"] == "train") & (table["marker"] == marker)][:count]
+    for level, row in enumerate(rows):
+        path = folder / f"empty_{level}.tif"
+        shape = tifffile.imread(table.loc[row, "stain"]).shape
+        tifffile.imwrite(path, np.full(shape, 100 + level, np.uint16))
+        table.loc[row, "stain"] = str(path)
+    return replace(pairs, table=table)
+
+
+def test_constant_stains_are_trained_on_and_named_in_one_note(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    brief = replace(tiny, steps=2, ensemble=2)
+    train(pairs, tmp_path / "as_they_are", replace(tiny, steps=1), notify=told.append)
+    assert told == []
+    control = _with_constant_stains(pairs, tmp_path, pairs.markers[1], 1)
+    train(control, tmp_path / "control", brief, notify=told.append)
+    fields = control.of_split("train").fields()
+    (note,) = told
+    assert f"1 of {2 * len(fields)} training stains are constant" in note
+    assert f"{pairs.markers[1]} of empty_0.tif; they teach" in note
+    assert "right for a control, else leave these pairs out" in note
+
+
+def test_a_note_on_constant_stains_names_the_first_few() -> None:
+    stain = np.zeros((2, 8, 8), np.uint16)
+    both = {"A": "a/x.tif", "B": "b/y.tif"}
+    field = replace(_field(), stains=both)
+    scene = replace(_scene(stain, (True, True)), stains=stain, field=field)
+    alone = replace(scene, present=np.array([True, False]))  # the other's zeros are no image
+    noisy = replace(scene, stains=np.arange(128).reshape(2, 8, 8))
+    assert constant_stains([noisy], ("A", "B")) == ""
+    assert constant_stains([alone, noisy], ("A", "B")).startswith(
+        "1 of 3 training stains are constant: A of x.tif; "
+    )
+    assert "12 of 12 training stains are constant: A of x.tif, A of x.tif, A of x.tif, " + (
+        "A of x.tif, A of x.tif, ...; "
+    ) in constant_stains([scene] * 6, ("A", "B"))
+
+
+def test_a_marker_that_is_constant_in_all_training_pairs_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    # each at a level of its own, 100, 101, ...: together they vary, and nothing is to be seen
+    empty = _with_constant_stains(pairs, tmp_path, pairs.markers[0], len(pairs.table))
+    with pytest.raises(
+        DataError,
+        match=rf"empty_0\.tif: marker '{pairs.markers[0]}' is constant in all training pairs.*"
+        "leave the marker out with --markers",
+    ):
+        train(empty, tmp_path / "model", tiny)
+    assert train(empty.of_markers(pairs.markers[1:]), tmp_path / "model", replace(tiny, steps=1))
 
 
 def test_samples_are_the_same_whatever_was_drawn_before(pairs: Pairs, tmp_path: Path) -> None:

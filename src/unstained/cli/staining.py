@@ -90,13 +90,15 @@ def train(
     pairs = load_pairs(manifest)
     if wanted := listed(markers):
         pairs = pairs.of_markers(wanted)
+    report = TrainingReport()
     trained = run(
         pairs,
         out,
         TrainSettings.preset(preset, **changes),
         init=init,
         resume=resume,
-        report=TrainingReport(),
+        report=report,
+        notify=report.note,
     )
     if finished:
         print(f"nothing is left to train: {out} is finished")
