@@ -11,6 +11,7 @@ import tifffile
 
 from unstained.cli.main import main
 from unstained.images import read_image
+from unstained.learning.engines import ENGINES, PRECISIONS
 from unstained.simulate import MARKERS, write_pairs
 
 SMALL = ["width=4", "depth=2", "batch=2", "patch=64", "validate_every=5", "warmup_steps=2"]
@@ -64,6 +65,50 @@ def test_predict_leaves_named_stains_and_a_composite(
     assert _run("staining", "predict", model, phase, "--out", tmp_path, *both) == 1
 
 
+def test_predictions_are_ome_zarr_0_5_and_0_4_on_request(
+    model: Path, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phase = sorted(manifest.parent.glob("*_phase.tif"))[0]
+    images = {}
+    # where each standard has its own version written: https://ngff.openmicroscopy.org
+    for version, words in (("0.5", ()), ("0.4", ("--zarr", "0.4"))):
+        out = tmp_path / version
+        assert _run("staining", "predict", model, phase, "--out", out, *words) == 0
+        (zarr,) = out.glob("*.ome.zarr")
+        if version == "0.5":
+            told = json.loads((zarr / "zarr.json").read_text())["attributes"]["ome"]["version"]
+        else:
+            told = json.loads((zarr / ".zattrs").read_text())["multiscales"][0]["version"]
+        assert told == version
+        images[version] = read_image(zarr)
+    np.testing.assert_array_equal(images["0.4"].planes(), images["0.5"].planes())
+    assert images["0.4"].channels == images["0.5"].channels
+    assert images["0.4"].pixel_size_um == images["0.5"].pixel_size_um
+    capsys.readouterr()
+    wrong = ("--out", tmp_path / "none", "--zarr", "0.3")
+    assert _run("staining", "predict", model, phase, *wrong) == 1
+    assert "OME-Zarr version '0.3'; give '0.5' or '0.4'" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_train_says_before_the_first_step_that_a_stain_is_constant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = next(iter(MARKERS))
+    manifest = write_pairs(tmp_path / "pairs", fields=4, size=64, markers=[marker], seed=1)
+    table = pd.read_csv(manifest)
+    table["split"] = ["train", "train", "validation", "test"]
+    tifffile.imwrite(manifest.parent / "empty.tif", np.full((64, 64), 100, np.uint16))
+    table.loc[0, "stain"] = "empty.tif"
+    table.to_csv(manifest, index=False)
+    assert _train(manifest, tmp_path / "model") == 0
+    first, *steps = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        f"note: 1 of 2 training stains are constant: {marker} of empty.tif; they teach that "
+    )
+    assert not any("note" in line for line in steps)
+
+
 def test_score_prints_the_json_of_every_marker(
     model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +119,19 @@ def test_score_prints_the_json_of_every_marker(
         assert entry["r_s"]["n"] == 1  # one test field
         assert {"r_s", "r_lap", "mae", "ssim", "c_max"} <= set(entry)
         assert -1 <= entry["r_s"]["mean"] <= 1
+
+
+def test_the_kernel_of_r_lap_can_be_chosen(
+    model: Path, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for ksize in (("--ksize", 5), ("--ksize", 31), ()):
+        assert _run("staining", "score", model, manifest, "--json", *ksize) == 0
+        said.append(json.loads(capsys.readouterr().out)[next(iter(MARKERS))])
+    small, large, default = (entry["r_lap"]["mean"] for entry in said)
+    assert abs(small - large) > 0.01  # pixels and structures of ten pixels are not alike
+    assert default == large
+    assert said[0]["r_s"] == said[1]["r_s"]
 
 
 def test_score_compares_models_and_leaves_figures(
@@ -112,6 +170,15 @@ def test_models_of_one_marker_each_predict_together(
     image = read_image(zarr)
     assert [c.name for c in image.channels] == [first, second]
     assert np.isfinite(image.planes()).all()
+
+
+@pytest.mark.parametrize("command", ["predict", "score"])
+def test_help_names_every_engine_and_precision(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("staining", command, "--help") == 0
+    told = capsys.readouterr().out.replace(",", " ").replace(".", " ").split()
+    assert set(ENGINES) | set(PRECISIONS) <= set(told)
 
 
 def test_wildcards_that_no_shell_expanded_are_expanded(

@@ -42,6 +42,19 @@ def test_an_image_comes_back_as_it_was(tmp_path: Path, version: Any) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_an_image_is_called_as_its_folder_without_the_endings(tmp_path: Path, labels: bool) -> None:
+    folder = tmp_path / "phase_z00.ome.zarr"
+    with create_ome_zarr(folder, (1, 1, 1, 20, 20), int, CHANNELS[:1], 0.65, labels=labels):
+        pass
+    write_ome_zarr(movie(), tmp_path / "a.b.zarr")
+    names = [
+        zarr.open_group(path, mode="r").attrs["ome"]["multiscales"][0]["name"]
+        for path in (folder, tmp_path / "a.b.zarr")
+    ]
+    assert names == ["phase_z00", "a.b"]
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_py_reads_image_levels_channels_and_labels(tmp_path: Path, version: Any) -> None:
     from ome_zarr.io import parse_url

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from unstained.errors import InputError
+from unstained.images import load_pairs, read_image
 from unstained.images.quality import (
     background,
     c_max,
@@ -161,6 +164,60 @@ def test_an_enlarged_image_is_told_from_a_raw_one() -> None:
     raw = cells() + RNG.normal(0, 20, (192, 192))
     assert not spectrum(raw).smoothed
     assert spectrum(ndimage.zoom(raw, 2, order=1)).smoothed
+
+
+def test_a_median_filter_is_told_by_its_equal_neighbors() -> None:
+    raw = np.rint(500 + cells() + RNG.normal(0, 20, (192, 192))).astype(np.uint16)
+    filtered = ndimage.median_filter(raw, 3)
+    assert spectrum(filtered).smoothed
+    assert spectrum(np.rint(13.7 * filtered)).smoothed  # a stretched contrast
+    # along one axis is enough, and of a part
+    assert spectrum(ndimage.median_filter(raw, (5, 1))).smoothed
+    assert spectrum(filtered[:64, :64]).smoothed
+    assert spectrum(np.kron(raw, np.ones((2, 2)))).smoothed  # enlarged by repeating pixels
+
+
+@pytest.mark.parametrize("light", [0.003, 0.03, 0.3, 3.0, 30.0])
+def test_a_raw_image_is_not_called_smoothed_whatever_its_light(light: float) -> None:
+    # photon noise of 20 + 800 at most, times the light, and a camera's read noise of 2
+    raw = np.rint(100 + RNG.poisson(light * (20 + cells())) + RNG.normal(0, 2, (192, 192)))
+    changed = {
+        "as it is": raw,
+        "stretched": np.rint(13.7 * raw),
+        "background taken off": np.maximum(raw - np.median(raw), 0),
+        "saturated": np.minimum(raw, np.quantile(raw, 0.97)),
+        "8 bits": np.rint(255 * (raw - raw.min()) / np.ptp(raw)),
+        "flat-field corrected": raw * np.linspace(1, 1.2, 192),
+    }
+    assert [how for how, image in changed.items() if spectrum(image).smoothed] == []
+
+
+def test_saturated_spots_are_not_taken_for_a_median_filter() -> None:
+    # 2 x 3 px of each 16 x 16: neighbors are equal there, pixels 8 px apart are not
+    raw = np.rint(1000 + RNG.normal(0, 100, (192, 192)))
+    raw[np.ix_(np.arange(192) % 16 < 2, np.arange(192) % 16 < 3)] = 4095
+    assert not spectrum(raw).smoothed
+
+
+def test_white_noise_on_a_blurred_image_is_not_called_smoothed() -> None:
+    texture = ndimage.gaussian_filter(RNG.normal(size=(192, 192)), 2)
+    for noise in (0.01, 0.1, 1.0):  # of the texture's own spread
+        image = texture / texture.std() + RNG.normal(0, noise, texture.shape)
+        assert not spectrum(image).smoothed
+        assert not spectrum(np.rint(1000 * image)).smoothed
+
+
+def test_the_stains_of_isl_were_median_filtered(data_set: Callable[[str], Path]) -> None:
+    for name in ("dapi", "map2", "nfh"):
+        stain = read_image(data_set("isl") / f"{name}.png").planes()[0]
+        assert spectrum(stain).smoothed, name
+        assert spectrum(stain[:, 768:]).smoothed, name  # the test strip
+
+
+def test_single_cells_of_mlcp_are_raw(data_set: Callable[[str], Path]) -> None:
+    for field in load_pairs("mlcp").fields()[::200]:
+        (dna,) = (field.read_stain(marker) for marker in field.stains)
+        assert not spectrum(dna).smoothed, field.id
 
 
 def test_only_planes_are_measured() -> None:

@@ -12,7 +12,9 @@ from unstained.images.pairs import Pairs
 from unstained.staining.baselines import fit_baselines, local_sd
 from unstained.staining.compare import compare_models, score_frame
 from unstained.staining.score import score_panel
+from unstained.staining.score_report import write_score_report
 from unstained.staining.score_table import MOMENTS, ScoreSettings
+from unstained.staining.scores import r_lap
 from unstained.staining.verdict import verdict, verdicts
 from unstained.statistics import moments_correlation, resampled_sums
 
@@ -82,6 +84,22 @@ def test_the_truth_behind_a_noisy_stain_scores_the_ceiling(table):
     assert found["c_max"]["mean"] == pytest.approx(np.sqrt(16 / 17), abs=0.01)
     # mean |normal noise| = sd sqrt(2 / pi)
     assert found["mae"]["mean"] == pytest.approx(1000 * np.sqrt(2 / np.pi), rel=0.02)
+
+
+def test_the_kernel_of_r_lap_is_the_one_asked_for(fields):
+    one = Pairs(fields[0].table.iloc[:1])
+    (only,) = one.fields()
+    stain, predict = only.read_stain("DAPI"), oracle(fields[1])
+    prediction = predict(only.read_phase(), None)["DAPI"]
+    for ksize in (5, 31):
+        found = score_panel(predict, one, settings=replace(QUICK, ksize=ksize))
+        # the command says r_lap of the model and of the baselines
+        assert found.pairs["r_lap"].tolist() == pytest.approx(
+            [r_lap(stain, prediction, ksize=ksize)]
+        )
+        plane = found.baselines.iloc[0]
+        told = r_lap(stain, only.read_phase()[plane["plane"]].astype(float), ksize=ksize)
+        assert plane["r_lap"] == pytest.approx(told)
 
 
 def test_intervals_are_over_groups_where_there_are_three(table, fields):
@@ -393,6 +411,17 @@ def test_the_truth_is_right_and_may_be_read_as_expression(table):
     assert "may be read as expression" in str(found)
 
 
+def test_the_ceiling_of_a_smoothed_stain_is_said_to_be_one_at_most(fields, tmp_path):
+    pairs, truth = fields
+    one = pairs.table.iloc[:1].copy()
+    raw = score_panel(oracle(truth), Pairs(one), settings=QUICK)
+    assert "being smoothed" not in verdict(raw, "DAPI").where_text
+    stain = cv2.imread(one.loc[0, "stain"], -1)
+    one.loc[0, "stain"] = save(tmp_path / "filtered.png", cv2.medianBlur(stain, 3))
+    told = verdict(score_panel(oracle(truth), Pairs(one), settings=QUICK), "DAPI").where_text
+    assert "at most, the stain being smoothed" in told
+
+
 def test_a_pattern_at_half_its_contrast_is_right_but_no_expression(fields):
     found = verdict(score_panel(oracle(fields[1], 0.5), fields[0], settings=QUICK), "DAPI")
     assert (found.where, found.how_much) == ("right", "order")
@@ -478,3 +507,18 @@ def test_score_frame_holds_every_pair_of_every_model(models):
     frame = score_frame(models, with_baselines=True)
     drawn = ("good", "fair", "poor", "phase", "local SD", "mean stain")
     assert frame.groupby("model").size().to_dict() == dict.fromkeys(drawn, 6)
+
+
+def test_a_report_compares_models_by_every_score_of_likeness(models, tmp_path):
+    write_score_report(models, tmp_path)
+    for score in ("r_s", "r_lap", "mae", "ssim"):
+        assert (tmp_path / f"boxplot_{score}.png").stat().st_size > 0
+        found = pd.read_csv(tmp_path / f"comparison_{score}.csv").iloc[1]
+        assert found[["model_a", "model_b", "score"]].tolist() == ["good", "poor", score]
+        # every field is a group: the mean difference of pairs
+        good, poor = (models[name].pairs[score].mean() for name in ("good", "poor"))
+        assert found["difference"] == pytest.approx(good - poor)
+    # |normal| of sd 1000, and of sd sqrt(1000^2 + 4000^2); grey values
+    error = pd.read_csv(tmp_path / "comparison_mae.csv").iloc[1]["difference"]
+    expected = (1_000 - np.hypot(1_000, 4_000)) * np.sqrt(2 / np.pi)
+    assert error == pytest.approx(expected, rel=0.02)

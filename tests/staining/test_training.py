@@ -14,16 +14,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import torch
 
 from unstained.errors import DataError, InputError, ModelError
 from unstained.images import Field, Pairs, split_pairs
 from unstained.learning.augment import ALL_MOTIONS, Augmentation
-from unstained.learning.losses import discriminator_loss
+from unstained.learning.losses import (
+    absolute_error,
+    amount_error,
+    correlation_loss,
+    discriminator_loss,
+    generator_loss,
+    squared_error,
+)
 from unstained.learning.networks import NetworkSpec, build_network
 from unstained.staining.normalize import MarkerSpec, Statistics
 from unstained.staining.panel import Panel
-from unstained.staining.samples import Samples, Scene, load_scenes
+from unstained.staining.samples import Samples, Scene, constant_stains, load_scenes
 from unstained.staining.settings import PRESETS, TrainSettings
 from unstained.staining.task import StainingTask
 from unstained.staining.training import enough_steps, train
@@ -200,6 +208,85 @@ def test_the_discriminator_learns_by_least_squares_and_slower_than_the_generator
     assert all(p.requires_grad for p in judge.parameters())
 
 
+def test_each_term_of_the_loss_is_its_weight_times_its_function(tiny: TrainSettings) -> None:
+    weights = {"l1": 2.0, "mse": 3.0, "correlation": 5.0, "amount": 7.0, "adversarial": 11.0}
+    functions = {
+        "l1": absolute_error,
+        "mse": squared_error,
+        "correlation": correlation_loss,
+        "amount": amount_error,
+    }
+    settings = replace(tiny, dropout=0.0, **weights)
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 2, dropout=0.0))
+    scene = _scene(np.ones((1, 64, 64)), present=(True,))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+    task = StainingTask(network, settings, spec, [scene], [scene], Augmentation())
+    batch = task.batch(0)
+    minimized: dict[str, float] = {}
+    said = task.step(batch, lambda name, loss: minimized.__setitem__(name, loss.item()))
+    judge = task.trained["discriminator"].module
+    with torch.no_grad():  # nothing was learned in between
+        predicted = task.network(batch["planes"])
+        alone = {
+            name: f(predicted, batch["stains"], batch["present"]) for name, f in functions.items()
+        }
+        alone["adversarial"] = generator_loss(judge(batch["planes"], predicted))
+    for name, weight in weights.items():
+        assert said[name] == pytest.approx(weight * alone[name].item(), rel=1e-4), name
+    assert minimized["network"] == pytest.approx(sum(said[name] for name in weights), rel=1e-5)
+
+
+def test_a_term_without_weight_is_not_in_the_loss(tiny: TrainSettings) -> None:
+    network = build_network(NetworkSpec("compact", 1, 1, 4, 2))
+    scene = _scene(np.ones((1, 64, 64)), present=(True,))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+    alone = replace(tiny, l1=0.0, mse=1.0, correlation=0.0, amount=0.0, adversarial=0.0)
+    task = StainingTask(network, alone, spec, [scene], [scene], Augmentation())
+    said = task.step(task.batch(0), lambda name, loss: None)
+    assert set(said) == {"loss", "mse"}
+    assert said["loss"] == said["mse"]
+
+
+def test_the_planes_of_a_focus_series_are_shifted_together_and_stains_are_not() -> None:
+    # plane p is p everywhere, the stain a ramp: a shift by s makes planes clip(p + s, 0, 5)
+    planes = np.tile(np.arange(6, dtype=np.float32)[:, None, None], (1, 32, 32))
+    stain = np.arange(32 * 32, dtype=np.float32).reshape(1, 32, 32)
+    scene = Scene(_field(), planes, stain, np.array([True]), Statistics((0.0,) * 6, (1.0,) * 6))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+
+    def drawn(of: Scene, focus_shift: int) -> set[tuple[float, ...]]:
+        samples = Samples(
+            [of], spec, patch=32, augmentation=Augmentation(), seed=0, focus_shift=focus_shift
+        )
+        found = [samples.sample(step, 0) for step in range(60)]
+        for shifted, stains, _ in found:
+            assert (shifted == shifted[:, :1, :1]).all()
+            np.testing.assert_array_equal(stains, stain)
+        return {tuple(shifted[:, 0, 0].tolist()) for shifted, _, _ in found}
+
+    assert drawn(scene, 0) == {(0, 1, 2, 3, 4, 5)}
+    assert drawn(scene, 2) == {
+        (0, 0, 0, 1, 2, 3),  # by -2: the outermost plane stands for those beyond it
+        (0, 0, 1, 2, 3, 4),
+        (0, 1, 2, 3, 4, 5),
+        (1, 2, 3, 4, 5, 5),
+        (2, 3, 4, 5, 5, 5),
+    }
+    # fewer than five planes are channels, not heights
+    channels = replace(scene, planes=planes[:4], statistics=Statistics((0.0,) * 4, (1.0,) * 4))
+    assert drawn(channels, 2) == {(0, 1, 2, 3)}
+
+
+def test_the_focus_shift_of_the_settings_reaches_the_samples(tiny: TrainSettings) -> None:
+    network = build_network(NetworkSpec("compact", 5, 1, 4, 2))
+    scene = _scene(np.ones((1, 64, 64)), present=(True,))
+    series = replace(scene, planes=np.repeat(scene.planes, 5, axis=0))
+    spec = (MarkerSpec("A", 0, 1, "FFFFFF"),)
+    settings = replace(tiny, focus_shift=3)
+    task = StainingTask(network, settings, spec, [series], [series], Augmentation())
+    assert task.samples.focus_shift == 3
+
+
 def test_weight_decay_reaches_convolutions_only(tiny: TrainSettings) -> None:
     network = build_network(NetworkSpec("compact", 1, 1, 4, 2))
     scene = _scene(np.ones((1, 64, 64)), present=(True,))
@@ -276,6 +363,64 @@ def test_a_marker_without_training_pairs_is_named(
     gone = table[~((table["split"] == "train") & (table["marker"] == marker))]
     with pytest.raises(DataError, match=marker):
         train(Pairs(gone, pairs.root, "gone"), tmp_path / "model", tiny)
+
+
+def _with_constant_stains(pairs: Pairs, folder: Path, marker: str, count: int) -> Pairs:
+    """The same pairs; the first `count` training stains of a marker are of one grey value each."""
+    table = split_pairs(pairs).table.copy()
+    rows = table.index[(table["split"] == "train") & (table["marker"] == marker)][:count]
+    for level, row in enumerate(rows):
+        path = folder / f"empty_{level}.tif"
+        shape = tifffile.imread(table.loc[row, "stain"]).shape
+        tifffile.imwrite(path, np.full(shape, 100 + level, np.uint16))
+        table.loc[row, "stain"] = str(path)
+    return replace(pairs, table=table)
+
+
+def test_constant_stains_are_trained_on_and_named_in_one_note(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    brief = replace(tiny, steps=2, ensemble=2)
+    train(pairs, tmp_path / "as_they_are", replace(tiny, steps=1), notify=told.append)
+    assert told == []
+    control = _with_constant_stains(pairs, tmp_path, pairs.markers[1], 1)
+    train(control, tmp_path / "control", brief, notify=told.append)
+    fields = control.of_split("train").fields()
+    (note,) = told
+    assert f"1 of {2 * len(fields)} training stains are constant" in note
+    assert f"{pairs.markers[1]} of empty_0.tif; they teach" in note
+    assert "right for a control, else leave these pairs out" in note
+
+
+def test_a_note_on_constant_stains_names_the_first_few() -> None:
+    stain = np.zeros((2, 8, 8), np.uint16)
+    both = {"A": "a/x.tif", "B": "b/y.tif"}
+    field = replace(_field(), stains=both)
+    scene = replace(_scene(stain, (True, True)), stains=stain, field=field)
+    alone = replace(scene, present=np.array([True, False]))  # the other's zeros are no image
+    noisy = replace(scene, stains=np.arange(128).reshape(2, 8, 8))
+    assert constant_stains([noisy], ("A", "B")) == ""
+    assert constant_stains([alone, noisy], ("A", "B")).startswith(
+        "1 of 3 training stains are constant: A of x.tif; "
+    )
+    assert "12 of 12 training stains are constant: A of x.tif, A of x.tif, A of x.tif, " + (
+        "A of x.tif, A of x.tif, ...; "
+    ) in constant_stains([scene] * 6, ("A", "B"))
+
+
+def test_a_marker_that_is_constant_in_all_training_pairs_is_refused(
+    pairs: Pairs, tiny: TrainSettings, tmp_path: Path
+) -> None:
+    # each at a level of its own, 100, 101, ...: together they vary, and nothing is to be seen
+    empty = _with_constant_stains(pairs, tmp_path, pairs.markers[0], len(pairs.table))
+    with pytest.raises(
+        DataError,
+        match=rf"empty_0\.tif: marker '{pairs.markers[0]}' is constant in all training pairs.*"
+        "leave the marker out with --markers",
+    ):
+        train(empty, tmp_path / "model", tiny)
+    assert train(empty.of_markers(pairs.markers[1:]), tmp_path / "model", replace(tiny, steps=1))
 
 
 def test_samples_are_the_same_whatever_was_drawn_before(pairs: Pairs, tmp_path: Path) -> None:

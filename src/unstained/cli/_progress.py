@@ -78,6 +78,10 @@ class TrainingReport:
             start = "\r" if sys.stderr.isatty() else ""
             print(f"{start}{line}, validation {scores}", file=sys.stderr, flush=True)
 
+    def note(self, text: str) -> None:
+        """A line before the first step."""
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
 
 def _duration(seconds: float) -> str:
     whole = round(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from ._tables import check_folder
 from ._words import listed, parse_settings
 
 if TYPE_CHECKING:
+    from ..images.ome_zarr_writer import Version
     from ..images.pairs import Pairs
     from ..staining.panel import Panel
     from ..staining.prediction import Existing
@@ -47,7 +48,7 @@ EngineName = Annotated[
     str,
     typer.Option(help="auto, torch, torch-plain, onnxruntime, openvino or openvino-int8."),
 ]
-Precision = Annotated[str, typer.Option(help="auto, float32, bf16 or int8.")]
+Precision = Annotated[str, typer.Option(help="auto, float32, bf16, fp16 or int8.")]
 
 
 @app.command()
@@ -89,13 +90,15 @@ def train(
     pairs = load_pairs(manifest)
     if wanted := listed(markers):
         pairs = pairs.of_markers(wanted)
+    report = TrainingReport()
     trained = run(
         pairs,
         out,
         TrainSettings.preset(preset, **changes),
         init=init,
         resume=resume,
-        report=TrainingReport(),
+        report=report,
+        notify=report.note,
     )
     if finished:
         print(f"nothing is left to train: {out} is finished")
@@ -188,6 +191,9 @@ def predict(
         str, typer.Option(help="Only the networks that predict these, as A,B.")
     ] = "",
     dtype: Annotated[str, typer.Option(help="float32 or uint16.")] = "float32",
+    zarr: Annotated[
+        str, typer.Option(help="Version of OME-Zarr: 0.5, or 0.4 for older viewers.")
+    ] = "0.5",
     memory: Annotated[
         float | None, typer.Option(metavar="GB", help="What the prediction may take.")
     ] = None,
@@ -233,7 +239,14 @@ def predict(
     existing: Existing = "keep" if resume else "replace" if overwrite else "refuse"
     with Bar("predict") as bar:
         written = predict_files(
-            panel, images, out, options, existing=existing, progress=bar, notify=bar.say
+            panel,
+            images,
+            out,
+            options,
+            existing=existing,
+            version=cast("Version", zarr),
+            progress=bar,
+            notify=bar.say,
         )
     for prediction in written:
         print(prediction.zarr)

@@ -19,8 +19,9 @@ from ..errors import InputError
 from .atomic import atomic_dir
 from .image import Array, Channel, Image, LazyArray
 from .pyramid import Shrunk, block_mean, every_nth, fill
+from .read import stem_of
 
-__all__ = ["OmeZarrWriter", "create_ome_zarr", "write_ome_zarr"]
+__all__ = ["OmeZarrWriter", "Version", "create_ome_zarr", "write_ome_zarr"]
 
 Version = Literal["0.4", "0.5"]
 
@@ -257,9 +258,9 @@ def create_ome_zarr(
         else:
             yield OmeZarrWriter(layout.array(group, "0", shape, kind))
         if labels:
-            _finish_labels(group, layout, path.stem, {})
+            _finish_labels(group, layout, stem_of(path), {})
         else:
-            _finish_image(group, layout, path.stem, channels)
+            _finish_image(group, layout, stem_of(path), channels)
 
 
 def write_ome_zarr(
@@ -313,7 +314,7 @@ def write_ome_zarr(
     with atomic_dir(path, replace=overwrite) as part:
         group = _root(part, layout)
         fill(layout.array(group, "0", shape, kind), lambda *at: image.data[at])
-        _finish_image(group, layout, path.stem, image.channels)
+        _finish_image(group, layout, stem_of(path), image.channels)
         if sets:
             inner = group.create_group("labels")
             layout.set_metadata(inner, {"labels": list(sets)})

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import FileError, InputError
 from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
-from ..images.ome_zarr_writer import create_ome_zarr
+from ..images.ome_zarr_writer import Version, create_ome_zarr
 from ..images.pyramid import block_mean
 from ..images.read import (
     SUFFIXES,
@@ -137,6 +137,7 @@ def predict_files(
     options: PredictOptions | None = None,
     *,
     existing: Existing = "refuse",
+    version: Version = "0.5",
     progress: Progress | None = None,
     notify: Notify | None = None,
 ) -> list[Prediction]:
@@ -156,6 +157,8 @@ def predict_files(
     existing : {"refuse", "keep", "replace"}
         Where an image has a prediction in `out_dir`: raise before anything is predicted; leave
         it as it is, whichever model made it, to go on after a break; predict it anew.
+    version : {"0.5", "0.4"}
+        Of OME-Zarr.
     options, progress, notify
         As in `predict`; `progress` counts all images.
 
@@ -204,6 +207,7 @@ def predict_files(
             predictor.channels,
             image.pixel_size_um,
             frame_interval_s=image.frame_interval_s,
+            version=version,
             chunk=_CHUNK_PX,
             overwrite=True,
         ) as sink:

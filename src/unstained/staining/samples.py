@@ -35,6 +35,7 @@ Floats = NDArray[np.float32]
 _FOCUS_SERIES = 5  # planes; fewer are channels, such as brightfield and darkfield
 _IN_MEMORY = 4 * 2**30  # bytes of fields kept in memory; more is mapped from a file
 _POOLED = 64_000_000  # pixels that the statistics of all images are measured on
+_NAMED = 5  # files in a note
 _COLORS = {
     "dapi": "4080FF",
     "dna": "4080FF",
@@ -169,7 +170,7 @@ def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[Ma
     Raises
     ------
     DataError
-        A marker has no training pair, or is constant in all.
+        A marker has no training pair, or is constant in each of them.
     """
     specs = []
     for i, marker in enumerate(markers):
@@ -183,15 +184,40 @@ def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[Ma
         every = max(1, int(np.sqrt(pixels / 4e6)))
         values = np.concatenate([scene.stains[i, ::every, ::every].ravel() for scene in having])
         offset, scale = float(np.median(values)), float(np.std(values, dtype=np.float64))
-        if not scale > 0:
+        if not scale > 0 or all(_is_constant(scene.stains[i]) for scene in having):
             raise DataError(
-                f"marker {marker!r} is constant at {offset:g} in all training pairs",
-                "look at the stain images with `unstained images check`",
+                f"marker {marker!r} is constant in all training pairs, this one among them",
+                "name images that show it, or leave the marker out with --markers",
                 file=having[0].field.stains[marker],
             )
         color = _COLORS.get(marker.casefold(), _PALETTE[i % len(_PALETTE)])
         specs.append(MarkerSpec(marker, offset, scale, color))
     return tuple(specs)
+
+
+def constant_stains(scenes: Sequence[Scene], markers: Sequence[str]) -> str:
+    """Which training stains are of one grey value, and what that means, in words; "" for none.
+
+    They are learned from as they are: a control without the marker has an empty stain.
+    """
+    found = [
+        f"{marker} of {Path(scene.field.stains[marker]).name}"
+        for i, marker in enumerate(markers)
+        for scene in scenes
+        if scene.present[i] and _is_constant(scene.stains[i])
+    ]
+    if not found:
+        return ""
+    of = sum(int(scene.present.sum()) for scene in scenes)
+    shown = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+    return (
+        f"{len(found)} of {of} training stains are constant: {shown}; they teach that such cells "
+        "have none of the marker: right for a control, else leave these pairs out"
+    )
+
+
+def _is_constant(stain: Array) -> bool:
+    return bool(stain.min() == stain.max())
 
 
 class Samples:

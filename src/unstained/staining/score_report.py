@@ -12,16 +12,22 @@ from .score_table import ScoreTable
 
 __all__ = ["write_score_report"]
 
-_LABELS = {"r_s": "r$_s$", "r_lap": "r$_{lap}$", "ssim": "SSIM"}
+_LABELS = {
+    "r_s": "r$_s$",
+    "r_lap": "r$_{lap}$",
+    "mae": "mean absolute error (units of the stain)",
+    "ssim": "SSIM",
+}
 
 
 def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[Path]:
     """Write tables (CSV, JSON) and figures (PNG) of each model, and their comparison.
 
     ``scores.json`` has the summaries, ``pairs_MODEL.csv`` the scores of every pair,
-    ``boxplot_*.png`` the models and baselines side by side with Holm-corrected stars, and
-    ``amounts_MODEL.png`` predicted against measured sums; ``comparison.csv`` where there are
-    several models.
+    ``amounts_MODEL.png`` predicted against measured sums. For each of r_s, r_lap, mae and ssim,
+    ``boxplot_SCORE.png`` has the models and baselines side by side, and, where there are several
+    models, stars from ``comparison_SCORE.csv``: paired tests, Holm-corrected. Of mae less is
+    better.
     """
     make_folder(folder)
     summaries = {name: table.summary() for name, table in tables.items()}

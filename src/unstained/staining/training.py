@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from .normalize import MarkerSpec, Normalization, normalize
 from .panel import MODEL, Member, Panel, remove_training
 from .samples import (
     Scene,
+    constant_stains,
     load_scenes,
     measure_markers,
     principal_components,
@@ -42,6 +44,8 @@ from .task import StainingTask, largest_side
 __all__ = ["Report", "enough_steps", "train"]
 
 Report = Callable[[str, Progress], None]
+
+_LOG = logging.getLogger("unstained")
 
 # Of a training without a number of steps. Measured on `isl` (0.7 megapixels) and `mlcp` (4.9):
 # validation scores rise no further; see docs/results.md.
@@ -83,6 +87,7 @@ def train(
     init: str | Path | None = None,
     resume: bool = False,
     report: Report = _say_nothing,
+    notify: Callable[[str], None] = _LOG.info,
 ) -> Panel:
     """Train on the pairs of split "train", choose weights on "validation", write a model folder.
 
@@ -104,12 +109,14 @@ def train(
         A finished model is read and given back.
     report : callable
         Called after each step with the member's name and a `Progress`.
+    notify : callable
+        Called at the start with what the user should know: training stains that are constant.
 
     Raises
     ------
     InputError, DataError, ModelError
         The folder is in use, settings or pairs differ from the earlier run's, a marker has no
-        pairs, or the parent does not fit.
+        pairs or is constant in all, or the parent does not fit.
     """
     out = Path(out)
     pairs = _weights_told(split_pairs(pairs, seed=settings.seed))
@@ -131,7 +138,7 @@ def train(
             job = _Job(pairs, settings, names, number, folder, parent, resume)
             if not (resume and (folder / "member" / MODEL).exists()):
                 try:
-                    devices.launch(_train_member, settings.processes, job, report)
+                    devices.launch(_train_member, settings.processes, job, report, notify)
                 except UnstainedError:
                     forget_if_unbegun(out)
                     raise
@@ -157,7 +164,7 @@ def _panel(trained: Sequence[Panel]) -> Panel:
     )
 
 
-def _train_member(job: _Job, report: Report) -> None:
+def _train_member(job: _Job, report: Report, notify: Callable[[str], None]) -> None:
     """Train one network; the first process leaves it as a model in ``member/``."""
     tune_allocator()
     settings = job.own_settings
@@ -165,6 +172,9 @@ def _train_member(job: _Job, report: Report) -> None:
     if device.type == "cuda" and settings.processes > 1:
         device = devices.choose_device(f"cuda:{devices.rank()}")
     task, panel, whole = _prepare(job, device)
+    constant = constant_stains(task.samples.scenes, job.markers)
+    if constant and job.number == 0 and devices.rank() == 0:  # an ensemble's have the same stains
+        notify(constant)
     settings = task.settings
     name = ", ".join(job.markers)
     if settings.ensemble > 1:
