@@ -158,12 +158,12 @@ def test_intervals_over_few_wells_hold_what_they_promise(wells):
 
 
 def test_a_recall_of_1_is_not_held_for_certain():
-    # 8 of 8 in each of 4 wells: no worse known than of 32 independent rows, Wilson's
-    # 1 / (1 + 1.96^2 / 32) = 0.893
+    # 8 of 8 in each of 4 wells, no worse known than of 32 independent rows: with half a miss in 33
+    # some 0.5 misses are expected, and 2 or 3 in one draw of forty (Poisson: 0.09 and 0.014)
     true = np.tile(np.repeat([0, 1], 8), 4)
     predicted = np.where(np.arange(64) % 16 == 15, 0, true)  # b has one wrong in each
     found = classification_scores(true, predicted, ("a", "b"), np.repeat(np.arange(4), 16))
-    assert found.classes["a"].recall.low == pytest.approx(0.893, abs=1e-3)
+    assert 1 - 3.5 / 32 < found.classes["a"].recall.low < 1 - 1.5 / 32
     assert found.classes["a"].recall.high == 1
     assert found.classes["b"].recall.low < 7 / 8 < found.classes["b"].recall.high
 

@@ -20,7 +20,15 @@ __all__ = [
     "wilson_interval",
 ]
 
-_MACRO = ("recall", "precision", "f1", "balanced_accuracy", "mcc", "accuracy")
+_MACRO = {
+    "recall": False,
+    "precision": False,
+    "f1": False,
+    "balanced_accuracy": False,
+    "mcc": True,
+    "accuracy": True,
+}
+"""Scores of all classes: of all rows alike, or else means over classes."""
 _CHUNK = 4_000_000  # drawn rows or groups held at a time: 32 MB of int64
 
 
@@ -64,7 +72,7 @@ class ClassificationScores:
         """Plain numbers for JSON, `name_interval` [low, high] beside each; NaN is None."""
         classes = {
             name: {"n": score.n, "groups": score.groups}
-            | _plain({k: getattr(score, k) for k in _MACRO[:3]})
+            | _plain({k: getattr(score, k) for k in ("recall", "precision", "f1")})
             for name, score in self.classes.items()
         }
         n = int(self.confusion.sum())
@@ -101,17 +109,19 @@ def classification_scores(
 
     Intervals are over rows or, with `groups`, over whole groups. What counts is how many groups
     bear on a score: on a recall those that hold the class, on a precision those with a row
-    predicted as it, on an F1 either, on the macro scores all. `MANY_GROUPS` or more are drawn
+    predicted as it, on an F1 either, on accuracy and MCC all. `MANY_GROUPS` or more are drawn
     (percentile bootstrap of the summed confusion matrices; a draw that misses a class averages
     over the others). Of fewer each is left out once, and `student_bounds` are taken of the log
-    odds of the score (of MCC on Fisher's scale), with half a row added to hits and misses, so
-    that a score of 1 has odds; recall and precision are never held for surer than of as many
-    independent rows (`wilson_interval`). A class in a single group has no interval.
+    odds of the score (of MCC on Fisher's scale), half a row added to the hits and half to the
+    misses of each class, so that a score of 1 has odds. Means over classes have the degrees of
+    freedom of the class that the fewest groups hold. No interval is narrower than that of as
+    many independent rows, drawn from the matrix with those halves. A class in a single group has
+    no interval, nor have means over classes with it.
 
     In tables of 2 to 29 wells of 5 to 39 rows of a class the 95 % interval held recalls of 0.60
     to 0.95 and their mean in 0.93 to 0.99, a bootstrap over the wells in 0.47 to 0.56 with 2,
-    0.67 to 0.78 with 3 and 0.84 to 0.90 with 8 (``benchmarks/intervals.py``). A class that is
-    missed altogether in some wells needs more of them.
+    0.67 to 0.78 with 3 and 0.84 to 0.90 with 8 (``benchmarks/intervals.py``). Where wells are few
+    and recalls near 1, so that most tables have hardly a miss, it holds less.
 
     Parameters
     ----------
@@ -153,18 +163,19 @@ def classification_scores(
         n, g = int(table.support[i]), int(table.holding[i].sum())
         # of a class in one group nothing is known, though others have rows that were taken for it
         predicting = table.predicting[i] & (g > 1)
-        recall = found.of("class_recall", n, table.holding[i], i)
-        precision = found.of("class_precision", n, predicting, i)
-        hits = int(table.confusion[i, i])
         classes[str(name)] = ClassScore(
-            recall=_as_wide(recall, hits, n, level),
-            precision=_as_wide(precision, hits, int(table.confusion[:, i].sum()), level),
-            f1=found.of("class_f1", n, table.holding[i] | predicting, i),
+            recall=found.of("class_recall", n, table.holding[i], k=i),
+            precision=found.of("class_precision", n, predicting, k=i),
+            f1=found.of("class_f1", n, table.holding[i] | predicting, k=i),
             n=n,
             groups=g,
         )
     every = np.ones(table.groups, bool)
-    macro = {score: found.of(score, int(y.size), every) for score in _MACRO}
+    rarest = int(table.holding[table.support > 0].sum(axis=1).min())
+    macro = {
+        score: found.of(score, int(y.size), every, least=table.groups if alone else rarest)
+        for score, alone in _MACRO.items()
+    }
     return ClassificationScores(
         tuple(map(str, names)), classes, macro, table.confusion, table.groups
     )
@@ -257,14 +268,10 @@ class _Table:
         place = np.searchsorted(some, self.group[rows]) * size + self.cell[rows]
         return np.bincount(place, minlength=some.size * size).reshape(-1, self.k, self.k)
 
-    def drawn(self, draws: int, seed: int) -> Array:
-        """(draws, K, K) confusion matrices of bootstrap samples of groups."""
-        rng = np.random.default_rng(seed)
+    def drawn(self, draws: int, rng: np.random.Generator) -> Array:
+        """(draws, K, K) confusion matrices of bootstrap samples of rows or groups."""
         if not self.grouped:
-            # rows drawn with replacement fall on the cells as a multinomial does
-            n = self.cell.size
-            share = self.confusion.ravel() / n
-            return rng.multinomial(n, share, size=draws).reshape(draws, self.k, self.k)
+            return self.drawn_rows(self.confusion, draws, rng)
         g = self.groups
         of_group = self.matrices_of(np.arange(g)).reshape(g, -1)
         drawn = np.empty((draws, of_group.shape[1]))
@@ -277,6 +284,12 @@ class _Table:
             drawn[start : start + m] = times.astype(np.float64) @ of_group
         return drawn.reshape(draws, self.k, self.k)
 
+    def drawn_rows(self, matrix: Array, draws: int, rng: np.random.Generator) -> Array:
+        """(draws, K, K) matrices of as many independent rows, in the shares of a matrix."""
+        # rows drawn with replacement fall on the cells as a multinomial does
+        share = matrix.ravel() / matrix.sum()
+        return rng.multinomial(self.cell.size, share, size=draws).reshape(-1, self.k, self.k)
+
 
 class _Intervals:
     """Scores of a table with their intervals."""
@@ -284,50 +297,59 @@ class _Intervals:
     def __init__(self, table: _Table, level: float, draws: int, seed: int) -> None:
         self.table, self.level = table, level
         self.found = _scores(table.confusion)
-        self.smooth = _scores(table.confusion, smooth=True)
-        many = table.groups >= MANY_GROUPS
-        self.spread = _scores(table.drawn(draws, seed)) if many else {}
+        rng = np.random.default_rng(seed)
+        self.drawn: dict[str, Array] = {}
+        if table.groups >= MANY_GROUPS:
+            self.drawn = _scores(table.drawn(draws, rng))
+        # half a row on the hits and half on the misses of each class that occurs
+        misses = 0.5 / max(table.k - 1, 1)
+        half = np.full((table.k, table.k), misses) + (0.5 - misses) * np.eye(table.k)
+        self.half = half * (table.support > 0)[:, None]
+        smooth = table.confusion + self.half
+        self.never = table.confusion.sum(axis=0) == 0
+        self.smooth = _scores(smooth, self.never)
+        self.rows = _scores(table.drawn_rows(smooth, draws, rng), self.never)
 
-    def of(self, name: str, n: int, bearing: Array, k: int | None = None) -> Interval:
-        """A score, of class `k` or of all, over the groups (G,) that bear on it; `n` is told."""
+    def of(
+        self, name: str, n: int, bearing: Array, *, k: int | None = None, least: int | None = None
+    ) -> Interval:
+        """A score, of class `k` or of all, over the groups (G,) that bear on it; `n` is told.
+
+        `least` groups decide where they are fewer than those that bear on it.
+        """
         at = ... if k is None else (..., k)
         estimate, some = float(self.found[name][at]), np.flatnonzero(bearing)
-        if some.size < 2:
+        least = some.size if least is None else min(least, some.size)
+        if least < 2:
             return Interval(estimate, float("nan"), float("nan"), n)
         if some.size >= MANY_GROUPS:
-            return Interval(estimate, *_percentiles(self.spread[name][at], self.level), n)
-        without = _scores(self.table.confusion - self.table.matrices_of(some), smooth=True)
+            return Interval(estimate, *_percentiles(self.drawn[name][at], self.level), n)
+        left = self.table.confusion - self.table.matrices_of(some)
+        without = _scores(left + self.half, self.never)
         scale: Scale = "fisher" if name == "mcc" else "logit"
         low, high = student_bounds(
-            float(self.smooth[name][at]), without[name][at], scale, self.level
+            float(self.smooth[name][at]), without[name][at], scale, self.level, freedom=least - 1
         )
-        # half a row may have moved the bounds past a score of 0 or 1
-        return Interval(estimate, min(low, estimate), max(high, estimate), n)
+        rows_low, rows_high = _percentiles(self.rows[name][at], self.level)
+        # halves may have moved the bounds past a score of 0 or 1
+        ends = [low, rows_low, estimate], [high, rows_high, estimate]
+        return Interval(estimate, float(np.min(ends[0])), float(np.max(ends[1])), n)
 
 
-def _as_wide(found: Interval, count: int, n: int, level: float) -> Interval:
-    """At least as wide as for `n` independent rows; without an interval, as it is."""
-    if np.isnan(found.low) or not n:
-        return found
-    low, high = (float(end) for end in wilson_interval(count, n, level=level))
-    return found._replace(low=min(found.low, low), high=max(found.high, high))
-
-
-def _scores(confusion: Array, *, smooth: bool = False) -> dict[str, Array]:
+def _scores(confusion: Array, never: Array | None = None) -> dict[str, Array]:
     """Scores of (..., K, K) matrices: per class (..., K), averaged (...,).
 
-    `smooth` adds half a row to hits and misses, so that no share is 0 or 1.
+    The precision of classes that are `never` predicted, (K,), stays 0, halves of rows or not.
     """
     matrix = np.asarray(confusion, dtype=np.float64)
     hit = np.diagonal(matrix, axis1=-2, axis2=-1)
     true, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
     occurs = true > 0
-    half = 0.5 if smooth else 0.0
-    some = np.where(occurs, true, 1) + 2 * half
+    counted = predicted > 0 if never is None else (predicted > 0) & ~never
     classes = {
-        "recall": np.where(occurs, (hit + half) / some, np.nan),
-        "precision": (hit + half) / (np.where(predicted > 0, predicted, 1) + 2 * half),
-        "f1": np.where(occurs, 2 * (hit + half) / (some + predicted + 2 * half), np.nan),
+        "recall": np.where(occurs, hit / np.where(occurs, true, 1), np.nan),
+        "precision": np.where(counted, hit / np.where(counted, predicted, 1), 0.0),
+        "f1": np.where(occurs, 2 * hit / np.where(occurs, true + predicted, 1), np.nan),
     }
     number = occurs.sum(axis=-1)
     macro = {
@@ -340,11 +362,7 @@ def _scores(confusion: Array, *, smooth: bool = False) -> dict[str, Array]:
     return (
         {f"class_{name}": score for name, score in classes.items()}
         | macro
-        | {
-            "balanced_accuracy": macro["recall"],
-            "mcc": mcc,
-            "accuracy": (right + half) / (total + 2 * half),
-        }
+        | {"balanced_accuracy": macro["recall"], "mcc": mcc, "accuracy": right / total}
     )
 
 

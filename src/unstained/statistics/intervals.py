@@ -86,8 +86,9 @@ def resampled_interval(
     rows : (N, ...) array
         One observation a row.
     statistic : callable
-        (n, ...) rows to a number. NaN draws are left out of the percentiles; a statistic that is
-        NaN without one of few groups has no interval.
+        (n, ...) rows to a number; where groups are few a smooth one, which a median is not. NaN
+        draws are left out of the percentiles; a statistic that is NaN without one of few groups
+        has no interval.
     groups : (N,) array, optional
         Group of each row.
     scale : {"plain", "log", "logit", "fisher"}
@@ -165,13 +166,18 @@ def resampled_sums(
 
 
 def student_bounds(
-    estimate: float, without: npt.ArrayLike, scale: Scale = "plain", level: float = 0.95
+    estimate: float,
+    without: npt.ArrayLike,
+    scale: Scale = "plain",
+    level: float = 0.95,
+    *,
+    freedom: int | None = None,
 ) -> tuple[float, float]:
     """Bounds of a statistic from its values without each of a few groups [1]_.
 
     estimate -+ t se on the `scale`, with Student's t of G - 1 degrees of freedom and the
     delete-one-group jackknife's se^2 = (G - 1) / G sum_g (without_g - their mean)^2. Of means of
-    groups of one size this is Student's interval.
+    groups of one size this is Student's interval. For smooth statistics only: not for medians.
 
     Parameters
     ----------
@@ -183,11 +189,14 @@ def student_bounds(
         See `Scale`.
     level : float
         Coverage, 0 ... 1.
+    freedom : int, optional
+        Degrees of freedom where fewer groups than G decide, as of a class that two of them hold.
 
     Returns
     -------
     low, high : float
-        NaN where the statistic is undefined without one of the groups, or beyond the scale.
+        NaN where the statistic is undefined or at the end of the scale without one of the groups,
+        as a correlation of 1 is.
 
     References
     ----------
@@ -202,7 +211,7 @@ def student_bounds(
         left, center = to(np.asarray(without, dtype=np.float64)), to(np.asarray(estimate))
         g = left.size
         error = np.sqrt((g - 1) / g * np.sum((left - left.mean()) ** 2))
-        half = stdtrit(g - 1, 0.5 + level / 2) * error
+        half = stdtrit(g - 1 if freedom is None else freedom, 0.5 + level / 2) * error
         low, high = back(center - half), back(center + half)
     return (float(low), float(high)) if np.isfinite(half) else (float("nan"), float("nan"))
 
@@ -270,13 +279,18 @@ def moments_correlation(moments: Array) -> Array:
     return np.asarray(np.where(varies, np.clip((n * sxy - sx * sy) / scale, -1, 1), np.nan))
 
 
-_ALMOST_1 = 1 - 1e-12  # a perfect correlation has an interval, too
+def _arctanh(r: Array) -> Array:
+    """Of correlations; infinite for those that are 1 but for rounding."""
+    perfect = np.abs(r) > 1 - 1e-9
+    return np.arctanh(np.where(perfect, np.sign(r), r))
+
+
 _Transform = Callable[[Array], Array]
 _SCALES: dict[str, tuple[_Transform, _Transform]] = {
     "plain": (np.asarray, np.asarray),
     "log": (np.log, np.exp),
     "logit": (lambda p: np.log(p / (1 - p)), lambda z: 1 / (1 + np.exp(-z))),
-    "fisher": (lambda r: np.arctanh(np.clip(r, -_ALMOST_1, _ALMOST_1)), np.tanh),
+    "fisher": (_arctanh, np.tanh),
 }
 
 
