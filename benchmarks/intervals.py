@@ -5,7 +5,7 @@
 Tables are drawn whose truth is known: groups (wells, donors, fields) of 5 to 59 cells in which
 y = b x + an offset of the group + noise, where groups differ in b, in x and in the offset; and
 wells of 5 to 39 colonies of each of three classes, whose recalls differ from well to well. Prints
-the two tables of docs/results.md.
+the tables of docs/results.md.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def test_amounts_of_two_fields_have_no_interval(fields):
     found = score_panel(oracle(truth), two, settings=replace(QUICK, block_px=16))
     assert len(found.blocks("DAPI")) == 2 * 36
     assert found.interval_over["DAPI"]["amounts"] == ""
-    assert found.interval_over["DAPI"]["mae"] == "pairs"
+    assert found.interval_over["DAPI"]["mae"] == ""
     told = verdict(found, "DAPI")
     assert np.isnan([told.fit.slope.low, told.fit.intercept.high, told.fit.bias.low]).all()
     assert "no interval: 2 fields are too few, 3 are needed" in told.how_much_text
@@ -137,7 +137,7 @@ def test_amounts_of_two_fields_have_no_interval(fields):
     blocks = found.blocks("DAPI")[["measured", "predicted"]]
     assert r.estimate == pytest.approx(blocks.corr().iloc[0, 1])
     assert np.isnan([r.low, r.high]).all()
-    assert np.isfinite(found.summary()["DAPI"]["mae"]["low"])
+    assert found.summary()["DAPI"]["mae"]["low"] is None
 
 
 def test_amounts_of_an_only_field_are_drawn_by_its_parts(fields, tmp_path):
@@ -445,6 +445,18 @@ def test_a_model_below_a_baseline_is_wrong_whatever_its_score(fields):
     found = verdict(score_panel(oracle(fields[1], noise=4_000), fields[0], settings=QUICK), "DAPI")
     assert found.where == "wrong"
     assert "no better than a baseline that needs no model, phase" in found.where_text
+
+
+def test_a_gain_that_few_fields_do_not_tell_from_nothing_is_no_verdict(fields):
+    # gains of 0.1, 0.2 and 0.6 over the best baseline: 0.3 +- 4.303 x 0.265 / sqrt(3) = 0.66
+    pairs, truth = fields
+    three = Pairs(pairs.table.drop(index=range(3, 6)), pairs.root)
+    found = score_panel(oracle(truth), three, settings=QUICK)
+    best = found.baselines["baseline"] == verdict(found, "DAPI").baseline
+    score = found.baselines.loc[best, "r_s"].to_numpy() + [0.1, 0.2, 0.6]
+    said = verdict(replace(found, pairs=found.pairs.assign(r_s=score)), "DAPI")
+    assert said.where == "unknown"
+    assert "r_s is 0.30 [-0.36, 0.96] above a baseline that needs no model" in said.where_text
 
 
 def test_noise_is_no_pattern(fields):

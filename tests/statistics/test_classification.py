@@ -155,6 +155,58 @@ def test_intervals_over_few_wells_hold_what_they_promise(wells):
         spans = (found.classes["a"].recall, found.classes["b"].recall, found.macro["recall"])
         held += [s.low <= mean <= s.high for s, mean in zip(spans, (0.9, 0.7, 0.8), strict=True)]
     assert (held / 200 > 0.9).all()
+    assert (held / 200 < 1).all()
+
+
+def test_bounds_of_scores_over_few_wells_by_hand():
+    # hits and misses of a and of b in three wells, of ten each
+    hits = np.array([[9, 6], [7, 5], [4, 8]])
+    true = np.tile(np.repeat([0, 1], 10), 3)
+    right = np.concatenate([np.arange(10) < k for k in hits.ravel()])
+    predicted = np.where(right, true, 1 - true)
+    found = classification_scores(true, predicted, ("a", "b"), np.repeat(range(3), 20))
+
+    def smooth(some):  # (2,) hits of so many wells -> a's recall, precision, F1; accuracy, MCC
+        wells = len(some)
+        (a, b), n = some.sum(axis=0) + 0.5, 10 * wells + 1
+        fa, fb = n - a, n - b  # a taken for b, b taken for a
+        mcc = (a * b - fa * fb) / np.sqrt((a + fb) * (b + fa) * n * n)
+        return np.array([a / n, a / (a + fb), 2 * a / (n + a + fb), (a + b) / (2 * n), mcc])
+
+    def scale(p):  # log odds, and of MCC Fisher's
+        return np.append(np.log(p[:4] / (1 - p[:4])), np.arctanh(p[4]))
+
+    without = np.array([scale(smooth(np.delete(hits, w, axis=0))) for w in range(3)])
+    error = np.sqrt(2 / 3 * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+    low = scale(smooth(hits)) - 4.3027 * error  # Student's t of two degrees of freedom
+    expected = [*(1 / (1 + np.exp(-low[:4]))), np.tanh(low[4])]
+    a, macro = found.classes["a"], found.macro
+    lows = [a.recall.low, a.precision.low, a.f1.low, macro["accuracy"].low, macro["mcc"].low]
+    assert lows == pytest.approx(expected, abs=1e-4)
+
+
+def test_means_over_classes_go_by_the_class_that_the_fewest_wells_hold():
+    # b in the wells 0 and 1 of 6 alone: one degree of freedom, and of nothing where it is in one
+    true = np.r_[np.zeros(60, int), np.ones(20, int)]
+    predicted = true.copy()
+    predicted[[3, 14, 25, 36, 47, 58, 62, 63, 71]] = (
+        1 - predicted[[3, 14, 25, 36, 47, 58, 62, 63, 71]]
+    )
+    wells = np.r_[np.repeat(range(6), 10), np.repeat([0, 1], 10)]
+    two = classification_scores(true, predicted, ("a", "b"), wells).macro
+    assert two["recall"].high - two["recall"].low > two["accuracy"].high - two["accuracy"].low
+    one = classification_scores(true, predicted, ("a", "b"), np.where(true == 1, 0, wells)).macro
+    assert np.isnan(one["recall"].low)
+    assert np.isfinite(one["accuracy"].low)
+
+
+def test_a_class_that_is_never_predicted_does_not_move_the_mean_precision():
+    # of 8 wells of 10 rows of a and of b; a always right, b taken for c, which is not there
+    true = np.tile(np.repeat([0, 1], 10), 8)
+    predicted = np.where(true == 0, 0, 2)
+    found = classification_scores(true, predicted, ("a", "b", "c"), np.repeat(range(8), 20))
+    assert found.macro["precision"].estimate == 0.5
+    assert found.macro["precision"].low < 0.5 <= found.macro["precision"].high < 0.52
 
 
 def test_a_recall_of_1_is_not_held_for_certain():

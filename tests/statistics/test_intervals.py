@@ -81,9 +81,9 @@ def test_intervals_over_few_groups_hold_what_they_promise(groups):
     def mean_y(sums):
         return sums[..., 2] / sums[..., 0]
 
-    assert _coverage(groups, mean_y, "plain", 0.0, seed=1) > 0.91
+    assert 0.91 < _coverage(groups, mean_y, "plain", 0.0, seed=1) < 0.99
     # var x = 2, var y = 4, cov = 2: r = 2 / sqrt(8)
-    assert _coverage(groups, moments_correlation, "fisher", 2 / np.sqrt(8), seed=2) > 0.91
+    assert 0.91 < _coverage(groups, moments_correlation, "fisher", 2 / np.sqrt(8), seed=2) < 0.99
 
 
 def test_bounds_stay_on_the_scale():

@@ -145,8 +145,8 @@ def agreement(matched: Matched, *, level: float = 0.95, draws: int = 2000) -> pd
 
     Intervals are over groups (`statistics.resampled_interval`) where groups were given, else over
     cells as if they were independent, which cells of one image are not quite. Of fewer than three
-    groups there are none. Those of 95 % hold a limit of agreement in 0.84 to 0.95 of tables with
-    3 to 12 groups, the other numbers in 0.91 to 0.98.
+    groups there are none. Those of 95 % hold a limit of agreement in 0.85 to 0.89 of tables with
+    3 to 12 groups, bias, slope and r in 0.93 to 0.97 (``benchmarks/intervals.py``).
 
     Parameters
     ----------

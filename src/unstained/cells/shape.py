@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..images.image import Array
+from ..learning.machine_code import processors
 from .boxes import label_boxes
 
 __all__ = ["SHAPE_FEATURES", "SHAPE_UNITS", "shape_features", "shapes_in_boxes"]
@@ -154,7 +154,7 @@ def shapes_in_boxes(
     DataFrame
         N rows, index `label`, in the order given; the two columns of nuclei are NaN.
     """
-    threads = os.cpu_count() or 1
+    threads = processors()
     with ThreadPoolExecutor(threads) as pool:
         shares = np.array_split(np.arange(len(numbers)), threads)
         rows = pool.map(lambda share: _measured(labels, numbers[share], boxes[share]), shares)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -12,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
-from ..learning.machine_code import machine_code
+from ..learning.machine_code import machine_code, processors
 
 __all__ = ["local_entropy"]
 
@@ -76,7 +75,7 @@ def local_entropy(image_uint8: Array, radius: int = 3, *, threads: int | None = 
     count = np.arange(int((2 * reach + 1).sum()) + 2)
     weight = np.round(count * np.log2(np.maximum(count, 1)) * _ONE).astype(np.int64)  # n log2 n
     gain = np.diff(weight)  # of the sum, from n to n + 1 pixels of a value
-    threads = max(1, threads or os.cpu_count() or 1)
+    threads = max(1, threads or processors())
     edges = np.linspace(0, image.shape[0], 4 * threads + 1).astype(int)  # evens out slow threads
     rows = _compiled()
     with ThreadPoolExecutor(threads) as pool:

@@ -83,10 +83,12 @@ def principal_components(
     to K. An eigenvector's sign means nothing: here its largest entry is positive.
 
     The intervals of fewer than `statistics.MANY_GROUPS` groups come from leaving each out
-    (`statistics.student_bounds` of the log odds of the share). Of more, or of cells, they are
+    (`statistics.student_bounds` of the log odds of the share). Of more groups or cells they are
     percentiles of a bootstrap, moved by what its mean is above the estimate: the i-th largest
     eigenvalue of a sample is too large for the first components and too small for the last, the
-    more the fewer cells, and once more so in samples of the sample.
+    more the fewer cells, and once more so in samples of the sample. That holds for the estimate,
+    too: intervals keep their word where components are well apart, and not where several
+    variables have little in common and any of them may come first.
 
     Parameters
     ----------
@@ -148,7 +150,11 @@ def _explained_interval(
         return np.full(share.size, np.nan), np.full(share.size, np.nan)
 
     def shares_of(r: Array | None) -> Array:
-        return np.full(k, np.nan) if r is None else np.linalg.eigvalsh(r)[::-1] / k
+        return (
+            np.full(k, np.nan)
+            if r is None
+            else np.clip(np.linalg.eigvalsh(r)[::-1] / k, 1e-12, None)
+        )
 
     if samples.units < MANY_GROUPS:
         without = np.array([shares_of(r) for r in samples.without_each()])

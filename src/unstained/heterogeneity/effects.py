@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import holm, resampled_sums, student_p
+from ..statistics import Scale, holm, resampled_sums, student_p
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
 
@@ -120,7 +120,8 @@ def _relative_bounds(x: Array, inside: Array, groups: Array | None) -> tuple[flo
             return np.asarray((sums[..., 0] / sums[..., 1]) / (sums[..., 2] / sums[..., 3]))
 
     rows = np.column_stack([x * inside, inside, x, np.ones_like(x)])
-    return resampled_sums(rows, ratio, groups=groups)[1:3]
+    scale: Scale = "log" if (x > 0).all() else "plain"
+    return resampled_sums(rows, ratio, groups=groups, scale=scale)[1:3]
 
 
 def differences(

@@ -78,7 +78,7 @@ def orthogonality(
     1 - (RV - E) / (1 - E), which is not 1 - RV.
 
     The interval of fewer than `statistics.MANY_GROUPS` groups comes from leaving each out
-    (`statistics.student_bounds`). Of more, or of cells, it is a bootstrap around the estimate:
+    (`statistics.student_bounds`). Of more groups or cells it is a bootstrap around the estimate:
     what draws differ from their mean, since a draw holds the chance correlations of its sample
     once more. p is the share of random pairings with as large an RV; with groups, the cells are
     paired anew within each group, so that what both sets owe to the group is not called common,

@@ -32,8 +32,8 @@ def distributions(
 ) -> pd.DataFrame:
     """Spread of each marker over the cells.
 
-    sd_percent = 100 sd / mean of the totals, sd with n - 1; its interval is a percentile
-    bootstrap over cells, or over whole `groups`. It holds what cells differ by and what the
+    sd_percent = 100 sd / mean of the totals, sd with n - 1; its interval is over cells, or over
+    whole `groups` (`statistics.resampled_interval`). It holds what cells differ by and what the
     measurement adds: where stains were predicted, also the prediction's own error. The skewness
     is the adjusted one, G1 [1]_; 0 for a symmetric distribution, positive for a tail of bright
     cells.

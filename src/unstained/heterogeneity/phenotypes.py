@@ -280,7 +280,8 @@ def agreement(
             return np.asarray(np.where(chance < 1, (same - chance) / (1 - chance), np.nan))
 
     group = None if groups is None else np.asarray(groups)[both]
-    interval = resampled_sums(pair, kappa, groups=group, level=level, draws=draws, seed=seed)
+    found = resampled_sums(pair, kappa, groups=group, level=level, draws=draws, seed=seed)
+    interval = found.within(-1, 1)
     confusion = pair.sum(axis=0).reshape(k, k).astype(int)
     return Agreement(names, confusion, interval, float(np.trace(confusion) / confusion.sum()))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["machine_code"]
+__all__ = ["machine_code", "processors"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,3 +45,10 @@ def machine_code(function: Function, signature: str | None = None) -> Function:
         stacklevel=3,
     )
     return cast(Function, numba.njit(signature, nogil=True)(function))
+
+
+def processors() -> int:
+    """How many this process may run on: fewer than there are where a queue gives a share."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

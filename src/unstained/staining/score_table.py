@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ..images.image import Array
@@ -18,7 +19,7 @@ from ..statistics import (
     resampled_sums,
 )
 
-__all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable"]
+__all__ = ["MOMENTS", "SCORES", "ScoreSettings", "ScoreTable", "score_interval"]
 
 
 SCORES = ("r_s", "r_lap", "mae", "ssim", "snr_rms", "snr_var", "c_max")
@@ -107,9 +108,8 @@ class ScoreTable:
 
         ``{"DAPI": {"r_s": "groups", "r_lap": "groups", ..., "amounts": "pairs"}}``, where
         "amounts" are cell_r, and slope and bias of the verdict; "" stands for no interval. With
-        fewer than three groups an interval over pairs holds for these groups only. Amounts of two
-        pairs have none: their cells or blocks are not independent, and the pairs are too few. Of
-        a single field, r_s and amounts are over its parts, which tells of no other field.
+        fewer than three groups an interval over pairs holds for these groups only; two pairs have
+        none. Of a single field, r_s and amounts are over its parts, which tells of no other field.
         """
         found: dict[str, dict[str, str]] = {}
         for marker in self.markers:
@@ -118,8 +118,6 @@ class ScoreTable:
             if len(rows) == 1:
                 few = len(self.parts_of(marker)) < MIN_GROUPS
                 units = dict.fromkeys(SCORES, "") | {"r_s": "" if few else _PARTS}
-            elif not units["r_s"]:
-                units = dict.fromkeys(SCORES, "pairs")
             cells = self.cells(marker)
             units["amounts"] = self.unit(cells if len(cells) else self.blocks(marker))
             found[marker] = units
@@ -213,14 +211,14 @@ class ScoreTable:
     def _mean(self, rows: pd.DataFrame, score: str) -> Interval:
         s = self.settings
         rows = rows[np.isfinite(rows[score].to_numpy(np.float64))]
-        found = mean_interval(
+        return score_interval(
+            score,
             rows[score].to_numpy(np.float64),
             groups=self.clusters(rows),
             level=s.level,
             draws=s.draws,
             seed=s.seed,
         )
-        return found.within(*_LIMITS.get(score, (0, np.inf)))
 
     def _correlation(self, moments: Array, groups: Array | None) -> Interval:
         s = self.settings
@@ -250,6 +248,20 @@ class ScoreTable:
         columns = {"groups": "group", "pairs": "pair", _PARTS: "part"}
         unit = self.unit(rows)
         return np.asarray(rows[columns[unit]]) if unit else None
+
+
+def score_interval(
+    score: str, values: npt.ArrayLike, *, groups: npt.ArrayLike | None = None, **how: Any
+) -> Interval:
+    """Mean of a score, one of `SCORES`, as `statistics.mean_interval` (`how`: its settings).
+
+    Bounds end where the score does; fewer than three values or groups have none.
+    """
+    found = mean_interval(values, groups=groups, **how)
+    units = found.n if groups is None else np.unique(np.asarray(groups).astype(str)).size
+    if units < MIN_GROUPS:
+        return found.alone()
+    return found.within(*_LIMITS.get(score, (0, np.inf)))
 
 
 def _entry(interval: Interval) -> dict[str, Any]:

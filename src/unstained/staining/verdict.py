@@ -170,12 +170,14 @@ def _gain(table: ScoreTable, rows: pd.DataFrame, marker: str) -> tuple[str, Inte
     found = mean_interval(
         gain, groups=table.clusters(rows), level=s.level, draws=s.draws, seed=s.seed
     )
-    return best, found
+    return best, found if found.n >= MIN_GROUPS else found.alone()
 
 
-def _beaten(gain: Interval) -> bool:
-    """The gain's interval lies above 0; one pair has none, so its gain itself must."""
-    return bool((gain.low if np.isfinite(gain.low) else gain.estimate) > 0)
+def _beaten(gain: Interval) -> bool | None:
+    """Is the gain above 0? None where its interval, if there is one, holds 0 and more."""
+    if gain.estimate > 0 and gain.low <= 0:
+        return None
+    return bool(gain.estimate > 0)
 
 
 def _where(
@@ -183,8 +185,10 @@ def _where(
 ) -> Literal["right", "partly", "wrong", "unknown"]:
     if np.isnan(share_s):
         return "unknown"
-    if share_s < SHARE_PARTLY or (gain.n and not _beaten(gain)):
+    if share_s < SHARE_PARTLY or (gain.n and _beaten(gain) is False):
         return "wrong"
+    if gain.n and _beaten(gain) is None:
+        return "unknown"
     if share_s >= SHARE_RIGHT and share_lap >= SHARE_RIGHT:
         return "right"
     return "partly"
@@ -193,10 +197,15 @@ def _where(
 def _where_words(
     where: str, share_s: float, share_lap: float, baseline: str, gain: Interval
 ) -> str:
-    if where == "unknown":
+    if np.isnan(share_s):
         return "Where: not known, since the stain is constant"
+    if where == "unknown":
+        return (
+            f"Where: not known: r_s is {gain.estimate:.2f} [{gain.low:.2f}, {gain.high:.2f}] above "
+            f"a baseline that needs no model, {baseline}, which {gain.n} pairs do not tell from 0"
+        )
     explained = f"{100 * share_s:.0f} % of what the stain's noise leaves to explain is explained"
-    if gain.n and not _beaten(gain):
+    if gain.n and _beaten(gain) is False:
         return f"Where: no better than a baseline that needs no model, {baseline}; do not use it"
     if where == "wrong":
         return f"Where: the pattern is mostly wrong: {explained}"

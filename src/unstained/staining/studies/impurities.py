@@ -15,6 +15,7 @@ from ...images.impurities import add_dust, add_speckles
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
 from ...statistics import MIN_GROUPS, Interval, mean_interval
+from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
@@ -110,7 +111,7 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
                     row: dict[str, Any] = {"impurity": kind, "dirty": dirty, "marker": marker}
                     for score in _SCORES:
                         values = of_marker[score].to_numpy(np.float64)
-                        span = mean_interval(values, groups=groups_of(of_marker))
+                        span = score_interval(score, values, groups=groups_of(of_marker))
                         row |= {
                             score: span.estimate,
                             f"{score}_low": span.low,

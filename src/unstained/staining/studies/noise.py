@@ -14,7 +14,7 @@ from ...figures import noise_curve
 from ...images.pairs import Pairs
 from ...images.photons import PhotonScale, fewer_photons, photon_scale
 from ...images.splits import split_pairs
-from ...statistics import mean_interval
+from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
@@ -167,7 +167,8 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     for (marker, light, test), part in scores.groupby(["marker", "light", "test"], sort=False):
         row: dict[str, Any] = {"marker": marker, "light": light, "test": test}
         for value in _VALUES:
-            span = mean_interval(part[value].to_numpy(np.float64), groups=groups_of(part))
+            values = part[value].to_numpy(np.float64)
+            span = score_interval(value, values, groups=groups_of(part))
             row |= {value: span.estimate, f"{value}_low": span.low, f"{value}_high": span.high}
         rows.append({**row, "n": len(part)})
     table = pd.DataFrame(rows)

@@ -15,7 +15,8 @@ from ...images.fields import Region
 from ...images.image import Array
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
-from ...statistics import MIN_GROUPS, holm, mean_interval, paired_test, resampled_interval, stars
+from ...statistics import MIN_GROUPS, holm, paired_test, resampled_interval, stars
+from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .report import write_study
@@ -217,7 +218,7 @@ def _table(scores: pd.DataFrame, sizes: Sequence[float]) -> pd.DataFrame:
         before = None
         for size in sizes:
             of_size = of_marker[of_marker["size"] == size]
-            span = mean_interval(of_size.groupby("unit")["value"].mean().to_numpy())
+            span = score_interval(score, of_size.groupby("unit")["value"].mean().to_numpy())
             per_unit = of_size.groupby(["repeat", "unit"])["value"].mean()
             per_training = per_unit.groupby("repeat").mean()
             p = float("nan")
