@@ -453,7 +453,7 @@ def test_a_gain_that_few_fields_do_not_tell_from_nothing_is_no_verdict(fields):
     three = Pairs(pairs.table.drop(index=range(3, 6)), pairs.root)
     found = score_panel(oracle(truth), three, settings=QUICK)
     best = found.baselines["baseline"] == verdict(found, "DAPI").baseline
-    score = found.baselines.loc[best, "r_s"].to_numpy() + [0.1, 0.2, 0.6]
+    score = found.baselines.loc[best, "r_s"].to_numpy() + np.array([0.1, 0.2, 0.6])
     said = verdict(replace(found, pairs=found.pairs.assign(r_s=score)), "DAPI")
     assert said.where == "unknown"
     assert "r_s is 0.30 [-0.36, 0.96] above a baseline that needs no model" in said.where_text
