@@ -215,3 +215,15 @@ def test_constant_images_draw_without_a_warning():
     stain_panels([StainPanel("A", flat, flat, flat)], pixel_size_um=1.0)
     composite_figure(flat, {"A": flat}, pixel_size_um=1.0)
     amount_scatter({"A": Amounts(np.ones(40), np.ones(40))})
+
+
+def test_the_legend_of_many_models_with_long_names_stays_within_the_figure():
+    rows = [
+        (marker, f"a rather long model name {k}", 0.1 * value)
+        for marker in ("DAPI", "MAP2", "NFH")
+        for k in range(7)
+        for value in range(9)
+    ]
+    figure = score_boxplots(pd.DataFrame(rows, columns=["marker", "model", "value"]))
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..errors import InputError
-from .style import PALETTE, house_style, new_figure
+from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = ["score_boxplots"]
 
@@ -74,7 +74,7 @@ def score_boxplots(
             for j, model in enumerate(models)
         ]
         if len(models) > 1:
-            figure.legend(handles=handles, loc="outside upper center", ncols=min(len(models), 5))
+            legend_above(figure, handles, 5)
     return figure
 
 

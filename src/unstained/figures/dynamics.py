@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import PALETTE, house_style, new_figure
+from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = ["autocorrelation_figure", "correlation_graphs", "spectrum_figure", "trace_figure"]
 
@@ -214,8 +214,7 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
             ax.xaxis.set_minor_formatter(NullFormatter())
         for ax in axes[:, 0]:
             ax.set_ylabel("power density (variance · h)")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 3)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from .style import PALETTE, house_style, new_figure
+from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = ["impurity_bars", "noise_curve", "size_curve"]
 
@@ -61,8 +61,8 @@ def size_curve(
             ax.minorticks_off()
             ax.set_xlabel(unit)
             ax.set_ylabel(_LABELS[score])
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        handles = axes[0].get_legend_handles_labels()[0]
+        legend_above(figure, handles, len(handles))
     return figure
 
 
@@ -133,8 +133,8 @@ def impurity_bars(table: pd.DataFrame) -> Figure:
                 ax.set_xticks(range(len(_DIRTY)), _DIRTY)
                 ax.set_ylabel(_LABELS[score])
                 ax.set_title(f"{kind} in")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        handles = axes[0, 0].get_legend_handles_labels()[0]
+        legend_above(figure, handles, len(handles))
     return figure
 
 
