@@ -119,9 +119,10 @@ def classification_scores(
     no interval, nor have means over classes with it.
 
     In tables of 2 to 29 wells of 5 to 39 rows of a class the 95 % interval held recalls of 0.60
-    to 0.95 and their mean in 0.93 to 0.99, a bootstrap over the wells in 0.47 to 0.56 with 2,
+    to 0.95 and their mean in 0.92 to 1.00, a bootstrap over the wells in 0.47 to 0.56 with 2,
     0.67 to 0.78 with 3 and 0.84 to 0.90 with 8 (``benchmarks/intervals.py``). Where wells are few
-    and recalls near 1, so that most tables have hardly a miss, it holds less.
+    and recalls near 1, so that most tables have hardly a miss, it holds less: 0.88 of 0.95 in
+    three wells that differ.
 
     Parameters
     ----------
