@@ -173,3 +173,24 @@ def test_correlations_within_donors_rest_on_donors():
     assert row["high"] > 0.9
     with pytest.raises(DataError, match="1 groups have 4 cells"):
         correlations(x[:, None], y[:, None], (["a"], ["b"]), groups=[0] * 20)
+
+
+def test_the_interval_of_orthogonality_over_few_donors_is_that_without_each():
+    rng, donor = np.random.default_rng(0), np.repeat(range(4), 20)
+    cause = rng.normal(size=(80, 1))
+    x, y = cause + rng.normal(size=(80, 2)), cause + rng.normal(size=(80, 3))
+    found = orthogonality(x, y, groups=donor, draws=9)
+
+    def less_chance(rv):
+        return 1 - (rv - found.chance) / (1 - found.chance)
+
+    without = np.array(
+        [
+            less_chance(orthogonality(x[kept], y[kept], groups=donor[kept], draws=9).rv)
+            for kept in (donor != d for d in range(4))
+        ]
+    )
+    # Student's t of three degrees of freedom: 3.182
+    half = 3.182 * np.sqrt(3 / 4 * ((without - without.mean()) ** 2).sum())
+    assert found.low == pytest.approx(found.value - half, abs=1e-4)
+    assert found.high == pytest.approx(found.value + half, abs=1e-4)

@@ -171,3 +171,19 @@ def test_groups_whose_differences_tie_have_neither_interval_nor_p():
     assert effect[0] == pytest.approx(0.3)
     assert np.isnan(effect[1:]).all()
     assert one_sample([0.0, 0.0], 0.95) == (0, 0, 0, 1)
+
+
+def test_a_relative_level_goes_by_the_donors_that_hold_the_class():
+    # x in the donors 0 and 1 of six alone: one degree of freedom, 12.706, not five, 2.571
+    rng = np.random.default_rng(0)
+    donor = np.repeat(range(6), 10)
+    kind = np.where((donor < 2) & (np.arange(60) % 2 == 0), "x", "y").astype(object)
+    value = rng.uniform(1, 2, 60)
+    row = levels_by_class(value[:, None], ["A"], kind, groups=donor).set_index("class").loc["x"]
+
+    def relative(kept):
+        return value[kept & (kind == "x")].mean() / value[kept].mean()
+
+    without = np.log([relative(donor != d) for d in range(6)])
+    error = np.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
+    assert np.log(row["high"] / row["relative"]) == pytest.approx(12.706 * error, rel=1e-4)

@@ -266,3 +266,10 @@ def test_wilson_is_that_of_statsmodels():
 
 def test_a_share_of_nothing_has_no_interval():
     assert np.isnan(wilson_interval(0, 0)).all()
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_a_level_in_percent_is_refused(rows):
+    codes = np.arange(rows) % 2
+    with pytest.raises(InputError, match="level 95"):
+        classification_scores(codes, codes, ("a", "b"), level=95)

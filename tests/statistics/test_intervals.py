@@ -88,7 +88,10 @@ def test_intervals_over_few_groups_hold_what_they_promise(groups):
 
 def test_bounds_stay_on_the_scale():
     values = np.array([0.2, 0.9, 4.0])
-    mean = lambda sums: sums[..., 0] / sums[..., 1]  # noqa: E731
+
+    def mean(sums):
+        return sums[..., 0] / sums[..., 1]
+
     rows = np.column_stack([values, np.ones(3)])
     assert resampled_sums(rows, mean).low < 0
     log = resampled_sums(rows, mean, scale="log")

@@ -15,6 +15,8 @@ from .resampling import Resamples
 
 __all__ = ["Components", "principal_components"]
 
+_NOTHING = 1e-12  # share of a component of variables that repeat one another: 0 has no odds
+
 
 class Components(NamedTuple):
     """What `principal_components` found; K variables, C components.
@@ -150,15 +152,14 @@ def _explained_interval(
         return np.full(share.size, np.nan), np.full(share.size, np.nan)
 
     def shares_of(r: Array | None) -> Array:
-        return (
-            np.full(k, np.nan)
-            if r is None
-            else np.clip(np.linalg.eigvalsh(r)[::-1] / k, 1e-12, None)
-        )
+        if r is None:
+            return np.full(k, np.nan)
+        return np.asarray(np.clip(np.linalg.eigvalsh(r)[::-1] / k, _NOTHING, None))
 
     if samples.units < MANY_GROUPS:
         without = np.array([shares_of(r) for r in samples.without_each()])
-        bounds = [student_bounds(s, without[:, i], "logit", level) for i, s in enumerate(share)]
+        some = np.clip(share, _NOTHING, None)
+        bounds = [student_bounds(s, without[:, i], "logit", level) for i, s in enumerate(some)]
         low, high = np.array(bounds).T
         return low, high
     rng = np.random.default_rng(seed)

@@ -121,7 +121,9 @@ def _relative_bounds(x: Array, inside: Array, groups: Array | None) -> tuple[flo
 
     rows = np.column_stack([x * inside, inside, x, np.ones_like(x)])
     scale: Scale = "log" if (x > 0).all() else "plain"
-    return resampled_sums(rows, ratio, groups=groups, scale=scale)[1:3]
+    # few that hold the class decide, however many others do not
+    found = resampled_sums(rows, ratio, groups=groups, scale=scale, freedom=int(holding) - 1)
+    return found.low, found.high
 
 
 def differences(

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .intervals import MANY_GROUPS, Array, Interval, Scale, _percentiles, student_bounds
+from .intervals import (
+    MANY_GROUPS,
+    Array,
+    Interval,
+    Scale,
+    _check_level,
+    _percentiles,
+    student_bounds,
+)
 
 __all__ = [
     "ClassScore",
@@ -145,13 +154,15 @@ def classification_scores(
     Raises
     ------
     InputError
-        No rows, columns of different lengths, or a class that is not in `names`.
+        No rows, columns of different lengths, a class that is not in `names`, or a level that is
+        no share.
 
     References
     ----------
     .. [1] Witmer and Bhanu (2024), Sci Rep 14:4489, doi 10.1038/s41598-024-54993-y.
     .. [2] Gorodkin (2004), Comput Biol Chem 28:367, doi 10.1016/j.compbiolchem.2004.09.006.
     """
+    _check_level(level)
     y, z = class_codes(true, names), class_codes(predicted, names)
     if y.shape != z.shape or not y.size:
         raise InputError(
@@ -296,20 +307,25 @@ class _Intervals:
     """Scores of a table with their intervals."""
 
     def __init__(self, table: _Table, level: float, draws: int, seed: int) -> None:
-        self.table, self.level = table, level
+        self.table, self.level, self.draws, self.seed = table, level, draws, seed
         self.found = _scores(table.confusion)
-        rng = np.random.default_rng(seed)
-        self.drawn: dict[str, Array] = {}
-        if table.groups >= MANY_GROUPS:
-            self.drawn = _scores(table.drawn(draws, rng))
         # half a row on the hits and half on the misses of each class that occurs
         misses = 0.5 / max(table.k - 1, 1)
         half = np.full((table.k, table.k), misses) + (0.5 - misses) * np.eye(table.k)
         self.half = half * (table.support > 0)[:, None]
-        smooth = table.confusion + self.half
         self.never = table.confusion.sum(axis=0) == 0
-        self.smooth = _scores(smooth, self.never)
-        self.rows = _scores(table.drawn_rows(smooth, draws, rng), self.never)
+        self.smooth = _scores(table.confusion + self.half, self.never)
+
+    @cached_property
+    def drawn(self) -> dict[str, Array]:
+        """Scores of bootstrap samples of many groups."""
+        return _scores(self.table.drawn(self.draws, np.random.default_rng(self.seed)))
+
+    @cached_property
+    def rows(self) -> dict[str, Array]:
+        """Scores of as many independent rows, for few groups."""
+        smooth, rng = self.table.confusion + self.half, np.random.default_rng(self.seed)
+        return _scores(self.table.drawn_rows(smooth, self.draws, rng), self.never)
 
     def of(
         self, name: str, n: int, bearing: Array, *, k: int | None = None, least: int | None = None

@@ -132,6 +132,7 @@ def resampled_sums(
     *,
     groups: npt.ArrayLike | None = None,
     scale: Scale = "plain",
+    freedom: int | None = None,
     level: float = 0.95,
     draws: int = 2000,
     seed: int = 0,
@@ -140,7 +141,7 @@ def resampled_sums(
 
     Means, correlations and slopes are such: (value, 1) summed gives a mean,
     `correlation_moments` summed give a correlation. `rows` is (N, K), and `statistic` maps sums
-    (..., K) to (...,).
+    (..., K) to (...,). `freedom` is that of `student_bounds`.
     """
     _check_level(level)
     data = np.asarray(rows, dtype=np.float64)
@@ -155,7 +156,7 @@ def resampled_sums(
     if len(sums) < MANY_GROUPS:
         # summed anew and not subtracted from the total, which would leave its rounding
         without = np.array([np.delete(sums, g, axis=0).sum(axis=0) for g in range(len(sums))])
-        bounds = student_bounds(estimate, statistic(without), scale, level)
+        bounds = student_bounds(estimate, statistic(without), scale, level, freedom=freedom)
         return Interval(estimate, *bounds, len(data))
     rng = np.random.default_rng(seed)
     drawn = np.empty((draws, data.shape[1]))
