@@ -4,8 +4,9 @@
 
 Tables are drawn whose truth is known: groups (wells, donors, fields) of 5 to 59 cells in which
 y = b x + an offset of the group + noise, where groups differ in b, in x and in the offset; and
-wells of 5 to 39 colonies of each of three classes, whose recalls differ from well to well. Prints
-the tables of docs/results.md.
+wells of 5 to 39 colonies of each of three classes, whose recalls differ from well to well; and
+the share of one class in the area of the colonies of one well. Prints the tables of
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from unstained.colonies.fractions import class_fractions
 from unstained.images.image import Array
 from unstained.statistics import (
     MANY_GROUPS,
@@ -28,6 +31,13 @@ from unstained.statistics.intervals import Scale
 
 GROUPS = (2, 3, 4, 5, 8, 12, 20, 29)
 RECALLS = {"0.95": 0.95, "0.80": 0.80, "0.60": 0.60}
+SHARES = {
+    "half of the colonies": (0.5, 1.0),
+    "0.3": (0.3, 1.0),
+    "0.3, twice as large": (0.3, 2.0),
+    "0.1, twice as large": (0.1, 2.0),
+}
+"""Chance that a colony is of the class, and its mean area over that of others."""
 
 
 def main() -> None:
@@ -45,6 +55,11 @@ def main() -> None:
         print("|---" * (len(names) + 1) + "|")
         for groups in GROUPS:
             print(_row(groups, recall_coverage(groups, sd, given.tables)))
+
+    print("\n| colonies | " + " | ".join(SHARES) + " |")
+    print("|---" * (len(SHARES) + 1) + "|")
+    for colonies in (4, 8, 15, 29, 60):
+        print(_row(colonies, share_coverage(colonies, given.tables)))
 
 
 def cell_coverage(groups: int, tables: int) -> tuple[Array, Array]:
@@ -82,6 +97,24 @@ def recall_coverage(groups: int, sd: float, tables: int) -> tuple[Array, Array]:
         for i, true_value in enumerate(truth):
             held[0, i] += _holds(ours[i], true_value)
             held[1, i] += _holds(_percentiles(boot[i]), true_value)
+    return held[0] / tables, held[1] / tables
+
+
+def share_coverage(colonies: int, tables: int) -> tuple[Array, Array]:
+    """The same of the share of a class in the area of one well's colonies."""
+    rng = np.random.default_rng(colonies)
+    held = np.zeros((2, len(SHARES)))
+    for i, (chance, larger) in enumerate(SHARES.values()):
+        truth = chance * larger / (chance * larger + 1 - chance)
+        for _ in range(tables):
+            of_class = rng.random(colonies) < chance
+            area = np.exp(rng.normal(0, 0.6, colonies)) * np.where(of_class, larger, 1)
+            columns = {"well": 1, "frame": 0, "area_um2": area, "p_a": 1.0 * of_class}
+            found = class_fractions(pd.DataFrame({**columns, "p_other": 1.0 - of_class})).iloc[0]
+            times = _draws(rng, colonies)
+            drawn = times @ (area * of_class) / (times @ area)
+            held[0, i] += found["area_low"] <= truth <= found["area_high"]
+            held[1, i] += _holds(_percentiles(drawn), truth)
     return held[0] / tables, held[1] / tables
 
 

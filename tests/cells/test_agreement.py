@@ -314,6 +314,16 @@ def test_tables_without_a_common_marker_are_refused_by_name(tmp_path: Path) -> N
         agree_files(of_p, of_m, tmp_path / "out")
 
 
+def test_predicted_stains_in_place_of_measured_ones_are_refused(tmp_path: Path) -> None:
+    predicted, measured = written(tmp_path, 60, 6)
+    made = read_cells(predicted)
+    made.uns["unstained"] = {"predicted": ["CD105"]}
+    told = write_cells(made, tmp_path / "told.h5ad")
+    with pytest.raises(DataError, match=r"told\.h5ad: has CD105 as a model predicted it"):
+        agree_files(measured, told, tmp_path / "swapped")
+    assert agree_files(told, measured, tmp_path / "right").table["n"].tolist() == [60]
+
+
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="is not there"):
         agree_files(tmp_path / "p.h5ad", tmp_path / "m.h5ad", tmp_path / "out")

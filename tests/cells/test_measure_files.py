@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,23 @@ def test_a_movie_becomes_a_table_with_times_tracks_and_totals(
     assert about["frame_interval_s"] == 120.0
     assert about["pixel_size_um"] == 0.5
     assert about["sources"]["image"].tolist() == ["film"]
+
+
+def test_markers_that_a_model_predicted_are_told_from_measured_ones(
+    make_film: MakeFilm, tmp_path: Path
+) -> None:
+    folder = make_film(None)
+    options = FileOptions(tmp_path / "stains", frame_interval_s=60.0)
+    measured = measure_segmentation(folder, None, options)
+    assert (list(measured.cells.uns["unstained"]["predicted"]), measured.notes) == ([], ())
+    (stain,) = (tmp_path / "stains").iterdir()
+    made = replace(read_image(stain), about={"predicted_by": ["1a2b"]})
+    write_ome_zarr(made, tmp_path / "predicted" / "film.ome.zarr")
+    options = replace(options, stains=tmp_path / "predicted")
+    _, notes = measure_folder(folder, tmp_path / "cells.h5ad", None, options)
+    assert notes == ("CD105: predicted by a model, not measured",)
+    about = read_cells(tmp_path / "cells.h5ad").uns["unstained"]
+    assert list(about["predicted"]) == ["CD105"]
 
 
 def test_frames_without_a_known_interval_have_no_time_and_say_so(

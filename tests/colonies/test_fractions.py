@@ -89,6 +89,26 @@ def test_several_rows_of_one_colony_are_no_new_colonies():
     assert tracked["high"] - tracked["low"] == pytest.approx(2 * 1.96 * 0.158, rel=0.15)
 
 
+def test_shares_of_area_are_known_as_well_as_from_that_many_colonies_of_one_size():
+    # ten of one size, half of them a: as by number, but that their variance is an estimate, with
+    # nine degrees of freedom
+    even = class_fractions(colonies("aaaaabbbbb", area_um2=7.0)).iloc[0]
+    low, high = wilson_interval(4.5, 9)
+    assert (even["area_low"], even["area_high"]) == pytest.approx((low, high))
+    # one of 91 beside nine of 1: 100^2 / (91^2 + 9) = 1.2 colonies tell hardly anything
+    odd = class_fractions(colonies("abbbbbbbbb", area_um2=[91.0] + 9 * [1.0])).iloc[0]
+    low, high = wilson_interval(0.91 * 1.2063, 1.2063)
+    assert (odd["area_low"], odd["area_high"]) == pytest.approx((low, high), rel=1e-3)
+
+
+def test_a_class_that_no_colony_shows_is_not_certain_to_be_absent():
+    table = pd.concat([colonies("aaaa", area_um2=5.0), colonies("b", well=2, area_um2=5.0)])
+    absent = class_fractions(table).iloc[1]
+    assert (absent["class"], absent["area_fraction"]) == ("b", 0)
+    assert absent["area_high"] == pytest.approx(wilson_interval(0, 4)[1])
+    assert absent["area_high"] > 0.4
+
+
 @pytest.mark.parametrize("none", [np.nan, None, "", " ", 0, 0.0, "0"])
 def test_colonies_without_a_track_are_colonies_of_their_own(none):
     # ten colonies that were not followed: Wilson's interval of 5 of 10, as without the column

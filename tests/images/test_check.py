@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,8 @@ from unstained.images.correct import write_corrected
 from unstained.images.duplicates import correlation, near_twins, thumbnail
 from unstained.images.fields import Region
 from unstained.images.findings import CheckReport, CheckSettings, Problem
+from unstained.images.image import as_image
+from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.register import move
 
 SIZE = 192
@@ -254,6 +257,17 @@ def test_a_blurred_field_stands_out_among_eight(make: Callable[[int], Set]) -> N
     noise = np.random.default_rng(2).normal(0, 15, blurred.shape)
     spoiled.write("s5.png", (blurred + noise).astype(np.uint16))
     assert [p.where for p in found(spoiled.check(), "focus")] == ["s5.png"]
+
+
+def test_a_predicted_stain_is_no_stain_to_learn_from(make: Callable[[int], Set]) -> None:
+    pairs = make(3)
+    stain = as_image(pairs.read("s1.png"), "YX", channels=["CD90"])
+    made = replace(stain, about={"predicted_by": ["1a2b"]})
+    write_ome_zarr(made, pairs.folder / "s1.ome.zarr")
+    write_ome_zarr(stain, pairs.folder / "s2.ome.zarr")
+    pairs.rows[1][1], pairs.rows[2][1] = "s1.ome.zarr", "s2.ome.zarr"
+    (problem,) = found(pairs.check(), "predicted")
+    assert (problem.severity, problem.where) == ("error", "s1.ome.zarr")
 
 
 def test_one_group_is_a_warning(make: Callable[[int], Set]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,24 @@ def movie(height: int = 70, width: int = 90) -> Image:
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_an_image_comes_back_as_it_was(tmp_path: Path, version: Any) -> None:
-    image = movie()
+    image = replace(movie(), about={"predicted_by": ["1a2b"], "options": {"tta": False}})
     write_ome_zarr(image, tmp_path / "a.zarr", version=version, chunk=32)
     back = read_image(tmp_path / "a.zarr")
     assert back.dtype == np.uint16
     np.testing.assert_array_equal(back.data[:], image.data)
     assert back.channels == CHANNELS
     assert (back.pixel_size_um, back.frame_interval_s, back.z_step_um) == (0.65, 120.0, 1.5)
+    assert back.about == image.about
+    assert back.predicted
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_an_image_from_elsewhere_says_nothing_of_how_it_was_made(tmp_path: Path) -> None:
+    plain = write_ome_zarr(movie(), tmp_path / "plain.zarr")
+    assert "unstained" not in zarr.open_group(plain, mode="r").attrs
+    assert read_image(plain).about == {}
+    zarr.open_group(plain, mode="a").attrs["unstained"] = "by hand"
+    assert not read_image(plain).predicted
 
 
 @pytest.mark.parametrize("labels", [False, True])

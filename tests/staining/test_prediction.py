@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,8 +50,10 @@ def panel(
     depth: int = 2,
     pixel_size_um: float | None = None,
     symmetries: tuple[Symmetry, ...] = ALL_MOTIONS,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
 ) -> Panel:
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     groups = [tuple(markers)] if shared else [(marker,) for marker in markers]
     members = []
     for group in groups:
@@ -65,6 +69,7 @@ def panel(
         members=tuple(members),
         symmetries=symmetries,
         pixel_size_um=pixel_size_um,
+        about=about or {},
     )
 
 
@@ -557,6 +562,49 @@ def test_a_prediction_that_is_there_is_kept_or_replaced_as_asked(tmp_path: Path)
     np.testing.assert_array_equal(read_image(done.zarr).planes(), first)
     predict_files(panel(), [ones], out, EXACT, existing="replace")
     assert off(read_image(done.zarr), whole(panel(), picture(30, 40, seed=1))) < 1e-4
+
+
+def test_a_prediction_says_which_models_made_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", picture(40, 40)[0])
+    told = {"data": {"name": "day 1"}}
+    red, green = panel([RED], about=told), panel([GREEN], seed=1)
+    red.save(tmp_path / "red")
+    (done,) = predict_files([red, green], [tmp_path / "x.npy"], tmp_path / "out")
+    back = read_image(done.zarr)
+    assert back.predicted
+    assert repr(back).startswith("<Prediction of CD90, CD29")
+    assert back.about["predicted_by"] == [red.fingerprint, green.fingerprint]
+    assert back.about["learned_from"] == ["day 1", None]
+    # the part of a panel that is asked for goes by the name of the whole
+    assert Panel.load(tmp_path / "red").fingerprint == red.fingerprint
+    both = Panel.join([red, green])
+    assert both.of_markers(["CD29"]).origins == both.origins
+    in_memory = predict(red, picture(40, 40), EXACT)
+    assert in_memory.about["predicted_by"] == [red.fingerprint]
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "said"),
+    [
+        (1, EXACT, "was predicted by another model"),
+        (0, replace(EXACT, dtype="uint16"), "was predicted with other options"),
+    ],
+)
+def test_going_on_beside_predictions_of_another_kind_is_refused(
+    tmp_path: Path, other: int, options: PredictOptions, said: str
+) -> None:
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", picture(30, 40)[0])
+    (done,) = predict_files(panel(seed=0), [tmp_path / "a.npy"], tmp_path / "out", EXACT)
+    before = read_image(done.zarr).planes()
+    images = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    with pytest.raises(FileError, match=rf"a\.ome\.zarr: {said}; .*--overwrite"):
+        predict_files(panel(seed=other), images, tmp_path / "out", options, existing="keep")
+    np.testing.assert_array_equal(read_image(done.zarr).planes(), before)
+    assert not (tmp_path / "out" / "b.ome.zarr").exists()
+    # a faster engine is no other prediction
+    fast = replace(EXACT, tile=64, memory_gb=1.0)
+    predict_files(panel(seed=0), images, tmp_path / "out", fast, existing="keep")
 
 
 def test_a_prediction_without_its_picture_was_broken_off(tmp_path: Path) -> None:

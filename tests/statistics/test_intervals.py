@@ -3,14 +3,18 @@ import pytest
 from scipy import stats
 
 from unstained.errors import InputError
+from unstained.heterogeneity.effects import hedges_g
+from unstained.heterogeneity.variance import variance_shares
 from unstained.statistics import (
     correlation_moments,
     fisher_z_interval,
+    linear_fit,
     mean_interval,
     moments_correlation,
     resampled_interval,
     resampled_sums,
     student_bounds,
+    wilson_interval,
 )
 
 
@@ -186,3 +190,20 @@ def test_groups_of_another_length_are_refused():
 def test_a_level_in_percent_is_refused():
     with pytest.raises(InputError, match="between 0 and 1"):
         mean_interval([1.0, 2.0], level=95)
+
+
+@pytest.mark.parametrize("level", [95, 0, 1.0, float("nan")])
+def test_a_coverage_in_percent_is_refused_wherever_one_is_asked_for(level):
+    x = np.arange(12.0)
+    nests = {"donor": np.repeat([1, 2, 3], 4), "well": np.repeat(np.arange(6), 2)}
+    asked = [
+        lambda: mean_interval(x, level=level),
+        lambda: fisher_z_interval(0.5, 12, level=level),
+        lambda: linear_fit(x, x**2, level=level),
+        lambda: wilson_interval(3, 12, level=level),
+        lambda: hedges_g(x, x + 1, level=level),
+        lambda: variance_shares(x, nests, level=level),
+    ]
+    for ask in asked:
+        with pytest.raises(InputError, match="between 0 and 1"):
+            ask()

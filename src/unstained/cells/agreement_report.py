@@ -88,11 +88,18 @@ def agree_files(
     ------
     FileError, DataError, InputError
         As `match_cells`, `bands.fit_band` and, with training cells, `familiar.flag_strange`; the
-        folder exists.
+        folder exists; the measured table is of predicted stains.
     """
     from ..images.atomic import atomic_dir
 
     of_predicted, of_measured = read_cells(predicted), read_cells(measured)
+    made = [str(name) for name in of_measured.uns.get("unstained", {}).get("predicted", ())]
+    if made:
+        raise DataError(
+            f"has {', '.join(made)} as a model predicted it: that measures nothing",
+            "give the table of predicted stains first, that of measured stains second",
+            file=measured,
+        )
     notes: list[str] = []
     if training is None:
         reference = _reference(of_measured, group, notes)

@@ -149,7 +149,7 @@ def measure_segmentation(
         ``X`` in grey values times pixels (markers, channels) or the feature's unit; the layer
         `background` has the level that was subtracted from each pixel. ``uns["unstained"]`` has
         version, pixel_size_um and frame_interval_s (NaN where images differ or it is not known),
-        neighbor_um, the settings, and a table of `sources`.
+        neighbor_um, the settings, a table of `sources`, and which markers were `predicted`.
 
     Raises
     ------
@@ -190,6 +190,9 @@ def measure_segmentation(
     markers = list(dict.fromkeys(name for of in stains.values() for name in of.images))
     table = _table(obs, frames, markers, notes)
     table.uns["unstained"] = _about(images, settings, stains)
+    predicted = _predicted(stains)
+    if predicted:
+        notes.append(f"{', '.join(predicted)}: predicted by a model, not measured")
     return Measured(table, tuple(notes))
 
 
@@ -432,4 +435,11 @@ def _about(
         "neighbor_um": settings.neighbor_um,
         "settings": asdict(settings),
         "sources": sources,
+        "predicted": _predicted(stains),
     }
+
+
+def _predicted(stains: dict[str, Channels]) -> list[str]:
+    """Markers of which some image is a prediction, as far as the files tell."""
+    made = [(name, image) for of in stains.values() for name, image in of.images.items()]
+    return list(dict.fromkeys(name for name, image in made if image.predicted))

@@ -201,8 +201,7 @@ def predict(
         bool,
         typer.Option(
             "--resume",
-            help="Go on after a break: images that have a prediction are left out, whichever "
-            "model made it.",
+            help="Go on after a break: images that this model has predicted are left out.",
         ),
     ] = False,
     overwrite: Annotated[

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError
 from ..images.image import Array
-from ..statistics import Scale, holm, resampled_sums, student_p
+from ..statistics import Scale, check_level, holm, resampled_sums, student_p
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
 
@@ -47,6 +47,7 @@ def hedges_g(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> Hedg
     from scipy.special import ndtri
     from scipy.stats import ttest_ind
 
+    check_level(level)
     x, y = (np.asarray(v, np.float64) for v in (a, b))
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     nan = float("nan")
@@ -215,8 +216,7 @@ def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float
     from scipy.special import stdtrit
 
     v = np.asarray(values, np.float64)
-    if not 0 < level < 1:
-        raise InputError(f"level {level}", "give a coverage between 0 and 1, such as 0.95")
+    check_level(level)
     if v.size < 2:
         nan = float("nan")
         return float(v.mean()) if v.size else nan, nan, nan, nan

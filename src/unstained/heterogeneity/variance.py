@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..statistics import check_level
 
 __all__ = ["variance_shares"]
 
@@ -72,7 +73,7 @@ def variance_shares(
     Raises
     ------
     InputError
-        No level, or arrays of different lengths.
+        No level, arrays of different lengths, or a coverage that is none.
     DataError
         A level with one group; one that is not finer than its parent; no unit with two cells;
         no variance.
@@ -83,6 +84,7 @@ def variance_shares(
     .. [2] Weerahandi (1993), J Am Stat Assoc 88:899, doi 10.1080/01621459.1993.10476355.
     .. [3] Thomas, Hultquist (1978), Ann Stat 6:582, doi 10.1214/aos/1176344202.
     """
+    check_level(level)
     y = np.asarray(values, np.float64)
     nest, unit = _nest(y, levels)
     scale = float(y.var())

@@ -39,10 +39,10 @@ def check_pairs(
     """Look at every image of every pair.
 
     Per pair: whether it can be read, shapes and pixel sizes, NaN, constant or empty images,
-    a stain that is a copy of the input, saturation, focus (against the others), background,
-    noise and both signal-to-noise ratios, and the offset of the stain. Over the set: fields that
-    occur twice, exactly or nearly, and splits that leak. Nothing is raised for what is wrong
-    with an image: it is reported, and the rest is still looked at.
+    a stain that is a copy of the input or was predicted, saturation, focus (against the others),
+    background, noise and both signal-to-noise ratios, and the offset of the stain. Over the set:
+    fields that occur twice, exactly or nearly, and splits that leak. Nothing is raised for what
+    is wrong with an image: it is reported, and the rest is still looked at.
 
     Parameters
     ----------
@@ -154,6 +154,10 @@ class _Doctor:
                     "resample one to the other's pixel size" if same else "pair the right files",
                     path,
                 )
+        if open_image(row["stain"]).predicted:
+            found = "was predicted by a model, and measured by nobody"
+            remedy = "pair it with the stain itself: a score against a prediction says nothing"
+            self.say("error", "predicted", self.short(row["stain"]), found, remedy)
         sizes = {path: open_image(path).pixel_size_um for path in paths}
         known = {path: size for path, size in sizes.items() if size}
         if math.isfinite(row["pixel_size_um"]):

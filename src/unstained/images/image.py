@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,9 @@ class Image:
         The file it comes from.
     levels : tuple of LazyArray
         Coarser levels of a pyramid, finest first, without `data` itself.
+    about : mapping
+        How its pixels came to be, where `unstained` made them: `staining.predict` names the model
+        in ``about["predicted_by"]``. JSON values; OME-Zarr keeps them.
     """
 
     data: LazyArray
@@ -100,6 +103,7 @@ class Image:
     z_step_um: float | None = None
     source: Path | None = None
     levels: tuple[LazyArray, ...] = field(default=())
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.data.shape) != 5:
@@ -118,7 +122,8 @@ class Image:
             said += f", {self.pixel_size_um:g} um per pixel"
         if self.frame_interval_s is not None:
             said += f", {self.frame_interval_s:g} s per frame"
-        return f"<Image of {names}: {said}{f', {self.source.name}' if self.source else ''}>"
+        kind = "Prediction" if self.predicted else "Image"
+        return f"<{kind} of {names}: {said}{f', {self.source.name}' if self.source else ''}>"
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -128,6 +133,11 @@ class Image:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.data.dtype
+
+    @property
+    def predicted(self) -> bool:
+        """Whether a model made it, as far as `about` tells."""
+        return bool(self.about.get("predicted_by"))
 
     @property
     def n_planes(self) -> int:

@@ -13,7 +13,10 @@ from ..errors import DataError, FileError
 from .image import Array, Channel, Image, LazyPlanes
 from .tiff_metadata import micrometers, seconds
 
-__all__ = ["find_labels", "open_ome_zarr", "zarr_fields"]
+__all__ = ["NOTE", "find_labels", "open_ome_zarr", "zarr_fields"]
+
+NOTE = "unstained"
+"""Key of `Image.about` among the folder's attributes."""
 
 _DAMAGED = "copy it again from its origin, or write it again"
 
@@ -171,7 +174,13 @@ def _image(group: zarr.Group, metadata: Mapping[str, Any], path: Path) -> Image:
         z_step_um=micrometers(*size["z"]) if "z" in size else None,
         source=path,
         levels=tuple(levels[1:]),
+        about=_about(group),
     )
+
+
+def _about(group: zarr.Group) -> dict[str, Any]:
+    found: Any = dict(group.attrs).get(NOTE)
+    return found if isinstance(found, dict) else {}
 
 
 def _array(group: zarr.Group, name: str, path: Path) -> zarr.Array[Any]:

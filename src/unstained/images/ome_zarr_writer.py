@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec
 from ..errors import InputError
 from .atomic import atomic_dir
 from .image import Array, Channel, Image, LazyArray
+from .ome_zarr import NOTE
 from .pyramid import Shrunk, block_mean, every_nth, fill
 from .read import stem_of
 
@@ -197,6 +198,7 @@ def create_ome_zarr(
     scale_factor: int = 2,
     overwrite: bool = False,
     labels: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> Iterator[OmeZarrWriter]:
     """Write an OME-Zarr image block by block, for images larger than memory.
 
@@ -227,6 +229,8 @@ def create_ome_zarr(
         Whether a folder of this name is replaced.
     labels : bool
         Whether the pixels are numbers of objects, of which there is no mean.
+    about : mapping, optional
+        Of `Image.about`.
 
     Yields
     ------
@@ -247,7 +251,7 @@ def create_ome_zarr(
     shape, kind = _checked(shape_tczyx, dtype, channels)
     path = Path(path)
     with atomic_dir(path, replace=overwrite) as part:
-        group = _root(part, layout)
+        group = _root(part, layout, about)
         if layout.sharded(shape):
             plain = _Layout("0.4", chunk, scale_factor, None, None, None, codec="lz4")
             side = zarr.open_group(part / _STAGING, mode="w", zarr_format=2)
@@ -312,7 +316,7 @@ def write_ome_zarr(
     sets = {name: _labels_5d(name, array, shape) for name, array in (labels or {}).items()}
     path = Path(path)
     with atomic_dir(path, replace=overwrite) as part:
-        group = _root(part, layout)
+        group = _root(part, layout, image.about)
         fill(layout.array(group, "0", shape, kind), lambda *at: image.data[at])
         _finish_image(group, layout, stem_of(path), image.channels)
         if sets:
@@ -339,8 +343,11 @@ def _checked(
     return tuple(int(n) for n in shape), kind.newbyteorder("=")
 
 
-def _root(folder: Path, layout: _Layout) -> zarr.Group:
-    return zarr.open_group(folder, mode="w", zarr_format=3 if layout.version == "0.5" else 2)
+def _root(folder: Path, layout: _Layout, about: Mapping[str, Any] | None) -> zarr.Group:
+    group = zarr.open_group(folder, mode="w", zarr_format=3 if layout.version == "0.5" else 2)
+    if about:
+        group.attrs[NOTE] = dict(about)
+    return group
 
 
 def _coarser(

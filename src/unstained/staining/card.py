@@ -187,6 +187,7 @@ def write_card(panel: Panel) -> str:
         "## Model",
         "",
         f"- {kind}: `{network.name}`, width {network.width}, depth {network.depth}",
+        f"- fingerprint `{panel.fingerprint[:16]}`, which its predictions bear",
         f"- pixel size of the training images: {size}",
         f"- label-free planes normalized per {panel.normalization.way}; "
         f"symmetries of the optics: {len(panel.symmetries)} of 8",

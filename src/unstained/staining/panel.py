@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,8 @@ class Panel:
         Of the training images, micrometers.
     about : mapping
         What the card tells: data, splits, settings, scores, versions. JSON values.
+    parts : tuple of str
+        Fingerprints of the models that it was put together from; none for a model of its own.
     """
 
     markers: tuple[MarkerSpec, ...]
@@ -70,6 +73,7 @@ class Panel:
     symmetries: tuple[Symmetry, ...] = (IDENTITY,)
     pixel_size_um: float | None = None
     about: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    parts: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         names = [m.name for m in self.markers]
@@ -93,6 +97,23 @@ class Panel:
     def planes(self) -> int:
         """Label-free planes that a prediction needs."""
         return self.members[0].network.spec.planes
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights and of all else that a prediction depends on."""
+        said: list[Any] = [self.markers, self.normalization, self.pixel_size_um]
+        said += [(member.network.spec, member.markers) for member in self.members]
+        digest = hashlib.sha256(repr(said).encode())
+        for member in self.members:
+            for name, tensor in member.network.state_dict().items():
+                digest.update(name.encode())
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Fingerprints of the saved models that its predictions come from."""
+        return self.parts or (self.fingerprint,)
 
     @property
     def offset(self) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -162,7 +183,10 @@ class Panel:
         members = tuple(m for m in self.members if set(m.markers) & set(names))
         kept = [name for member in members for name in member.markers]
         return replace(
-            self, members=members, markers=tuple(m for m in self.markers if m.name in kept)
+            self,
+            members=members,
+            markers=tuple(m for m in self.markers if m.name in kept),
+            parts=self.origins,
         )
 
     @staticmethod
@@ -196,6 +220,7 @@ class Panel:
             members=tuple(m for p in panels for m in p.members),
             symmetries=tuple(s for s in first.symmetries if s in common),
             about={"joined": [dict(p.about) for p in panels]} if len(panels) > 1 else first.about,
+            parts=tuple(name for p in panels for name in p.origins),
         )
 
     def save(self, folder: str | Path, *, card: str = "", replace: bool = False) -> None:

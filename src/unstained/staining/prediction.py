@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -156,7 +156,7 @@ def predict_files(
         Made where it is absent.
     existing : {"refuse", "keep", "replace"}
         Where an image has a prediction in `out_dir`: raise before anything is predicted; leave
-        it as it is, whichever model made it, to go on after a break; predict it anew.
+        it as it is, to go on after a break, if the same model made it; predict it anew.
     version : {"0.5", "0.4"}
         Of OME-Zarr.
     options, progress, notify
@@ -172,13 +172,15 @@ def predict_files(
     InputError
         No image, two of one name, or as in `predict`.
     FileError
-        A prediction exists, an image cannot be read, or a result not be written.
+        A prediction exists, or is of another model; an image cannot be read, or a result not be
+        written.
     """
     from .panel import Panel
 
     panel = panels if isinstance(panels, Panel) else Panel.join(list(panels))
     sources = list(_sources(paths))
-    todo = _left(dict(zip(_targets(sources, Path(out_dir)), sources, strict=True)), existing)
+    targets = dict(zip(_targets(sources, Path(out_dir)), sources, strict=True))
+    todo = _left(targets, existing)
     notices: list[str] = []
 
     def tell(text: str) -> None:
@@ -188,6 +190,8 @@ def predict_files(
     if len(todo) < len(sources):
         tell(f"{len(sources) - len(todo)} of {len(sources)} images have a prediction already")
     predictor = Predictor(panel, options, notify=tell)
+    for target in targets.keys() - todo.keys():
+        _check_same(target, predictor.about)
     # every image is opened and checked before the first is computed
     images = [predictor.checked(open_planes(source)) for source in todo.values()]
     said_of_all = tuple(notices)
@@ -210,6 +214,7 @@ def predict_files(
             version=version,
             chunk=_CHUNK_PX,
             overwrite=True,
+            about=predictor.about,
         ) as sink:
             predictor.run(image, sink, progress=share, align=_CHUNK_PX)
         write_png(composite(image, read_image(target)), picture)
@@ -350,6 +355,18 @@ def _left(sources: Mapping[Path, str], existing: Existing) -> dict[Path, str]:
     if existing == "replace":
         return dict(sources)
     return {t: s for t, s in sources.items() if not (t.exists() and pictures[t].exists())}
+
+
+def _check_same(target: Path, about: Mapping[str, Any]) -> None:
+    """Refuse to go on beside predictions of another model, which no one could tell apart."""
+    there = read_image(target).about
+    for key, what in (("predicted_by", "by another model"), ("options", "with other options")):
+        if there.get(key) != about[key]:
+            raise FileError(
+                f"was predicted {what}" if key in there else "does not say what predicted it",
+                "choose another --out, or predict it anew with --overwrite",
+                file=target,
+            )
 
 
 def _identity(path: Path) -> tuple[int, int]:

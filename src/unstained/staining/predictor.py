@@ -11,7 +11,9 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -173,7 +175,26 @@ class Predictor:
         image = self.checked(image)
         out = np.empty(self.shape_of(image), self.options.dtype)
         self.run(image, _InMemory(out), progress=progress)
-        return replace(image, data=out, channels=self.channels, levels=(), z_step_um=None)
+        return replace(
+            image,
+            data=out,
+            channels=self.channels,
+            levels=(),
+            z_step_um=None,
+            about=self.about,
+        )
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Of the predictions, for `Image.about`: by which models, learned from what, and how."""
+        models = self.panel.about.get("joined") or [self.panel.about]
+        chosen = {name: getattr(self.options, name) for name in ("tta", "pixel_size_um", "dtype")}
+        return {
+            "unstained": version("unstained"),
+            "predicted_by": list(self.panel.origins),
+            "learned_from": [model.get("data", {}).get("name") for model in models],
+            "options": {"markers": list(self.panel.names), **chosen},
+        }
 
     @property
     def channels(self) -> tuple[Channel, ...]:

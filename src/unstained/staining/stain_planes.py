@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +39,7 @@ class StainPlanes:
     names : tuple of str
         Markers.
     fingerprint : str
-        SHA-256 of weights and of all else that a prediction depends on.
+        Of the panel.
     pixel_size_um : float or None
         Of the images that it learned from.
     learned_from : str
@@ -53,7 +52,7 @@ class StainPlanes:
         self.panel = panel
         self.names = panel.names
         self.pixel_size_um = panel.pixel_size_um
-        self.fingerprint = _fingerprint(panel)
+        self.fingerprint = panel.fingerprint
         data = panel.about.get("data", {})
         groups = data.get("groups", {})
         taught = [group for split in ("train", "validation") for group in groups.get(split, ())]
@@ -144,14 +143,3 @@ def _learned_from(name: str | None, groups: Sequence[str], parent: str | None) -
     elif groups:
         words += f" ({len(groups)} groups, {groups[0]} for example)"
     return words if parent is None else f"{words}, begun from the model {parent}"
-
-
-def _fingerprint(panel: Panel) -> str:
-    said = [panel.markers, panel.normalization, panel.pixel_size_um]
-    said += [(member.network.spec, member.markers) for member in panel.members]
-    digest = hashlib.sha256(repr(said).encode())
-    for member in panel.members:
-        for name, tensor in member.network.state_dict().items():
-            digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -16,8 +16,8 @@ from .intervals import (
     Array,
     Interval,
     Scale,
-    _check_level,
     _percentiles,
+    check_level,
     student_bounds,
 )
 
@@ -162,7 +162,7 @@ def classification_scores(
     .. [1] Witmer and Bhanu (2024), Sci Rep 14:4489, doi 10.1038/s41598-024-54993-y.
     .. [2] Gorodkin (2004), Comput Biol Chem 28:367, doi 10.1016/j.compbiolchem.2004.09.006.
     """
-    _check_level(level)
+    check_level(level)
     y, z = class_codes(true, names), class_codes(predicted, names)
     if y.shape != z.shape or not y.size:
         raise InputError(
@@ -241,8 +241,7 @@ def wilson_interval(
     """
     from scipy.special import ndtri
 
-    if not 0 < level < 1:
-        raise InputError(f"level {level}", "give a coverage between 0 and 1, such as 0.95")
+    check_level(level)
     size = np.asarray(n, dtype=np.float64)
     size = np.where(size > 0, size, np.nan)
     p = np.asarray(count, dtype=np.float64) / size

@@ -17,6 +17,7 @@ __all__ = [
     "Array",
     "Interval",
     "Scale",
+    "check_level",
     "correlation_moments",
     "fisher_z_interval",
     "mean_interval",
@@ -107,7 +108,7 @@ def resampled_interval(
     ----------
     .. [1] Efron, Tibshirani (1993), An Introduction to the Bootstrap, ch. 13.
     """
-    _check_level(level)
+    check_level(level)
     data = np.asarray(rows)
     members = _members(len(data), groups)
     estimate = float(statistic(data)) if len(data) else float("nan")
@@ -143,7 +144,7 @@ def resampled_sums(
     `correlation_moments` summed give a correlation. `rows` is (N, K), and `statistic` maps sums
     (..., K) to (...,). `freedom` is that of `student_bounds`.
     """
-    _check_level(level)
+    check_level(level)
     data = np.asarray(rows, dtype=np.float64)
     # (N, K) -> (groups, K)
     sums = data
@@ -206,7 +207,7 @@ def student_bounds(
     """
     from scipy.special import stdtrit
 
-    _check_level(level)
+    check_level(level)
     to, back = _SCALES[scale]
     with np.errstate(divide="ignore", invalid="ignore"):
         left, center = to(np.asarray(without, dtype=np.float64)), to(np.asarray(estimate))
@@ -253,6 +254,7 @@ def fisher_z_interval(r: float, n: int, *, level: float = 0.95) -> Interval:
     """
     from scipy.special import ndtri
 
+    check_level(level)
     if not -1 <= r <= 1 and not np.isnan(r):
         raise InputError(f"correlation {r}", "give a number from -1 to 1")
     if n <= 3 or np.isnan(r) or abs(r) == 1:
@@ -311,7 +313,8 @@ def _members(n: int, groups: npt.ArrayLike | None) -> list[Array]:
     return np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if n else []
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Refuse what is no coverage, such as 95."""
     if not 0 < level < 1:
         raise InputError(f"level {level}", "give a coverage between 0 and 1, such as 0.95")
 

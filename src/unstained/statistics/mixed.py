@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError, InputError
-from .intervals import Array
+from .intervals import Array, check_level
 from .student import student_p
 
 __all__ = ["Effect", "MixedModel", "UnitComparison", "compare_units", "mixed_model"]
@@ -181,8 +181,7 @@ def _columns(
         )
     if not (np.isfinite(value).all() and np.isfinite(t).all()):
         raise InputError("y or hours are not finite", "leave rows without a value out")
-    if not 0 < level < 1:
-        raise InputError(f"level {level}", "give a coverage between 0 and 1, such as 0.95")
+    check_level(level)
     names, unit = np.unique(labels.astype(str), return_inverse=True)
     share = np.bincount(unit, weights=given) / np.bincount(unit) if names.size else np.empty(0)
     both = names[(share > 0) & (share < 1)]

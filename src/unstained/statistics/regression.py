@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError
-from .intervals import Array, Interval, correlation_moments, moments_correlation, resampled_sums
+from .intervals import (
+    Array,
+    Interval,
+    check_level,
+    correlation_moments,
+    moments_correlation,
+    resampled_sums,
+)
 
 __all__ = ["LinearFit", "linear_fit"]
 
@@ -57,8 +64,9 @@ def linear_fit(
     Raises
     ------
     InputError
-        `x` and `y` differ in length.
+        `x` and `y` differ in length, or `level` is no coverage.
     """
+    check_level(level)
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if a.shape != b.shape or a.ndim != 1:
         raise InputError(f"{a.shape} against {b.shape}", "give two columns of one length")
