@@ -32,7 +32,7 @@ from unstained.statistics.intervals import Scale
 GROUPS = (2, 3, 4, 5, 8, 12, 20, 29)
 RECALLS = {"0.95": 0.95, "0.80": 0.80, "0.60": 0.60}
 SHARES = {
-    "half of the colonies": (0.5, 1.0),
+    "half of them": (0.5, 1.0),
     "0.3": (0.3, 1.0),
     "0.3, twice as large": (0.3, 2.0),
     "0.1, twice as large": (0.1, 2.0),

@@ -347,8 +347,8 @@ def _effective_n(member: Array, weight: Array, cluster: Array) -> Array:
     W^2 / sum W_i^2, which is what the weights alone leave of n. Half a mean colony is added to
     either side of p: a class that no colony shows is not certain to be absent.
 
-    Wilson's interval of that n held shares of area of 4 to 60 colonies in 0.92 to 0.99, a
-    percentile bootstrap in 0.33 to 0.94 (``benchmarks/intervals.py``).
+    Wilson's interval of that n held shares of area of 4 to 60 colonies in 0.91 to 0.99, a
+    percentile bootstrap in 0.34 to 0.94 (``benchmarks/intervals.py``).
 
     References
     ----------
