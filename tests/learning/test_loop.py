@@ -156,6 +156,17 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         load_tensors(path)
 
 
+def test_tensors_that_were_read_do_not_keep_their_file_mapped(tmp_path: Path) -> None:
+    # Windows neither replaces nor removes a mapped file: a resumed run could not save itself.
+    # Elsewhere what is mapped can be told by its changing with the file.
+    path = tmp_path / "weights.safetensors"
+    save_tensors(path, {"w": torch.ones(1000)}, {})
+    tensors, _ = load_tensors(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert tensors["w"].tolist() == [1.0] * 1000
+
+
 def test_a_gpu_that_is_not_there_is_refused_with_a_remedy() -> None:
     if torch.cuda.is_available():
         pytest.skip("a GPU is there")

@@ -47,7 +47,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileError("no such file", "check the path of the model", file=path)
     try:
         with safe_open(str(path), framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # copies: what is mapped keeps the file open, and Windows replaces and removes no such
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             notes = (file.metadata() or {}).get("notes", "{}")
     except (SafetensorError, OSError) as error:
         raise FileError(
