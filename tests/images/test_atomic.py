@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import errno
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from unstained.errors import FileError
-from unstained.images.atomic import atomic_dir, atomic_path, json_text, make_folder, write_json
+from unstained.images import atomic
+from unstained.images.atomic import (
+    atomic_dir,
+    atomic_path,
+    disk_remedy,
+    json_text,
+    make_folder,
+    remove_folder,
+    write_json,
+)
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -137,3 +147,113 @@ def test_what_json_does_not_know_is_refused_and_leaves_no_file(tmp_path: Path) -
 def test_a_json_file_has_null_for_nan_and_ends_with_a_line_feed(tmp_path: Path) -> None:
     file = write_json(tmp_path / "a.json", {"c_max": math.nan})
     assert file.read_bytes() == b'{\n  "c_max": null\n}\n'
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Windows, as far as the module asks; the seconds that were waited."""
+    waited: list[float] = []
+    monkeypatch.setattr(atomic.sys, "platform", "win32")
+    monkeypatch.setattr(atomic.time, "sleep", waited.append)
+    return waited
+
+
+def _held(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Renaming is refused so often, as while a virus scanner has the file open."""
+    refused = iter(range(times))
+    renamed = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if next(refused, None) is not None:
+            raise PermissionError(errno.EACCES, "Access is denied", str(self))
+        return renamed(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+
+
+@pytest.mark.parametrize("make", [atomic_path, atomic_dir])
+def test_what_a_virus_scanner_holds_for_a_moment_is_renamed_after_it(
+    tmp_path: Path,
+    windows: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    make,  # type: ignore[no-untyped-def]
+) -> None:
+    _held(monkeypatch, 3)
+    with make(tmp_path / "out") as part:
+        (part / "a" if part.is_dir() else part).write_text("whole")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert windows == [0.1, 0.2, 0.4]
+
+
+def test_what_stays_open_is_told_after_three_seconds_and_elsewhere_at_once(
+    tmp_path: Path, windows: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        _held(monkeypatch, 100)
+        with (
+            pytest.raises(FileError, match="close the file where another program"),
+            atomic_path(tmp_path / "a.csv") as part,
+        ):
+            part.write_text("1")
+
+    refused()
+    assert sum(windows) == pytest.approx(3.0)
+    windows.clear()
+    monkeypatch.setattr(atomic.sys, "platform", "linux")
+    refused()
+    assert windows == []
+
+
+def test_a_folder_is_removed_when_its_last_file_is_let_go(
+    tmp_path: Path, windows: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "staging"
+    folder.mkdir()
+    removed, refused = shutil.rmtree, iter(range(1))
+
+    def rmtree(path: Path) -> None:
+        if next(refused, None) is not None:  # as Windows says of a file that it will remove soon
+            raise OSError(errno.ENOTEMPTY, "The directory is not empty", str(path))
+        removed(path)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    remove_folder(folder)
+    assert not folder.exists()
+    assert windows == [0.1]
+
+
+def test_a_leftover_that_cannot_be_removed_hides_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "is open", str(self))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a.csv"):
+        raise ZeroDivisionError
+
+
+def test_lines_end_alike_where_the_system_has_other_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_windows(self: Path, text: str, encoding: str, newline: str | None = None) -> int:
+        return self.write_bytes(text.replace("\n", newline or "\r\n").encode(encoding))
+
+    monkeypatch.setattr(Path, "write_text", on_windows)
+    assert write_json(tmp_path / "a.json", {"a": 1}).read_bytes() == b'{\n  "a": 1\n}\n'
+
+
+def test_a_path_that_is_too_long_for_windows_is_told_so(windows: list[float]) -> None:
+    def said(file: str) -> str | None:
+        return disk_remedy(FileNotFoundError(errno.ENOENT, "No such file or directory", file))
+
+    assert "choose a folder nearer to the drive" in str(said("a" * 250))
+    assert said("a.tif") is None
+
+
+def test_a_character_that_no_name_may_have_is_told() -> None:
+    # Windows, and Linux on a disk of Windows's making, say no more than "Invalid argument"
+    assert "without the characters" in str(
+        disk_remedy(OSError(errno.EINVAL, "Invalid argument", "out/DAPI:1.csv"))
+    )
+    assert disk_remedy(OSError(errno.EINVAL, "Invalid argument")) is None  # of a bug

@@ -92,7 +92,7 @@ def write_ctc(
     """
     import tifffile
 
-    from ..images.atomic import atomic_dir
+    from ..images.atomic import atomic_dir, write_text
 
     piece_of, pieces = _in_pieces(track_of, tracks)
     if len(pieces) > _MOST:
@@ -115,7 +115,7 @@ def write_ctc(
             tifffile.imwrite(folder / f"mask{t:0{digits}d}.tif", relabelled, compression="zlib")
         lines = (" ".join(map(str, row)) for row in pieces.itertuples(index=False))
         text = "".join(f"{line}\n" for line in lines)
-        (folder / "res_track.txt").write_text(text, encoding="utf-8")
+        write_text(folder / "res_track.txt", text)
     return Path(out_dir)
 
 

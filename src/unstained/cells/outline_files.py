@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, FileError
-from ..images.atomic import atomic_path, json_text
+from ..images.atomic import atomic_path, json_text, write_text
 from ..images.image import Array
 from .outlines import Outline, polygon_area
 
@@ -226,9 +226,7 @@ def write_geojson(outlines: Sequence[Outline], path: str | os.PathLike[str]) -> 
     """
     features = [_feature(outline) for outline in outlines]
     text = json_text({"type": "FeatureCollection", "features": features})
-    with atomic_path(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
-    return Path(path)
+    return write_text(path, text + "\n")
 
 
 def _feature(outline: Outline) -> dict[str, Any]:

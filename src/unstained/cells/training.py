@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import DataError, InputError, UnstainedError
-from ..images.atomic import atomic_path
+from ..images.atomic import atomic_path, write_text
 from ..images.image import Array
 from ..images.resample import common_pixel_size
 from ..learning import devices
@@ -175,8 +175,7 @@ def write_release(folder: str | Path, file: str | Path) -> Release:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     digest = sha256(file.read_bytes()).hexdigest()
-    with atomic_path(file.with_name(f"{file.name}.sha256")) as temporary:
-        temporary.write_text(f"{digest}  {file.name}\n", encoding="utf-8")
+    write_text(file.with_name(f"{file.name}.sha256"), f"{digest}  {file.name}\n")
     return Release(file, digest)
 
 

@@ -18,7 +18,7 @@ from ..figures import (
     mistakes_grid,
     save_figure,
 )
-from ..images.atomic import atomic_path, write_csv
+from ..images.atomic import write_csv, write_text
 from ..images.image import Array
 from ..statistics import (
     classification_scores,
@@ -190,9 +190,7 @@ def write_comparison(found: Comparison, examples: Examples) -> list[Path]:
     written = []
     for name, frame in (("summary", table), ("classes", classes), ("tests", tests)):
         written.append(write_csv(frame, folder / f"{name}.csv", float_format=None))
-    with atomic_path(folder / "summary.md") as temporary:
-        temporary.write_text(markdown(found), encoding="utf-8")
-    written.append(folder / "summary.md")
+    written.append(write_text(folder / "summary.md", markdown(found)))
     columns = {"arm": "method", "recall": "value", "recall_low": "low", "recall_high": "high"}
     drawn = table.rename(columns=columns)
     for share, part in drawn.groupby("labelled"):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import DataError
-from ..images.atomic import json_text
+from ..images.atomic import json_text, write_text
 from ..images.image import Array
 from ..learning import devices
 from ..learning.checkpoints import (
@@ -396,7 +396,7 @@ class Run:
             load_optimizer(optimizer_, below(f"optimizer/{name}/"))
         self.state = State.from_dict(notes)
         lines = self.history.read_text(encoding="utf-8").splitlines(keepends=True)
-        self.history.write_text("".join(lines[: self.state.epoch]), encoding="utf-8")
+        write_text(self.history, "".join(lines[: self.state.epoch]))
 
     def outcome(self) -> Outcome:
         """The kept weights, put into the student."""

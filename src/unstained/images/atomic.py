@@ -7,9 +7,11 @@ import json
 import math
 import os
 import shutil
+import sys
+import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +27,16 @@ __all__ = [
     "json_text",
     "make_folder",
     "read_json",
+    "remove_folder",
     "write_csv",
     "write_json",
+    "write_text",
 ]
+
+_WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.5)
+_HELD = (errno.EACCES, errno.ENOTEMPTY)
+_FORBIDDEN = '<>:"|?*'  # in names on Windows, and on disks of its making
+_LONGEST = 247  # characters of the path of a folder on Windows; of a file 259
 
 
 @contextmanager
@@ -64,9 +73,10 @@ def atomic_path(target: str | os.PathLike[str], *, replace: bool = True) -> Iter
             yield part
             if not part.exists():
                 raise RuntimeError(f"nothing was written to {part}")
-            part.replace(target)
+            _patiently(lambda: part.replace(target))
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # else it would hide why the block raised
+                part.unlink(missing_ok=True)
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
@@ -107,8 +117,19 @@ def write_json(path: str | os.PathLike[str], said: Mapping[str, Any]) -> Path:
     FileError
         It cannot be written.
     """
+    return write_text(path, json_text(said, indent=2) + "\n")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """A text file in UTF-8, whole or not at all; its lines end alike on every system.
+
+    Raises
+    ------
+    FileError
+        It cannot be written.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(json_text(said, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
 
 
@@ -181,12 +202,12 @@ def atomic_dir(target: str | os.PathLike[str], replace: bool = False) -> Iterato
         try:
             yield part
             if target.exists():
-                target.replace(old)
+                _patiently(lambda: target.replace(old))
             try:
-                part.replace(target)
+                _patiently(lambda: part.replace(target))
             except OSError:
                 if old.exists():
-                    old.replace(target)
+                    _patiently(lambda: old.replace(target))
                 raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -211,6 +232,29 @@ def make_folder(path: str | os.PathLike[str], target: str | os.PathLike[str] | N
     return folder
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it."""
+    _patiently(lambda: shutil.rmtree(path))
+
+
+def _patiently(act: Callable[[], object]) -> None:
+    """Do what Windows may refuse for a moment, some three seconds long.
+
+    Virus scanners, indexers and what keeps folders in the cloud open new files, and what is
+    open can be neither renamed nor removed there: an image that took hours would be lost.
+    """
+    for wait in _WAITS_S if sys.platform == "win32" else ():
+        try:
+            act()
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
+            time.sleep(wait)
+        else:
+            return
+    act()
+
+
 def _part(target: Path) -> Path:
     make_folder(target.parent, target)
     return target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.part{target.suffix}")
@@ -232,6 +276,16 @@ _REMEDIES = {
 
 def disk_remedy(error: OSError) -> str | None:
     """What a user can do about what the operating system refused; None where it may be a bug."""
+    path = Path(str(error.filename or "")).absolute()
+    name = str(path)
+    if error.errno == errno.EINVAL and set(_FORBIDDEN) & set(name[len(path.drive) :]):
+        return f"give a name without the characters {' '.join(_FORBIDDEN)}"
+    # Windows says of a path that is too long that it is not there
+    if sys.platform == "win32" and error.errno == errno.ENOENT and len(name) > _LONGEST:
+        return (
+            f"the path has {len(name)} characters, and Windows takes 260: choose a folder nearer "
+            "to the drive, or allow long paths (LongPathsEnabled)"
+        )
     return _REMEDIES.get(error.errno or 0)
 
 

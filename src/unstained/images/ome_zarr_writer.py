@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 from ..errors import InputError
-from .atomic import atomic_dir
+from .atomic import atomic_dir, remove_folder
 from .image import Array, Channel, Image, LazyArray
 from .ome_zarr import NOTE
 from .pyramid import Shrunk, block_mean, every_nth, fill
@@ -258,7 +257,7 @@ def create_ome_zarr(
             staging = plain.array(side, "0", shape, kind)
             yield OmeZarrWriter(staging)
             fill(layout.array(group, "0", shape, kind), lambda *at: staging[at])
-            shutil.rmtree(part / _STAGING)
+            remove_folder(part / _STAGING)
         else:
             yield OmeZarrWriter(layout.array(group, "0", shape, kind))
         if labels:

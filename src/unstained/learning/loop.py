@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ..errors import DataError, InputError
-from ..images.atomic import atomic_path, json_text
+from ..images.atomic import json_text, write_text
 from . import devices
 from .checkpoints import (
     load_optimizer,
@@ -299,9 +299,8 @@ class _Run:
         if devices.rank() == 0 and self.history.exists():
             lines = self.history.read_text(encoding="utf-8").splitlines(keepends=True)
             whole = [line for line in lines if line.endswith("\n")]  # the last may be cut short
-            with atomic_path(self.history) as temporary:
-                kept = [line for line in whole if json.loads(line)["step"] <= self.done]
-                temporary.write_text("".join(kept), encoding="utf-8")
+            kept = [line for line in whole if json.loads(line)["step"] <= self.done]
+            write_text(self.history, "".join(kept))
 
 
 def seed_step(seed: int, step: int) -> None:

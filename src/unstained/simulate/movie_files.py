@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..images.atomic import atomic_dir, write_json
+from ..images.atomic import atomic_dir, write_json, write_text
 from ..images.ome_zarr_writer import write_ome_zarr
 from .movie import SHAPE_COLUMNS, Movie
 
@@ -73,7 +73,7 @@ def write_movie(
 
 def _write_truth(movie: Movie, folder: Path) -> None:
     lines = (" ".join(map(str, row)) for row in movie.ctc_tracks().tolist())
-    (folder / "res_track.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    write_text(folder / "res_track.txt", "".join(f"{line}\n" for line in lines))
     lineage = (
         (track.label, track.begin, track.end, track.parent, track.build.phenotype, track.fate)
         for track in movie.tracks

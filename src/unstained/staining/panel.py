@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, atomic_path, write_json
+from ..images.atomic import atomic_dir, write_json, write_text
 from ..images.saved import from_saved
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, save_tensors
@@ -236,8 +236,7 @@ class Panel:
             for name, tensor in member.network.state_dict().items()
         }
         save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
-        with atomic_path(folder / CARD) as temporary:
-            temporary.write_text(card, encoding="utf-8")
+        write_text(folder / CARD, card)
         write_json(folder / MODEL, self._as_json())
 
     def _as_json(self) -> dict[str, Any]:

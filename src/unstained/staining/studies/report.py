@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ...figures import save_figure
-from ...images.atomic import atomic_path, write_csv
+from ...images.atomic import write_csv, write_text
 from .runs import Study
 
 if TYPE_CHECKING:
@@ -24,6 +24,5 @@ def write_study(
     """Leave ``NAME.png``, ``NAME.csv`` and ``NAME.txt``."""
     picture = save_figure(figure, out / f"{name}.png")
     write_csv(table, out / f"{name}.csv", float_format=None)
-    with atomic_path(out / f"{name}.txt") as temporary:
-        temporary.write_text("\n".join(words) + "\n", encoding="utf-8")
+    write_text(out / f"{name}.txt", "\n".join(words) + "\n")
     return Study(table, tuple(words), (picture, out / f"{name}.csv", out / f"{name}.txt"))
