@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import subprocess
 import sys
 import types
 import warnings
+from pathlib import Path
 
 import pytest
 import typer
@@ -112,6 +114,34 @@ def test_what_the_system_refuses_is_one_line_with_file_and_remedy(
     shown = capsys.readouterr().err
     assert shown.startswith(f"unstained: out/a.tif: {says}; {remedy}")
     assert shown.count("\n") == 1
+
+
+def test_a_name_that_the_output_cannot_hold_ends_no_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # what Windows gives to a command whose output goes into a file
+    redirected = io.TextIOWrapper(io.BytesIO(), encoding="cp1252", write_through=True)
+    monkeypatch.setattr(sys, "stdout", redirected)
+    app = typer.Typer(rich_markup_mode=None)
+
+    @app.command()
+    def now() -> None:
+        sys.stdout.write("marker \u03b1SMA, 2 \u00b5m\n")
+
+    monkeypatch.setitem(cli.GROUPS, "say", "")
+    monkeypatch.setitem(sys.modules, "unstained.cli.say", types.SimpleNamespace(app=app))
+    assert leave(["say", "now"]) == 0
+    redirected.seek(0)
+    assert redirected.read() == "marker ?SMA, 2 \u00b5m\n"
+
+
+def test_the_users_folder_is_found_where_no_shell_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert leave(["images", "check", "~/pairs.csv"]) == 1
+    assert f"{tmp_path / 'pairs.csv'}: " in capsys.readouterr().err
 
 
 def test_an_interrupt_leaves_with_130_and_a_line(

@@ -1,9 +1,41 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from unstained.cli._words import listed, numbers, parse_settings
+from unstained.cli._words import expanded, listed, numbers, parse_settings
+from unstained.cli.main import main
 from unstained.errors import InputError
+
+
+def test_wildcards_are_names_in_order_without_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b1.tif", "b2.tif", "._b1.tif", "b[1].tif", "c.png"):
+        (tmp_path / name).touch()
+    inside = [str(tmp_path / name) for name in ("b1.tif", "b2.tif", "b[1].tif")]
+    assert expanded([str(tmp_path / "b*.tif"), "model"]) == [*inside, "model"]
+    assert expanded([str(tmp_path / "*.tif")]) == inside
+    for plain in (str(tmp_path / "b[1].tif"), str(tmp_path / "x?.tif"), "a.tif#DAPI"):
+        assert expanded([plain]) == [plain]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("images", "background", "{}"),
+        ("cells", "segment", "{}", "--method", "classical"),
+        ("cells", "outline", "{}", "--outlines", "none.roi"),
+        ("colonies", "detect", "{}"),
+    ],
+)
+def test_commands_expand_what_the_shells_of_windows_do_not(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.tif").touch()
+    given = [word.format(tmp_path / "*.tif") for word in words]
+    with pytest.raises(SystemExit):
+        main([*given, "--out", str(tmp_path / "out")])
+    assert f"{tmp_path / 'a.tif'}: is empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,33 @@
-"""What is given as words: lists with commas, settings as NAME=VALUE."""
+"""What is given as words: files with wildcards, lists with commas, settings as NAME=VALUE."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from ..errors import InputError
 
-__all__ = ["listed", "numbers", "parse_settings"]
+__all__ = ["expanded", "listed", "numbers", "parse_settings"]
 
 Number = TypeVar("Number", int, float)
+
+
+def expanded(paths: Iterable[str]) -> list[str]:
+    """Names for wildcards in file names, which the shells of Windows hand over as they are.
+
+    In order; what is hidden is none, as in other shells: macOS leaves a ``._a.tif`` beside each
+    ``a.tif`` on disks of others. A path that nothing fits stays as it is.
+    """
+    found: list[str] = []
+    for text in paths:
+        path = Path(text)
+        wild = any(c in path.name for c in "*?") and not path.exists()
+        matches = path.parent.glob(path.name) if wild else ()
+        hidden = path.name.startswith(".")
+        found += sorted(str(p) for p in matches if hidden or p.name[0] != ".") or [text]
+    return found
 
 
 def listed(text: str | None) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from ._words import expanded
+
 __all__ = ["export", "outline"]
 
 
@@ -57,7 +59,9 @@ def outline(
     from ..cells.segmentation_sources import SourceOptions
 
     options = SourceOptions(pixel_size, interval, channel, movie)
-    drawn = segmentation_from_outlines(images, outlines, out, options, nuclei=nuclei or ())
+    drawn = segmentation_from_outlines(
+        expanded(images), outlines, out, options, nuclei=nuclei or ()
+    )
     for name, counts in drawn.cells.items():
         frames = "" if len(counts) == 1 else f" in {len(counts)} frames"
         tracks = f", {drawn.tracks[name]} tracks" if name in drawn.tracks else ""

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import InputError, count_of
 from ._progress import Bar
-from ._words import numbers, parse_settings
+from ._words import expanded, numbers, parse_settings
 
 if TYPE_CHECKING:
     from ..cells.segmenting import FrameSegmenter
@@ -74,7 +74,7 @@ def segment(
     options = SourceOptions(pixel_size, interval, channel, movie)
     segmenter = _segmenter(model, method, diameter, parse_settings(setting), device)
     with Bar("frames") as bar:
-        made = segment_files(images, out, segmenter, options, progress=bar)
+        made = segment_files(expanded(images), out, segmenter, options, progress=bar)
     cells, frames = count_of(made.cells, "cell"), count_of(made.frames, "frame")
     print(f"{cells} in {frames} of {count_of(made.images, 'image')}: {made.folder}")
     for note in made.notes:

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import count_of
 from ._progress import Bar
-from ._words import listed
+from ._words import expanded, listed
 
 if TYPE_CHECKING:
     from ..colonies.votes import LabelledFolder
@@ -60,7 +60,7 @@ def detect(
     )
     options = FileOptions(pixel_size, interval, channel, pattern)
     with Bar("frames") as bar:
-        found = detect_files(images, out, settings, options, progress=bar)
+        found = detect_files(expanded(images), out, settings, options, progress=bar)
     wells = found.colonies["well"].nunique()
     print(
         f"{len(found.colonies)} colonies in {found.frames} frames; {wells} wells have some: {out}"

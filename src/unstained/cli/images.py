@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._group import WholeSentences
+from ._words import expanded
 
 if TYPE_CHECKING:
     from ..images.findings import CheckReport
@@ -85,7 +86,7 @@ def background(
     from ..images.background import background_files
 
     for path in background_files(
-        images,
+        [Path(image) for image in expanded(map(str, images))],
         out,
         controls=control or (),
         method=method,

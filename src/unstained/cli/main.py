@@ -6,11 +6,13 @@ plain text, so that ``unstained --help`` imports nothing.
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 from .. import __version__
@@ -51,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     0: done. 1: an error that the user can mend, printed as one line on stderr. 2: the command
     was not understood. 130: interrupted. A bug keeps its traceback.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    _write_what_can_be()
+    words = [_from_home(word) for word in (sys.argv[1:] if argv is None else argv)]
     if not words or words[0] in ("--help", "-h", "help"):
         width = max(map(len, GROUPS)) + 2
         lines = (f"  {name:{width}}{line}" for name, line in GROUPS.items())
@@ -93,6 +96,17 @@ def _run(group: str, words: list[str]) -> NoReturn:
             _leave("interrupted", 130)
         raise
     sys.exit(0)
+
+
+def _write_what_can_be() -> None:
+    """Results into a file or pipe are in cp1252 on Windows, which has no alpha: a ? is shown."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _from_home(word: str) -> str:
+    """``~`` as the user's folder, which the shells of Windows hand over as it is."""
+    return str(Path(word).expanduser()) if word.startswith(("~/", "~\\")) else word
 
 
 def _leave(line: str, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ from ._group import WholeSentences
 from ._progress import Bar, TrainingReport
 from ._scores import print_scores, print_summary
 from ._tables import check_folder
-from ._words import listed, parse_settings
+from ._words import expanded, listed, parse_settings
 
 if TYPE_CHECKING:
     from ..images.ome_zarr_writer import Version
@@ -215,7 +215,7 @@ def predict(
 
     if resume and overwrite:
         raise InputError("--resume and --overwrite", "give one of them")
-    paths = _expanded(paths)
+    paths = expanded(paths)
     models = [p for p in paths if _is_model(Path(p))]
     images = [p for p in paths if p not in models]
     if not models:
@@ -343,16 +343,6 @@ def _print_weighed(found: Weighed) -> None:
         print(f"fewer than {_FEWEST_NEW} new images tell little about their mix: give more")
     if found.alike < _FEW * found.known:
         print("few pairs are like the new images: prefer more pairs of such cells")
-
-
-def _expanded(paths: list[str]) -> list[str]:
-    """Names for wildcards in file names, which the shell of Windows hands over as they are."""
-    found: list[str] = []
-    for path in paths:
-        wild = any(c in Path(path).name for c in "*?") and not Path(path).exists()
-        matches = Path(path).parent.glob(Path(path).name) if wild else ()
-        found += sorted(map(str, matches)) or [path]
-    return found
 
 
 def _is_model(path: Path) -> bool:
