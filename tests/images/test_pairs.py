@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -21,6 +23,7 @@ from unstained.images import (
     pairs_from_manifest,
     write_manifest,
 )
+from unstained.images.folders import images_in
 from unstained.images.image import as_image
 from unstained.images.read import name_of_source, split_joined
 from unstained.images.write import write_ome_tiff
@@ -281,6 +284,18 @@ def test_every_kind_of_file_that_is_read_is_found_in_a_folder(tmp_path: Path, su
         (tmp_path / part / f"a{suffix}").write_bytes(b"")
     table = pairs_from_folders(tmp_path / "bf", tmp_path / "cd105", "CD105").table
     assert [Path(path).name for path in table["stain"]] == [f"a{suffix}"]
+
+
+def test_folders_on_two_drives_have_no_folder_in_common(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_two_drives(paths: Sequence[Path]) -> str:
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr(os.path, "commonpath", on_two_drives)
+    pairs = pairs_from_folders(folder / "phase", folder / "DAPI", "DAPI")
+    assert pairs.root is None
+    assert [field.id for field in pairs.fields()] == [p.stem for p in images_in(folder / "phase")]
 
 
 def test_unmatched_files_of_both_folders_are_all_named(folder: Path) -> None:

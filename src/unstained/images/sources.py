@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -163,7 +164,9 @@ def pairs_from_folders(
         rows.append({**row, "marker": marker})
     named = {name for found in phase.values() for name in found[0][1]}
     notes = () if named & {"group", "well", "donor"} else (_UNGROUPED,)
-    root = Path(os.path.commonpath(folders))
+    root: Path | None = None
+    with suppress(ValueError):  # of two drives of Windows
+        root = Path(os.path.commonpath(folders))
     return Pairs(pd.DataFrame(rows), root, f"{folders[0].name}:{folders[1].name}", notes)
 
 
