@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unstained.errors import FileError
-from unstained.images.folders import images_in, natural_order
+from unstained.images.folders import images_in, is_empty, natural_order
 
 
 def test_images_are_listed_by_number_without_what_is_hidden_or_no_image(tmp_path: Path) -> None:
@@ -22,6 +22,14 @@ def test_a_file_is_no_folder_of_images(tmp_path: Path) -> None:
     (tmp_path / "a.tif").touch()
     with pytest.raises(FileError, match="is no folder"):
         images_in(tmp_path / "a.tif")
+
+
+def test_what_finder_and_explorer_leave_fills_no_folder(tmp_path: Path) -> None:
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).touch()
+    assert is_empty(tmp_path)
+    (tmp_path / ".hidden").touch()
+    assert not is_empty(tmp_path)
 
 
 def test_digits_that_are_no_numbers_are_letters() -> None:

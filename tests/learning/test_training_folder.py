@@ -52,6 +52,16 @@ def test_a_finished_training_may_be_resumed_with_what_it_began_with_alone(tmp_pa
         begin("a", resume=True)
 
 
+def test_a_folder_that_finder_showed_is_still_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").touch()
+    assert begin_training(tmp_path, "model.json", {}, resume=False)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "training" / NOTE).unlink()
+    (tmp_path / "training").rmdir()
+    with pytest.raises(InputError, match="is not empty"):
+        begin_training(tmp_path, "model.json", {}, resume=False)
+
+
 def test_a_damaged_note_is_named(tmp_path: Path) -> None:
     begin_training(tmp_path / "out", "model.json", {}, resume=False)
     (tmp_path / "out" / "training" / "run.json").write_text("[1,", encoding="utf-8")

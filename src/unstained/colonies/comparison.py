@@ -17,6 +17,7 @@ import pandas as pd
 
 from ..errors import DataError, FileError, InputError
 from ..images.atomic import read_json, write_csv, write_json
+from ..images.folders import is_empty
 from ..images.image import Array
 from ..images.saved import from_saved
 from ..learning.loop import Progress
@@ -418,7 +419,7 @@ def _same_plan(folder: Path, examples: Examples, plan: Plan) -> None:
                 "name a new folder, or the same data, folds, seed, split and stains",
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not is_empty(folder):
         raise DataError("is not empty and holds no comparison", "name a new folder", file=folder)
     write_json(file, said)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from ..errors import FileError
 from .read import SUFFIXES
 
-__all__ = ["images_in", "is_image", "is_zarr", "natural_order"]
+__all__ = ["images_in", "is_empty", "is_image", "is_zarr", "natural_order"]
+
+_OF_SYSTEMS = (".ds_store", "thumbs.db", "desktop.ini")
 
 
 def is_image(path: Path) -> bool:
@@ -22,6 +24,11 @@ def is_image(path: Path) -> bool:
 def is_zarr(path: Path) -> bool:
     """Whether it is the folder of an OME-Zarr, of version 2 or 3: an image, a plate, a well."""
     return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zattrs"))
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether there is nothing in it but what Finder and Explorer leave in folders they show."""
+    return all(path.name.casefold() in _OF_SYSTEMS for path in folder.iterdir())
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..images.atomic import read_json, write_json
+from ..images.folders import is_empty
 
 __all__ = ["NOTE", "TRAINING", "begin_training", "forget_if_unbegun", "leave_note"]
 
@@ -69,7 +70,7 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
                 "resume with the same data and settings, or start anew in another folder",
             )
         return not finished
-    if out.is_dir() and any(out.iterdir()) and not (out / TRAINING).is_dir():
+    if out.is_dir() and not is_empty(out) and not (out / TRAINING).is_dir():
         raise InputError(f"{out} is not empty", "choose a new folder for the model")
     write_json(note, said)
     return True

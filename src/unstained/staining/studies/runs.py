@@ -13,6 +13,7 @@ import torch
 
 from ...errors import FileError, InputError
 from ...images.atomic import make_folder, read_json, write_csv, write_json
+from ...images.folders import is_empty
 from ...images.pairs import Pairs
 from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
@@ -158,7 +159,7 @@ def begin_study(
                 "go on with the same ones, or choose another --out",
             )
         return
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and not is_empty(out):
         raise InputError(f"{out} is not empty", "choose a new folder for the study")
     make_folder(out)
     write_json(note, said)
