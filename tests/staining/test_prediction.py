@@ -651,6 +651,10 @@ def test_two_images_of_one_name_are_refused_before_the_work(tmp_path: Path) -> N
         np.save(tmp_path / folder / "x.npy", picture(40, 40)[0])
     with pytest.raises(InputError, match="several images are called x"):
         predict_files(panel(), [tmp_path / "p", tmp_path / "q"], tmp_path / "out")
+    # which are one file on Windows and macOS
+    (tmp_path / "q" / "x.npy").rename(tmp_path / "q" / "X.npy")
+    with pytest.raises(InputError, match="several images are called X, x"):
+        predict_files(panel(), [tmp_path / "p", tmp_path / "q"], tmp_path / "out")
 
 
 def test_an_image_is_not_replaced_by_its_prediction(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -318,7 +319,9 @@ def _sources(paths: Iterable[str | Path]) -> Iterable[str]:
 
 def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
     names = [name_of_source(source) for source in sources]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    # Windows and macOS do not tell a.ome.zarr from A.ome.zarr: one would replace the other
+    count = Counter(name.casefold() for name in names)
+    twice = sorted({name for name in names if count[name.casefold()] > 1})
     if not names:
         raise InputError("no image was given", "name files or folders")
     if twice:
