@@ -140,6 +140,11 @@ def test_fields_beyond_the_memorys_share_are_read_from_one_file(
         np.testing.assert_array_equal(ours.stains, theirs.stains)
 
 
+def test_a_marker_with_a_slash_is_trained_in_one_folder_as_others() -> None:
+    # in a folder below, what only a resume needs would not be found and removed
+    assert training._folder_name(("F/G-actin", "DAPI"), 0) == "F%2FG-actin+DAPI"
+
+
 def test_what_only_a_resume_needs_is_removed(tmp_path: Path) -> None:
     for name in ("A/cache/0/train/fields.bin", "A/member/model.json", "A/history.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -410,7 +410,7 @@ def _folder_name(markers: Sequence[str], number: int) -> str:
 
     The second network of an ensemble has ``DAPI+MAP2 2``, and so on.
     """
-    text = "+".join(quote(marker) for marker in markers)
+    text = "+".join(quote(marker, safe="") for marker in markers)
     if len(text) > 80:
         text = text[:60] + "-" + sha256(text.encode()).hexdigest()[:12]
     return text if number == 0 else f"{text} {number + 1}"
