@@ -29,7 +29,7 @@ def test_stains_of_their_own_files_are_found_by_name_and_conditions_joined(
 
 
 def test_a_table_of_excel_s_is_read_with_its_numbers(stills: Path, tmp_path: Path) -> None:
-    text = "image;donor;passage;dose\r\ns1.tif;B;3;0.5\r\ns0;A;5;\r\n"
+    text = "image;donor;passage;dose\r\nplate\\s1.tif;B;3;0.5\r\ns0;A;5;\r\n"
     (tmp_path / "c.csv").write_text(text, "utf-8-sig")
     options = FileOptions(tmp_path / "stains", conditions=tmp_path / "c.csv")
     cells, _ = measure_segmentation(stills, None, options)

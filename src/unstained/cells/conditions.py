@@ -102,8 +102,9 @@ def read_conditions(path: str | os.PathLike[str], images: Sequence[Segmented]) -
 
 
 def _name_of_file(text: str) -> str:
-    """``a/well 1.5.ome.tif`` is ``well-1.5``."""
-    return plain_name(re.sub(r"(\.ome)?\.[A-Za-z]\w*$", "", Path(text).name, flags=re.IGNORECASE))
+    r"""``a/well 1.5.ome.tif`` is ``well-1.5``, and so is ``a\well 1.5.ome.tif`` of Windows."""
+    name = Path(text.replace("\\", "/")).name
+    return plain_name(re.sub(r"(\.ome)?\.[A-Za-z]\w*$", "", name, flags=re.IGNORECASE))
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -205,7 +205,8 @@ def held_out(classifier: ColonyClassifier, examples: Examples, split: str) -> Ex
 
 
 def _base(name: str) -> str:
-    return Path(name).absolute().name
+    # a model that was trained on Windows has the path of its data as Windows writes it
+    return Path(name.replace("\\", "/")).absolute().name
 
 
 def _what(examples: Examples, about: Mapping[str, Any]) -> str:
