@@ -151,7 +151,7 @@ def _warn_of_sequences(images: Sequence[str], data: str | Path) -> None:
             f"{len(sequences)} sequences (such as {sequences[0][0]}, {sequences[0][1]}). Each is "
             "a group of its own, so the same cells may teach and validate, which flatters the "
             "scores: name groups with --group PATTERN or in a manifest's column group; --group "
-            "'.+' says that each image stands alone",
+            '".+" says that each image stands alone',
             SplitWarning,
             stacklevel=3,
         )

@@ -34,7 +34,7 @@ def detect(
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(help=r"Of file names: '(?P<well>[A-H]\d+)_(?P<frame>\d+)'."),
+        typer.Option(help=r'Of file names: "(?P<well>[A-H]\d+)_(?P<frame>\d+)".'),
     ] = None,
     min_area: Annotated[
         int, typer.Option(metavar="PX", help="Smaller objects are removed.")

@@ -117,7 +117,7 @@ def find_sources(
                 raise DataError(
                     f"{other} and {source.path} both are frame {source.first_frame + t} of well "
                     f"{source.name}",
-                    "tell them apart with --pattern '(?P<well>...)_(?P<frame>\\d+)', or detect "
+                    'tell them apart with --pattern "(?P<well>...)_(?P<frame>\\d+)", or detect '
                     "them into folders of their own",
                 )
     unnamed = list(dict.fromkeys(source.well for source in sources if not source.named))
