@@ -25,7 +25,7 @@ def test_a_file_is_no_folder_of_images(tmp_path: Path) -> None:
 
 
 def test_what_finder_and_explorer_leave_fills_no_folder(tmp_path: Path) -> None:
-    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._a.tif"):
         (tmp_path / name).touch()
     assert is_empty(tmp_path)
     (tmp_path / ".hidden").touch()

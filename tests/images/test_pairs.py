@@ -25,6 +25,7 @@ from unstained.images import (
 )
 from unstained.images.folders import images_in
 from unstained.images.image import as_image
+from unstained.images.ome_zarr_writer import write_ome_zarr
 from unstained.images.read import name_of_source, split_joined
 from unstained.images.write import write_ome_tiff
 
@@ -532,6 +533,17 @@ def test_the_fingerprint_ignores_order_and_place_but_not_contents(tmp_path: Path
     assert prints[0] == prints[1]
     image(tmp_path / "there" / "s" / "1.png", shape=(9, 12))
     assert pairs_from_manifest(tmp_path / "there" / "pairs.csv").fingerprint() != prints[0]
+
+
+def test_a_look_into_an_image_s_folder_changes_no_fingerprint(tmp_path: Path) -> None:
+    image(tmp_path / "s.png")
+    write_ome_zarr(as_image(np.zeros((8, 12), np.uint16), "YX"), tmp_path / "p.ome.zarr")
+    pairs = pairs_from_manifest(manifest(tmp_path, HEAD + "p.ome.zarr,s.png,A,1\n"))
+    before = pairs.fingerprint()
+    (tmp_path / "p.ome.zarr" / "0" / ".DS_Store").write_bytes(b"Finder")
+    assert pairs.fingerprint() == before
+    (tmp_path / "p.ome.zarr" / "0" / "more").write_bytes(b"pixels")
+    assert pairs.fingerprint() != before
 
 
 def test_regions_know_their_distance() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import FileError
 from .read import SUFFIXES
 
-__all__ = ["images_in", "is_empty", "is_image", "is_zarr", "natural_order"]
+__all__ = ["images_in", "is_empty", "is_image", "is_of_system", "is_zarr", "natural_order"]
 
 _OF_SYSTEMS = (".ds_store", "thumbs.db", "desktop.ini")
 
@@ -27,8 +27,13 @@ def is_zarr(path: Path) -> bool:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether there is nothing in it but what Finder and Explorer leave in folders they show."""
-    return all(path.name.casefold() in _OF_SYSTEMS for path in folder.iterdir())
+    """Whether there is nothing in it but what Finder and Explorer leave."""
+    return all(is_of_system(path) for path in folder.iterdir())
+
+
+def is_of_system(path: Path) -> bool:
+    """Whether Finder or Explorer leave a file of that name in folders that they show or copy."""
+    return path.name.casefold() in _OF_SYSTEMS or path.name.startswith("._")
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -292,7 +292,13 @@ def _region(text: str, row: int, name: str) -> str:
 
 
 def _bytes(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder (an OME-Zarr image)."""
+    """Bytes of a file, or of all files in a folder (an OME-Zarr image).
+
+    An image is the same one after a look into its folder, of which Finder leaves a file.
+    """
+    from .folders import is_of_system
+
     if path.is_dir():
-        return sum(p.stat().st_size for p in sorted(path.rglob("*")) if p.is_file())
+        files = (p for p in path.rglob("*") if p.is_file() and not is_of_system(p))
+        return sum(p.stat().st_size for p in files)
     return path.stat().st_size if path.exists() else -1

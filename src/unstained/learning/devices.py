@@ -129,7 +129,8 @@ def launch(run: Callable[..., None], processes: int, *args: Any) -> None:
     if processes == 1:
         run(*args)
         return
-    with tempfile.TemporaryDirectory() as folder:
+    # one of the processes that was ended may still hold a file, on Windows
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             spawn(_worker, (run, processes, folder, args), nprocs=processes)  # type: ignore[no-untyped-call]
         except ProcessRaisedException:
