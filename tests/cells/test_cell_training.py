@@ -193,7 +193,9 @@ def test_a_finished_model_is_not_written_over(taught: Path, fields: list[Labelle
 
 def test_a_release_is_the_model_and_its_hash(taught: Path, tmp_path: Path) -> None:
     first = write_release(taught, tmp_path / "disc-cells.zip")
+    (taught / ".DS_Store").write_bytes(b"Finder")  # as it leaves where one looks in
     second = write_release(taught, tmp_path / "again" / "disc-cells.zip")
+    (taught / ".DS_Store").unlink()
     assert first.sha256 == second.sha256 == sha256(first.file.read_bytes()).hexdigest()
     told = (tmp_path / "disc-cells.zip.sha256").read_text(encoding="utf-8")
     assert told == f"{first.sha256}  disc-cells.zip\n"

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from ..errors import DataError, InputError, UnstainedError
 from ..images.atomic import atomic_path, write_text
+from ..images.folders import is_of_system
 from ..images.image import Array
 from ..images.resample import common_pixel_size
 from ..learning import devices
@@ -169,7 +170,7 @@ def write_release(folder: str | Path, file: str | Path) -> Release:
     if file.suffix != ".zip":
         raise InputError(f"{file} is no zip", "name a file that ends in .zip")
     with atomic_path(file) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        for path in sorted(p for p in folder.iterdir() if p.is_file() and not is_of_system(p)):
             entry = zipfile.ZipInfo(f"{file.stem}/{path.name}")  # dated 1980, so that bytes agree
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
