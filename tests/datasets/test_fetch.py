@@ -128,8 +128,9 @@ def test_a_bundle_serves_where_there_is_no_network(
     zipped = datasets.bundle("tiny", tmp_path / "bundles")
     assert zipped == tmp_path / "bundles" / "tiny.zip"
     server.asked.clear()
-    monkeypatch.setenv("UNSTAINED_CACHE", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("UNSTAINED_DATA", str(zipped.parent))
+    # quotes that are set in the command prompt of Windows are part of the value
+    monkeypatch.setenv("UNSTAINED_CACHE", f'"{tmp_path / "elsewhere"}"')
+    monkeypatch.setenv("UNSTAINED_DATA", f'"{zipped.parent}"')
     folder = datasets.fetch("tiny")
     assert folder == tmp_path / "elsewhere" / "tiny"
     assert contents(folder) == CONTENT

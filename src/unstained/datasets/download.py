@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]  # bytes at hand, bytes of the whole set
 
 def cache_dir() -> Path:
     """Folder of the data sets: what ``UNSTAINED_CACHE`` names, else the user's cache."""
-    given = os.environ.get("UNSTAINED_CACHE")
+    given = _named_in("UNSTAINED_CACHE")
     if given:
         return Path(given).expanduser()
     import pooch
@@ -99,7 +99,7 @@ def bundle(name: str, out_dir: str | os.PathLike[str]) -> Path:
 
 
 def _bundle_at_hand(name: str) -> Path | None:
-    given = os.environ.get("UNSTAINED_DATA")
+    given = _named_in("UNSTAINED_DATA")
     if not given:
         return None
     folder = Path(given).expanduser()
@@ -110,6 +110,11 @@ def _bundle_at_hand(name: str) -> Path | None:
         )
     zipped = folder / f"{name}.zip"
     return zipped if zipped.is_file() else None
+
+
+def _named_in(variable: str) -> str:
+    # quotes that are set in the command prompt of Windows stay part of the value
+    return os.environ.get(variable, "").strip('"')
 
 
 def _unpack(zipped: Path, name: str, file: DataFile, target: Path) -> None:
