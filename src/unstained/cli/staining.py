@@ -173,7 +173,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="MODEL... IMAGE...",
-            help="Models, then images or folders; A.tif;B.tif joins planes.",
+            help='Models, then images or folders; "A.tif;B.tif" joins planes.',
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
