@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 from ..errors import InputError
 from ..images.image import Array
 from ..statistics import Interval, linear_fit
+from .scatter import cloud, thousands
 from .style import PALETTE, house_style, legend_above, new_figure
 
 __all__ = ["bland_altman_figure", "coverage_figure", "totals_figure"]
-
-
-_MANY = 3000  # from here on points hide one another: density is drawn
 
 
 def totals_figure(
@@ -45,9 +43,9 @@ def totals_figure(
     with house_style():
         for marker, ax in axes.items():
             predicted, measured = (np.asarray(a, np.float64) for a in totals[marker])
-            power, factor = _scaled(measured)
+            factor, unit = thousands(measured)
             x, y = measured / factor, predicted / factor
-            _cloud(ax, x, y)
+            cloud(ax, x, y)
             if marker in bands and np.isfinite(np.concatenate(bands[marker])).all():
                 at, low, high = (np.asarray(a, np.float64) / factor for a in bands[marker])
                 label = f"{level:.0%} band"
@@ -63,8 +61,8 @@ def totals_figure(
                 words = f"r = {fit.r:.2f}, slope {fit.slope.estimate:.2f}\n{words}"
             ax.text(0.04, 0.97, words, transform=ax.transAxes, va="top", fontsize=6.0)
             ax.set_box_aspect(1)
-            ax.set_xlabel(f"measured total{_power(power)}")
-            ax.set_ylabel(f"predicted total{_power(power)}")
+            ax.set_xlabel(f"measured total{unit}")
+            ax.set_ylabel(f"predicted total{unit}")
         handles, _ = next(iter(axes.values())).get_legend_handles_labels()
         legend_above(figure, handles, len(handles))
     return figure
@@ -87,8 +85,8 @@ def bland_altman_figure(
     with house_style():
         for marker, ax in axes.items():
             predicted, measured = (np.asarray(a, np.float64) for a in totals[marker])
-            power, factor = _scaled(measured)
-            _cloud(ax, (predicted + measured) / 2 / factor, (predicted - measured) / factor)
+            factor, unit = thousands(measured)
+            cloud(ax, (predicted + measured) / 2 / factor, (predicted - measured) / factor)
             ax.axhline(0, color="0.45", lw=0.8, ls="--", label="equality")
             names = ("mean difference", "limits of agreement (95 %)", None)
             for interval, label, color in zip(limits[marker], names, (5, 3, 3), strict=True):
@@ -99,8 +97,8 @@ def bland_altman_figure(
                     height = interval.estimate / factor
                     ax.axhline(height, color=PALETTE[color], lw=1.2, label=label)
             ax.set_box_aspect(1)
-            ax.set_xlabel(f"mean of both totals{_power(power)}")
-            ax.set_ylabel(f"predicted - measured{_power(power)}")
+            ax.set_xlabel(f"mean of both totals{unit}")
+            ax.set_ylabel(f"predicted - measured{unit}")
         handles, _ = next(iter(axes.values())).get_legend_handles_labels()
         legend_above(figure, handles, len(handles))
     return figure
@@ -157,22 +155,3 @@ def _panels(names: list[str], height_in: float = 2.4) -> tuple[Figure, dict[str,
         for name, ax in zip(names, axes, strict=False):
             ax.set_title(name, fontweight="bold")
     return figure, dict(zip(names, axes, strict=False))
-
-
-def _cloud(ax: Axes, x: Array, y: Array) -> None:
-    if x.size >= _MANY:
-        ax.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="viridis", lw=0.1)
-    else:
-        size = 3.0 if x.size > _MANY / 10 else 7.0
-        ax.scatter(x, y, s=size, color=PALETTE[0], lw=0, alpha=0.45)
-
-
-def _scaled(x: Array) -> tuple[int, float]:
-    """Power of ten, a multiple of 3, that brings the largest value to 1 ... 1000."""
-    largest = float(np.abs(x).max()) if x.size else 0.0
-    power = int(3 * (np.log10(largest) // 3)) if largest >= 1000 else 0
-    return power, 10.0**power
-
-
-def _power(power: int) -> str:
-    return f" ($10^{{{power}}}$)" if power else ""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import PALETTE, house_style, legend_above, new_figure, scale_bar
+from .style import (
+    PALETTE,
+    colors_of,
+    house_style,
+    legend_above,
+    need_columns,
+    new_figure,
+    show_grey,
+)
 
 __all__ = [
     "class_patches",
@@ -24,21 +30,16 @@ __all__ = [
 ]
 
 
-_MOST_PX = 1200  # a side drawn; more would not be seen at journal width
-
-
-def loss_curves(history: pd.DataFrame, *, score: str = "validation macro recall") -> Figure:
-    """Losses of teacher and student over epochs, and the score that chooses the weights.
+def loss_curves(history: pd.DataFrame) -> Figure:
+    """Losses of teacher and student over epochs, and the macro recall that chooses the weights.
 
     Parameters
     ----------
     history : DataFrame
         epoch, student_loss, teacher_loss and, if it was computed, validation; NaN is left out,
         as the student's during the teacher's pre-training.
-    score : str
-        Name of `validation`.
     """
-    _need(history, ["epoch", "student_loss", "teacher_loss"])
+    need_columns(history, ["epoch", "student_loss", "teacher_loss"])
     scored = "validation" in history and bool(history["validation"].notna().any())
     with house_style():
         figure = new_figure(3.5, 3.4 if scored else 2.3)
@@ -58,7 +59,7 @@ def loss_curves(history: pd.DataFrame, *, score: str = "validation macro recall"
             axes[1].plot(
                 best["epoch"], best["validation"], "o", ms=4, mfc="white", mec=PALETTE[2], mew=1
             )
-            axes[1].set_ylabel(score)
+            axes[1].set_ylabel("validation macro recall")
         axes[-1].set_xlabel("epoch")
     return figure
 
@@ -93,7 +94,7 @@ def class_patches(
             grey = np.concatenate([np.asarray(image, dtype=np.float64).ravel() for image in images])
             limits = np.percentile(grey, [0.5, 99.5])
             for ax, image in zip(row, images, strict=True):
-                _grey(ax, image, limits)
+                show_grey(ax, image, limits)
             row[0].set_ylabel(name)
         for ax, title in zip(axes[0], scales or (), strict=False):
             ax.set_title(title, pad=3)
@@ -106,7 +107,6 @@ def colony_with_patches(
     boxes: Sequence[tuple[float, float, float, float]],
     *,
     labels: Sequence[str] | None = None,
-    pixel_size_um: float | None = None,
 ) -> Figure:
     """A colony with the outline of its mask and the patches drawn from it.
 
@@ -118,8 +118,6 @@ def colony_with_patches(
         Patches in pixels of the image, the last two just outside.
     labels : sequence of str, optional
         What each patch was predicted to be: gives the boxes their color, and a legend.
-    pixel_size_um : float, optional
-        Side of a pixel; a scale bar where it is known.
     """
     inside = np.asarray(mask) != 0
     if image.shape != inside.shape or image.ndim != 2:
@@ -132,7 +130,7 @@ def colony_with_patches(
         wide = 3.5
         figure = new_figure(wide, wide * height / width + (0.3 if labels is not None else 0))
         ax = figure.add_subplot()
-        _grey(ax, image, np.percentile(image, [0.5, 99.5]))
+        show_grey(ax, image, np.percentile(image, [0.5, 99.5]))
         if inside.any() and not inside.all():
             # pixel centers lie at .5 in the extent of the image
             ax.contour(
@@ -143,7 +141,7 @@ def colony_with_patches(
                 colors="white",
                 linewidths=0.9,
             )
-        colors = _colors(dict.fromkeys(names))
+        colors = colors_of(dict.fromkeys(names))
         for (y0, x0, y1, x1), name in zip(boxes, names, strict=True):
             ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=colors[name], lw=1.2))
         # boxes may stick out where a patch is padded
@@ -155,8 +153,6 @@ def colony_with_patches(
                 for name, color in colors.items()
             ]
             legend_above(figure, handles, 4)
-        if pixel_size_um is not None:
-            scale_bar(ax, width, height, pixel_size_um)
     return figure
 
 
@@ -196,11 +192,11 @@ def sampling_weights(table: pd.DataFrame) -> Figure:
 def _lines(
     table: pd.DataFrame, column: str, label: str, levels: Mapping[str, float] | None
 ) -> Figure:
-    _need(table, ["epoch", "class", column])
+    need_columns(table, ["epoch", "class", column])
     names = list(dict.fromkeys([*table["class"].astype(str), *(levels or {})]))
     if not names:
         raise InputError(f"no {column} to draw", f"give rows of epoch, class, {column}")
-    colors = _colors(names)
+    colors = colors_of(names)
     with house_style():
         figure = new_figure(3.5, 2.5)
         ax = figure.add_subplot()
@@ -215,35 +211,3 @@ def _lines(
             ax.plot([], [], color="0.3", lw=0.8, ls="--", label="true")
         legend_above(figure, ax.get_legend_handles_labels()[0], 4)
     return figure
-
-
-def _colors(names: Any) -> dict[str, str]:
-    return {str(name): PALETTE[j % len(PALETTE)] for j, name in enumerate(names)}
-
-
-def _grey(ax: Axes, image: Array, limits: Array) -> None:
-    """Draw in pixel coordinates, thinned to what can be seen."""
-    height, width = image.shape
-    step = max(1, int(np.ceil(max(image.shape) / _MOST_PX)))
-    low, high = float(limits[0]), float(limits[1])
-    ax.imshow(
-        np.asarray(image, dtype=np.float64)[::step, ::step],
-        cmap="gray",
-        vmin=low,
-        vmax=high if high > low else low + 1,
-        extent=(0, width, height, 0),
-        interpolation="antialiased",
-    )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    absent = [name for name in columns if name not in table]
-    if absent:
-        raise InputError(
-            f"no column {', '.join(absent)} among {', '.join(map(str, table.columns))}",
-            f"give {', '.join(columns)}",
-        )

@@ -14,8 +14,15 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import InputError
 from ..images.image import Array
-from .colonies import _colors, _grey, _need
-from .style import PALETTE, house_style, legend_above, new_figure
+from .style import (
+    PALETTE,
+    colors_of,
+    house_style,
+    legend_above,
+    need_columns,
+    new_figure,
+    show_grey,
+)
 
 __all__ = [
     "confusion_figure",
@@ -27,19 +34,17 @@ __all__ = [
 ]
 
 
-def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
-    """Score against the labelled share that was asked for, one line a method.
+def label_curve(table: pd.DataFrame) -> Figure:
+    """Macro recall against the labelled share that was asked for, one line a method.
 
     Parameters
     ----------
     table : DataFrame
         method, labelled (share of all images, 0 ... 1), value, low, high (may be NaN).
-    score : str
-        Name of the value.
     """
-    _need(table, ["method", "labelled", "value", "low", "high"])
+    need_columns(table, ["method", "labelled", "value", "low", "high"])
     with house_style():
-        colors = _colors(table["method"].unique())
+        colors = colors_of(table["method"].unique())
         longest = max(map(len, colors))
         # where long names stand one in a row, the curves keep their height
         figure = new_figure(max(3.5, 0.5 + 0.055 * longest), 2.7 + 0.1 * len(colors))
@@ -54,22 +59,20 @@ def label_curve(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
         ax.set_xticks(shares, [f"{share:g}" for share in shares])
         ax.minorticks_off()
         ax.set_xlabel("labelled part of all images (%)")
-        ax.set_ylabel(score)
+        ax.set_ylabel("macro recall")
         legend_above(figure, ax.get_legend_handles_labels()[0], 3)
     return figure
 
 
-def methods_figure(table: pd.DataFrame, *, score: str = "macro recall") -> Figure:
-    """Each method's score with its interval, best above.
+def methods_figure(table: pd.DataFrame) -> Figure:
+    """Each method's macro recall with its interval, best above.
 
     Parameters
     ----------
     table : DataFrame
         method, value, low, high (may be NaN).
-    score : str
-        Name of the value.
     """
-    _need(table, ["method", "value", "low", "high"])
+    need_columns(table, ["method", "value", "low", "high"])
     rows = table.sort_values("value", ignore_index=True)
     value = rows["value"].to_numpy(float)
     y = np.arange(len(rows))
@@ -95,7 +98,7 @@ def methods_figure(table: pd.DataFrame, *, score: str = "macro recall") -> Figur
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.grid(axis="y", color="0.9", lw=0.5)
         ax.set_axisbelow(True)
-        ax.set_xlabel(score)
+        ax.set_xlabel("macro recall")
     return figure
 
 
@@ -148,7 +151,9 @@ def reliability_figure(table: pd.DataFrame) -> Figure:
         Of `statistics.reliability_table`: class, bin_low, bin_high, n, confidence, frequency,
         low, high.
     """
-    _need(table, ["class", "bin_low", "bin_high", "n", "confidence", "frequency", "low", "high"])
+    need_columns(
+        table, ["class", "bin_low", "bin_high", "n", "confidence", "frequency", "low", "high"]
+    )
     names = list(table["class"].unique())
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
@@ -207,7 +212,7 @@ def mistakes_grid(
             ax = axes[i, j]
             image = patches.get((true, predicted))
             if image is not None:
-                _grey(ax, image, np.percentile(image, [0.5, 99.5]))
+                show_grey(ax, image, np.percentile(image, [0.5, 99.5]))
             else:
                 ax.set(xticks=[], yticks=[], aspect="equal", facecolor="0.96")
                 ax.spines[:].set_visible(False)
@@ -235,14 +240,14 @@ def fractions_figure(table: pd.DataFrame, *, condition: str = "treatment") -> Fi
         Column of the condition.
     """
     hour = "time_h" if "time_h" in table else "frame"
-    _need(table, [condition, hour, "class", "fraction", "low", "high"])
+    need_columns(table, [condition, hour, "class", "fraction", "low", "high"])
     names = list(table["class"].unique())
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     with house_style():
         figure = new_figure(0.4 + 1.7 * columns, 0.4 + 1.6 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        colors = _colors(table[condition].unique())
+        colors = colors_of(table[condition].unique())
         for ax, name in zip(axes.flat, names, strict=False):
             for given, color in colors.items():
                 of_class = table[(table["class"] == name) & (table[condition].astype(str) == given)]

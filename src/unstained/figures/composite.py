@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ..errors import InputError
 from ..images.image import Array
 from .style import house_style, new_figure, scale_bar
 
-__all__ = ["blend", "composite_figure", "marker_colors"]
+__all__ = ["blend", "color_legend", "composite_figure", "marker_colors"]
 
 
 # told apart on grey; blue for nuclei as everyone expects it, lightened to be seen
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF8000", "FF4040", "B0FF60", "FFFFFF")
+_PHASE_WEIGHT = 0.45  # brightness of the phase image, 0 ... 1
 _NUCLEAR = ("DAPI", "HOECHST", "DNA", "DRAQ5", "H2B")
 
 
@@ -34,12 +36,11 @@ def blend(
     colors: Mapping[str, str] | None = None,
     *,
     limits: Mapping[str, tuple[float, float]] | None = None,
-    phase_weight: float = 0.45,
 ) -> Array:
     """Mix stains, each in its color, with a grey phase image.
 
     Stains add up; the grey picture shows through where they are dark:
-    ``1 - (1 - phase_weight * phase) * prod(1 - stain * color)`` (screen). A picture for the eye
+    ``1 - (1 - 0.45 * phase) * prod(1 - stain * color)`` (screen). A picture for the eye
     only: measure on the stains.
 
     Parameters
@@ -52,8 +53,6 @@ def blend(
         RRGGBB with or without ``#``; `marker_colors` where not given.
     limits : mapping of str to (low, high), optional
         Values drawn black and full; 35th and 99.7th percentile where not given.
-    phase_weight : float
-        Brightness of the phase image, 0 ... 1.
 
     Returns
     -------
@@ -66,7 +65,7 @@ def blend(
     colors = {**marker_colors(list(stains)), **(colors or {})}
     dark = np.ones((*shape, 3), dtype=np.float32)
     if phase is not None:
-        dark *= 1 - phase_weight * _stretched(phase, *np.percentile(phase, [0.5, 99.5]))[..., None]
+        dark *= 1 - _PHASE_WEIGHT * _stretched(phase, *np.percentile(phase, [0.5, 99.5]))[..., None]
     for marker, stain in stains.items():
         low, high = (limits or {}).get(marker) or np.percentile(stain, [35, 99.7])
         rgb = np.array(to_rgb("#" + colors[marker].lstrip("#")), dtype=np.float32)
@@ -118,13 +117,12 @@ def composite_figure(
             ax.set_axis_off()
         if pixel_size_um is not None:
             scale_bar(axes[0], width, height, pixel_size_um)
-        _legend(figure, colors, list(stains))
+        color_legend(figure, colors, list(stains))
     return figure
 
 
-def _legend(figure: Figure, colors: Mapping[str, str], markers: Sequence[str]) -> None:
-    from matplotlib.patches import Patch
-
+def color_legend(figure: Figure, colors: Mapping[str, str], markers: Sequence[str]) -> None:
+    """The color of each marker, below all panels."""
     patches = [
         Patch(facecolor="#" + colors[m].lstrip("#"), edgecolor="0.3", linewidth=0.4, label=m)
         for m in markers

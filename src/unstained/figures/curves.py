@@ -12,14 +12,8 @@ from .style import PALETTE, house_style, new_figure
 __all__ = ["learning_curve"]
 
 
-def learning_curve(
-    history: pd.DataFrame,
-    *,
-    label: str = "mean r$_s$ (validation)",
-    mark: float | None = None,
-    unit: str = "min",
-) -> Figure:
-    """Draw a score against time of training.
+def learning_curve(history: pd.DataFrame) -> Figure:
+    """Draw the validation score, mean r_s, against time of training.
 
     Runs of one model (seeds) are thin lines, their mean a thick one over the time that all of them
     reach; a ring shows the best point of each run, whose weights are kept.
@@ -28,16 +22,7 @@ def learning_curve(
     ----------
     history : DataFrame
         seconds, value and, if there are several, model and seed. NaN is left out.
-    label : str
-        Of the value axis.
-    mark : float, optional
-        A level to reach, drawn dashed.
-    unit : {"min", "s", "h"}
-        Of the time axis.
     """
-    seconds = {"s": 1.0, "min": 60.0, "h": 3600.0}
-    if unit not in seconds:
-        raise InputError(f"time unit {unit!r}", f"choose one of {', '.join(seconds)}")
     table = history[np.isfinite(history["value"].to_numpy(float))]
     if not len(table):
         raise InputError("no finite value to draw", "give rows of seconds, value")
@@ -50,7 +35,7 @@ def learning_curve(
         for j, (model, of_model) in enumerate(table.groupby("model", sort=False)):
             color = PALETTE[j % len(PALETTE)]
             runs = [
-                (run["seconds"].to_numpy(float) / seconds[unit], run["value"].to_numpy(float))
+                (run["seconds"].to_numpy(float) / 60, run["value"].to_numpy(float))
                 for _, run in of_model.sort_values("seconds").groupby("seed", sort=False)
             ]
             many = len(runs) > 1
@@ -64,11 +49,9 @@ def learning_curve(
                 mean = np.mean([np.interp(grid, t, value) for t, value in runs], axis=0)
                 ax.plot(grid, mean, color=color, lw=1.6)
             ax.plot([], [], color=color, lw=1.6, label=str(model))
-        if mark is not None:
-            ax.axhline(mark, color="0.4", lw=0.7, ls="--")
         ax.set_xlim(left=0)
-        ax.set_xlabel(f"time of training ({unit})")
-        ax.set_ylabel(label)
+        ax.set_xlabel("time of training (min)")
+        ax.set_ylabel("mean r$_s$ (validation)")
         if table["model"].nunique() > 1:
             ax.legend(loc="lower right")
     return figure

@@ -14,12 +14,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import PALETTE, house_style, legend_above, new_figure
+from .style import PALETTE, house_style, legend_above, need_columns, new_figure
 
 __all__ = ["autocorrelation_figure", "correlation_graphs", "spectrum_figure", "trace_figure"]
 
 
 _POSITIVE, _NEGATIVE = PALETTE[0], PALETTE[5]
+_LEAST = 0.005  # correlation that has a line: one that does not round to 0.00
 _WIDEST = 8.0  # points of a line that stands for a correlation of 1
 
 
@@ -37,7 +38,7 @@ def trace_figure(table: pd.DataFrame, *, label: str = "total expression") -> Fig
     label : str
         Of the value axes, without the marker.
     """
-    _need(table, ["marker", "image", "track", "parent", "lineage", "time_min", "value"])
+    need_columns(table, ["marker", "image", "track", "parent", "lineage", "time_min", "value"])
     markers = _markers(table)
     lineage = {name: PALETTE[i % 8] for i, name in enumerate(dict.fromkeys(table["lineage"]))}
     times = np.unique(table["time_min"].to_numpy(float))
@@ -70,9 +71,7 @@ def trace_figure(table: pd.DataFrame, *, label: str = "total expression") -> Fig
     return figure
 
 
-def correlation_graphs(
-    matrices: Mapping[str, Array], markers: Sequence[str], *, least: float = 0.005
-) -> Figure:
+def correlation_graphs(matrices: Mapping[str, Array], markers: Sequence[str]) -> Figure:
     """Correlations as graphs: markers on a circle, the wider a line the higher the correlation.
 
     Negative correlations are dashed, in another color. The value stands on the line.
@@ -80,11 +79,9 @@ def correlation_graphs(
     Parameters
     ----------
     matrices : mapping of str to (M, M) array
-        One graph each, by title.
+        One graph each, by title. Correlations that round to 0.00, and NaN, have no line.
     markers : sequence of str
         M names, clockwise from the top.
-    least : float
-        Smaller correlations, and NaN, have no line.
     """
     m = len(markers)
     odd = [name for name, r in matrices.items() if np.shape(r) != (m, m)]
@@ -98,7 +95,7 @@ def correlation_graphs(
         figure = new_figure(min(7.2, 2.4 * len(matrices)), 2.6)
         axes = figure.subplots(1, len(matrices), squeeze=False)[0]
         for ax, (title, r) in zip(axes, matrices.items(), strict=True):
-            pairs = [(i, j) for i in range(m) for j in range(i) if abs(r[i, j]) >= least]
+            pairs = [(i, j) for i in range(m) for j in range(i) if abs(r[i, j]) >= _LEAST]
             for k, (i, j) in enumerate(pairs):
                 _edge(ax, place[i], place[j], float(r[i, j]), k)
             for (x, y), name in zip(place, markers, strict=True):
@@ -120,9 +117,7 @@ def correlation_graphs(
     return figure
 
 
-def autocorrelation_figure(
-    curves: pd.DataFrame, fits: pd.DataFrame, *, until_min: float | None = None
-) -> Figure:
+def autocorrelation_figure(curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
     """Autocorrelation of each marker with its band and the exponential fitted to its head.
 
     Parameters
@@ -133,23 +128,14 @@ def autocorrelation_figure(
         marker, tau_min, low, high, noise_share, head_min: the exponential is solid to `head_min`,
         where it was fitted, and dashed beyond. NaN in tau_min: no exponential. Where they are
         there, cells and lineages are written out.
-    until_min : float, optional
-        Last lag drawn.
     """
-    _need(curves, ["marker", "lag_min", "acf", "low", "high"])
-    _need(fits, ["marker", "tau_min", "low", "high", "noise_share", "head_min"])
+    need_columns(curves, ["marker", "lag_min", "acf", "low", "high"])
+    need_columns(fits, ["marker", "tau_min", "low", "high", "noise_share", "head_min"])
     markers = _markers(curves)
-    columns = min(2, len(markers))
     with house_style():
-        rows = -(-len(markers) // columns)
-        figure = new_figure(3.5 if columns == 1 else 5.2, 0.5 + 1.7 * rows)
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for ax in axes.ravel()[len(markers) :]:
-            ax.set_axis_off()
+        figure, axes = _panels(len(markers), 0.5)
         for ax, marker, color in zip(axes.ravel(), markers, PALETTE * 9, strict=False):
             curve = curves[curves["marker"] == marker].sort_values("lag_min")
-            if until_min is not None:
-                curve = curve[curve["lag_min"] <= until_min]
             lag = curve["lag_min"].to_numpy(float)
             ax.axhline(0, color="0.6", lw=0.6)
             ax.fill_between(lag, curve["low"], curve["high"], color=color, alpha=0.25, lw=0)
@@ -177,16 +163,11 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
     periods : DataFrame
         marker, period_min, p: marked by a triangle and written out.
     """
-    _need(spectra, ["marker", "frequency_per_h", "density", "expected", "lorentzian"])
-    _need(periods, ["marker", "period_min", "p"])
+    need_columns(spectra, ["marker", "frequency_per_h", "density", "expected", "lorentzian"])
+    need_columns(periods, ["marker", "period_min", "p"])
     markers = _markers(spectra)
-    columns = min(2, len(markers))
     with house_style():
-        rows = -(-len(markers) // columns)
-        figure = new_figure(3.5 if columns == 1 else 5.2, 0.7 + 1.7 * rows)
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for ax in axes.ravel()[len(markers) :]:
-            ax.set_axis_off()
+        figure, axes = _panels(len(markers), 0.7)
         for ax, marker, color in zip(axes.ravel(), markers, PALETTE * 9, strict=False):
             of = spectra[spectra["marker"] == marker].sort_values("frequency_per_h")
             period = 60 / of["frequency_per_h"].to_numpy(float)
@@ -216,6 +197,17 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
             ax.set_ylabel("power density (variance · h)")
         legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 3)
     return figure
+
+
+def _panels(n: int, margin_in: float) -> tuple[Figure, Any]:
+    """`n` panels with common axes in at most two columns; (rows, columns) of axes."""
+    columns = min(2, n)
+    rows = -(-n // columns)
+    figure = new_figure(3.5 if columns == 1 else 5.2, margin_in + 1.7 * rows)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[n:]:
+        ax.set_axis_off()
+    return figure, axes
 
 
 def _trace(ax: Axes, cell: pd.DataFrame, color: str, step: float) -> None:
@@ -259,15 +251,6 @@ def _exponential(ax: Axes, fit: Any, last_min: float) -> None:
         lines.append(f"{fit['cells']} cells, {fit['lineages']} lineages")
     text = "\n".join(lines)
     ax.text(0.97, 0.95, text, transform=ax.transAxes, ha="right", va="top", fontsize=6.5)
-
-
-def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    absent = [name for name in columns if name not in table]
-    if absent:
-        raise InputError(
-            f"no column {', '.join(absent)} among {', '.join(map(str, table.columns))}",
-            f"give {', '.join(columns)}",
-        )
 
 
 def _markers(table: pd.DataFrame) -> list[str]:

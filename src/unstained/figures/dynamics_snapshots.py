@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from ..errors import InputError
 from ..images.image import Array
-from .composite import blend, marker_colors
+from .composite import blend, color_legend, marker_colors
 from .style import house_style, new_figure, scale_bar
 
 __all__ = ["snapshot_figure"]
@@ -60,9 +59,5 @@ def snapshot_figure(
             above.set_axis_off()
             below.set_axis_off()
         scale_bar(axes[0, 0], width, height, pixel_size_um)
-        patches = [
-            Patch(facecolor="#" + color, edgecolor="0.3", linewidth=0.4, label=name)
-            for name, color in colors.items()
-        ]
-        figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 8))
+        color_legend(figure, colors, list(stains))
     return figure

@@ -210,8 +210,7 @@ def correlation_figure(table: pd.DataFrame) -> Figure:
         ax.set_xticks(range(len(columns)), [readable(c) for c in columns], rotation=40, ha="right")
         ax.set_yticks(range(len(rows)), [readable(r) for r in rows])
         ax.tick_params(length=0)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        ax.spines[:].set_visible(False)
         words = f"{table['n'].max()} cells"
         if (groups := int(table["groups"].max())) > 0:
             words += f" of {groups} groups"

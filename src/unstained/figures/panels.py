@@ -14,14 +14,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import house_style, scale_bar
+from .style import house_style, scale_bar, show_grey, show_plane
 
 __all__ = ["StainPanel", "stain_panels"]
 
 
 _LONGEST = 1.5  # of the sides; of a longer field a part is shown, and the figure says so
 _IMAGE_IN, _LEFT_IN, _TOP_IN, _GAP_IN, _BAR_IN = 1.54, 0.2, 0.2, 0.04, 0.38  # inches
-_MOST_PX = 1200  # a side drawn; more would not be seen at journal width
 
 
 @dataclass(frozen=True)
@@ -105,11 +104,10 @@ def _draw(
     high = high if high > low else low + 1.0
     grey, half = Normalize(low, high), (high - low) / 2
     signed = Normalize(-half, half)
-    p_low, p_high = np.percentile(phase, [0.5, 99.5])
-    _image(axes[0], phase, "gray", Normalize(p_low, p_high if p_high > p_low else p_low + 1))
-    _image(axes[1], stain, "gray", grey)
-    _image(axes[2], prediction, "gray", grey)
-    _image(axes[3], prediction - stain, "RdBu_r", signed)
+    show_grey(axes[0], phase, np.percentile(phase, [0.5, 99.5]))
+    show_plane(axes[1], stain, "gray", grey)
+    show_plane(axes[2], prediction, "gray", grey)
+    show_plane(axes[3], prediction - stain, "RdBu_r", signed)
     axes[0].set_ylabel(panel.marker, fontsize=8, fontweight="bold", labelpad=3)
     if panel.note:
         axes[2].text(
@@ -138,22 +136,6 @@ def _short(value: float, _: int | None = None) -> str:
     sign = "\u2212" if value < 0 else ""
     size = abs(value)
     return f"{sign}{size / 1000:g}k" if size >= 1000 else f"{sign}{size:g}"
-
-
-def _image(ax: Axes, image: Array, cmap: str, norm: Normalize) -> None:
-    step = max(1, int(np.ceil(max(image.shape) / _MOST_PX)))
-    height, width = image.shape
-    ax.imshow(
-        image[::step, ::step],
-        cmap=cmap,
-        norm=norm,
-        extent=(0, width, height, 0),
-        interpolation="antialiased",
-    )
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
 
 
 def _window(stains: Sequence[Array]) -> tuple[slice, slice]:

@@ -14,7 +14,7 @@ from ..images.image import Array
 from ..statistics import LinearFit, linear_fit
 from .style import PALETTE, house_style, new_figure
 
-__all__ = ["Amounts", "amount_scatter"]
+__all__ = ["Amounts", "amount_scatter", "cloud", "thousands"]
 
 
 _MANY = 3000  # from here on points hide one another: density is drawn
@@ -60,7 +60,7 @@ def amount_scatter(amounts: Mapping[str, Amounts]) -> Figure:
 def _panel(ax: Axes, marker: str, amounts: Amounts) -> None:
     x, y = (np.asarray(a, dtype=np.float64) for a in amounts[:2])
     fit = linear_fit(x, y, groups=amounts.groups)
-    power, factor = _scaled(x)
+    factor, scale = thousands(x)
     x, y = x / factor, y / factor
     classes = [] if amounts.classes is None else [c for c in dict.fromkeys(amounts.classes) if c]
     if classes:
@@ -71,11 +71,8 @@ def _panel(ax: Axes, marker: str, amounts: Amounts) -> None:
             color = PALETTE[j % len(PALETTE)]
             ax.scatter(x[inside], y[inside], s=size, c=color, lw=0, alpha=0.6, label=name)
         ax.legend(markerscale=2.5, fontsize=5.5, handletextpad=0.1, loc="lower right", borderpad=0)
-    elif x.size >= _MANY:
-        ax.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="viridis", lw=0.1)
     else:
-        size = 3.0 if x.size > _MANY / 10 else 7.0
-        ax.scatter(x, y, s=size, c=PALETTE[0], lw=0, alpha=0.45)
+        cloud(ax, x, y)
     ends = np.array([x.min(), x.max()])
     span = [min(x.min(), y.min()), max(x.max(), y.max())]
     ax.set_box_aspect(1)
@@ -87,7 +84,6 @@ def _panel(ax: Axes, marker: str, amounts: Amounts) -> None:
     words = _words(fit, amounts.unit)
     ax.text(0.04, 0.97, words, transform=ax.transAxes, va="top", fontsize=6.0)
     what = "total" if amounts.unit == "cell" else "sum"
-    scale = f" ($10^{{{power}}}$)" if power else ""
     ax.set_xlabel(f"measured {what} per {amounts.unit}{scale}")
     ax.set_ylabel(f"predicted{scale}")
 
@@ -99,8 +95,17 @@ def _words(fit: LinearFit, unit: str) -> str:
     return f"r = {fit.r:.2f}, {fit.n} {unit}s\n{slope}"
 
 
-def _scaled(x: Array) -> tuple[int, float]:
-    """Power of ten, a multiple of 3, that brings the largest value to 1 ... 1000."""
+def cloud(ax: Axes, x: Array, y: Array) -> None:
+    """Points; of many, how many lie where."""
+    if x.size >= _MANY:
+        ax.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="viridis", lw=0.1)
+    else:
+        size = 3.0 if x.size > _MANY / 10 else 7.0
+        ax.scatter(x, y, s=size, color=PALETTE[0], lw=0, alpha=0.45)
+
+
+def thousands(x: Array) -> tuple[float, str]:
+    """Power of 1000 that brings the largest value to 1 ... 1000, and how an axis tells it."""
     largest = float(np.abs(x).max()) if x.size else 0.0
     power = int(3 * (np.log10(largest) // 3)) if largest >= 1000 else 0
-    return power, 10.0**power
+    return 10.0**power, f" ($10^{{{power}}}$)" if power else ""

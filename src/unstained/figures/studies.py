@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -44,12 +45,11 @@ def size_curve(
             ):
                 color = PALETTE[j % len(PALETTE)]
                 _line(ax, rows, "size", "mean", ("low", "high"), color, str(marker))
-                for _, row in rows.iterrows():
-                    if str(row["stars"]).startswith("*"):
-                        place = row["size"], row["mean"]
-                        ax.annotate(
-                            row["stars"], place, (0, 4), textcoords="offset points", ha="center"
-                        )
+                sure = rows[rows["stars"].astype(str).str.startswith("*")]
+                for place, stars in zip(
+                    sure[["size", "mean"]].to_numpy(), sure["stars"], strict=True
+                ):
+                    ax.annotate(stars, place, (0, 4), textcoords="offset points", ha="center")
             curve = growth.get(score)
             if curve is not None:
                 x = np.geomspace(table["size"].min(), 2 * table["size"].max(), 100)
@@ -117,22 +117,21 @@ def impurity_bars(table: pd.DataFrame) -> Figure:
         axes = figure.subplots(len(kinds), 2, squeeze=False)
         markers = list(table["marker"].unique())
         width = 0.8 / len(markers)
-        for row, kind in zip(axes, kinds, strict=True):
-            for ax, score in zip(row, _LABELS, strict=True):
-                for j, marker in enumerate(markers):
-                    part = table[(table["impurity"] == kind) & (table["marker"] == marker)]
-                    part = part.set_index("dirty").loc[list(_DIRTY)]
-                    x = np.arange(len(_DIRTY)) + (j - (len(markers) - 1) / 2) * width
-                    value = part[score].to_numpy(float)
-                    color = PALETTE[j % len(PALETTE)]
-                    ax.bar(x, value, 0.92 * width, color=color, label=marker)
-                    ends = part[[f"{score}_low", f"{score}_high"]].to_numpy(float).T
-                    spread = np.abs(ends - value)
-                    if np.isfinite(spread).all():
-                        ax.errorbar(x, value, spread, fmt="none", ecolor="0.2", lw=0.7)
-                ax.set_xticks(range(len(_DIRTY)), _DIRTY)
-                ax.set_ylabel(_LABELS[score])
-                ax.set_title(f"{kind} in")
+        for ax, (kind, score) in zip(axes.flat, product(kinds, _LABELS), strict=True):
+            for j, marker in enumerate(markers):
+                part = table[(table["impurity"] == kind) & (table["marker"] == marker)]
+                part = part.set_index("dirty").loc[list(_DIRTY)]
+                x = np.arange(len(_DIRTY)) + (j - (len(markers) - 1) / 2) * width
+                value = part[score].to_numpy(float)
+                color = PALETTE[j % len(PALETTE)]
+                ax.bar(x, value, 0.92 * width, color=color, label=marker)
+                ends = part[[f"{score}_low", f"{score}_high"]].to_numpy(float).T
+                spread = np.abs(ends - value)
+                if np.isfinite(spread).all():
+                    ax.errorbar(x, value, spread, fmt="none", ecolor="0.2", lw=0.7)
+            ax.set_xticks(range(len(_DIRTY)), _DIRTY)
+            ax.set_ylabel(_LABELS[score])
+            ax.set_title(f"{kind} in")
         handles = axes[0, 0].get_legend_handles_labels()[0]
         legend_above(figure, handles, len(handles))
     return figure

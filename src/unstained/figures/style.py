@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -10,19 +10,28 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from ..errors import InputError
 from ..images.atomic import atomic_path
+from ..images.image import Array
 
 __all__ = [
     "PALETTE",
+    "colors_of",
     "house_style",
     "legend_above",
+    "need_columns",
     "new_figure",
     "nice_length",
     "save_figure",
     "scale_bar",
+    "show_grey",
+    "show_plane",
 ]
 
 # Okabe, Ito (2008), Color Universal Design: told apart with any color vision
@@ -37,6 +46,8 @@ PALETTE = (
     "#F0E442",
     "#000000",
 )
+
+_MOST_PX = 1200  # a side drawn; more would not be seen at journal width
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -85,6 +96,44 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, dpi: int = 200) ->
     with house_style(), atomic_path(target) as part:
         figure.savefig(part, dpi=dpi, format=target.suffix.lstrip(".") or "png")
     return target
+
+
+def need_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a table that lacks columns to draw."""
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(
+            f"no column {', '.join(absent)} among {', '.join(map(str, table.columns))}",
+            f"give {', '.join(columns)}",
+        )
+
+
+def colors_of(names: Iterable[Any]) -> dict[str, str]:
+    """A color of `PALETTE` for each name, in its order."""
+    return {str(name): PALETTE[j % len(PALETTE)] for j, name in enumerate(names)}
+
+
+def show_plane(ax: Axes, image: Array, cmap: str, norm: Normalize) -> None:
+    """Draw a (Y, X) image in pixel coordinates, thinned to what can be seen, without a frame."""
+    height, width = image.shape
+    step = max(1, int(np.ceil(max(image.shape) / _MOST_PX)))
+    ax.imshow(
+        image[::step, ::step],
+        cmap=cmap,
+        norm=norm,
+        extent=(0, width, height, 0),
+        interpolation="antialiased",
+    )
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+
+
+def show_grey(ax: Axes, image: Array, limits: npt.ArrayLike) -> None:
+    """`show_plane` in grey; limits are the values drawn black and white."""
+    low, high = (float(value) for value in np.asarray(limits))
+    norm = Normalize(low, high if high > low else low + 1)
+    show_plane(ax, np.asarray(image, dtype=np.float64), "gray", norm)
 
 
 def nice_length(most: float) -> float:
