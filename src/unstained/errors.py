@@ -6,7 +6,7 @@ bug and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 
@@ -20,11 +20,12 @@ __all__ = [
     "UnstainedError",
     "contents_of",
     "count_of",
+    "some_of",
 ]
 
 
 class UnstainedError(Exception):
-    """An error that the user can mend.
+    """An error that the user can fix.
 
     Parameters
     ----------
@@ -88,3 +89,9 @@ def contents_of(file: str | PathLike[str]) -> Iterator[None]:
 def count_of(number: int, noun: str) -> str:
     """``3 errors``, ``1 error``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def some_of(names: Sequence[str], most: int = 10) -> str:
+    """``a, b and 3 more``: at most `most` names, and how many are left out."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, some_of
 from ..figures import fractions_figure, save_figure
 from ..images.tables import read_table
 from ..statistics import Effect, MixedModel, holm
@@ -44,11 +45,9 @@ def with_conditions(table: pd.DataFrame, wells: Path) -> pd.DataFrame:
         )
     lost = sorted(set(table["well"].astype(str)) - set(given["well"]))
     if lost:
-        names = list(given["well"])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise DataError(
             f"does not name {len(lost)} wells, the first is {lost[0]}; it names "
-            f"{', '.join(names[:5])}{more}",
+            f"{some_of(list(given['well']), 5)}",
             "add them, or name wells as the colonies do",
             file=wells,
         )
@@ -159,7 +158,14 @@ def write_fractions(
     if not effects:
         return [*words, f"nothing was compared; fractions of each well and hour are in {folder}"]
     corrected = holm([effect.p for effect in effects]).tolist()
-    rows = [
+    write_table(_effects_table(effects, corrected), folder / _EFFECTS)
+    unit = "hour" if "time_h" in fractions else "frame"
+    return words + [_words(e, p, unit) for e, p in zip(effects, corrected, strict=True)]
+
+
+def _effects_table(effects: Sequence[GroupEffect], corrected: Sequence[float]) -> pd.DataFrame:
+    """The rows of `effects.csv`; `corrected` are the p values after Holm."""
+    rows: list[dict[str, Any]] = [
         {
             "class": e.class_name,
             "treated": e.treated,
@@ -179,9 +185,7 @@ def write_fractions(
         }
         for e, p in zip(effects, corrected, strict=True)
     ]
-    write_table(pd.DataFrame(rows), folder / _EFFECTS)
-    unit = "hour" if "time_h" in fractions else "frame"
-    return words + [_words(e, p, unit) for e, p in zip(effects, corrected, strict=True)]
+    return pd.DataFrame(rows)
 
 
 def _columns(name: str, effect: Effect) -> dict[str, float]:

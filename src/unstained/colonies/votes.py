@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError
+from ..errors import DataError, FileError, some_of
 from ..images.atomic import atomic_path, write_csv
 from ..images.folders import images_in
 from ..images.image import Array
@@ -234,7 +234,7 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
     )
     empty = table[(table == "").any(axis=1)]
     if len(empty):
-        rows = _some([str(n + 1) for n in np.flatnonzero((table == "").any(axis=1))])
+        rows = some_of([str(n + 1) for n in np.flatnonzero((table == "").any(axis=1))])
         raise DataError(
             f"{len(empty)} votes have an empty cell: rows {rows}",
             "fill image, annotator and label, or remove the rows",
@@ -252,7 +252,7 @@ def _checked(votes: pd.DataFrame, classes: Sequence[str] | None) -> pd.DataFrame
             for _, part in twice.groupby(["annotator", "image"], sort=False)
         ]
         raise DataError(
-            f"{len(listed)} images were labelled in two ways by one annotator: {_some(listed)}",
+            f"{len(listed)} images were labelled in two ways by one annotator: {some_of(listed)}",
             f"keep one vote; an image with several classes is {MULTI_LABEL!r} or 'a+b'",
         )
     return table
@@ -291,7 +291,8 @@ def check_labels(labels: Sequence[str], classes: Sequence[str] | None) -> None:
         unknown = [label for label in labels if label not in (*classes, MULTI_LABEL)]
         if unknown:
             raise DataError(
-                f"unknown labels {_some(unknown)}", f"known are {', '.join(classes)}, {MULTI_LABEL}"
+                f"unknown labels {some_of(unknown)}",
+                f"known are {', '.join(classes)}, {MULTI_LABEL}",
             )
     spellings: dict[str, list[str]] = {}
     for label in labels:
@@ -299,7 +300,7 @@ def check_labels(labels: Sequence[str], classes: Sequence[str] | None) -> None:
     alike = [", ".join(some) for some in spellings.values() if len(some) > 1]
     if alike:
         raise DataError(
-            f"labels that differ in capitals alone: {_some(alike)}", "write one of them"
+            f"labels that differ in capitals alone: {some_of(alike)}", "write one of them"
         )
 
 
@@ -385,7 +386,7 @@ def _found(
     absent = list(dict.fromkeys(i for i, row in zip(images, rows, strict=True) if row < 0 and i))
     if absent:
         raise DataError(
-            f"{len(absent)} images with votes are not in {path}: {_some(absent)}; nothing was "
+            f"{len(absent)} images with votes are not in {path}: {some_of(absent)}; nothing was "
             "written",
             f"name images as in the table, for example {names.iloc[0] if len(names) else 'none'}",
         )
@@ -418,8 +419,3 @@ def _with_labels(
         kept = kept if column == "label" else pd.to_numeric(kept)
         labelled[column] = new[column].where(voted, kept).astype(kept.dtype)
     return labelled
-
-
-def _some(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

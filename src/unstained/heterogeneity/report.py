@@ -95,7 +95,7 @@ def write_distributions(
     clear_earlier(out_dir, ("distributions",))
     write_tables(out_dir, {"distributions": table})
     write_figures(out_dir, {"distributions": distribution_figure(values, table)}, settings.formats)
-    lines = [f"{chosen.cells.n_obs} cells", *said((*chosen.notes, *left_out))]
+    lines = [f"{chosen.cells.n_obs} cells", *note_lines((*chosen.notes, *left_out))]
     for row in table.to_dict("records"):
         lines.append(
             f"{row['marker']}: SD {row['sd_percent']:.1f} %{bounds(row['low'], row['high'], '.1f')}"
@@ -126,9 +126,9 @@ def write_clusters(
         "clusters": mean.rename_axis("cluster").reset_index(),
         "variables": pd.DataFrame({"position": range(1, len(order) + 1), "variable": order}),
     }
-    lines = [f"{len(kept.rows)} cells", *said((*chosen.notes, *kept.notes))]
+    lines = [f"{len(kept.rows)} cells", *note_lines((*chosen.notes, *kept.notes))]
     if len(kept.rows) < _FEW_OF_CLUSTER * how.clusters:
-        lines += said(
+        lines += note_lines(
             [
                 f"{len(kept.rows)} cells are too few to tell {how.clusters} clusters from chance: "
                 f"give {_FEW_OF_CLUSTER * how.clusters} or more, or see them as single cells"
@@ -183,7 +183,7 @@ def write_components(
     share. ``cells.h5ad`` holds the cells that were used, a row each, with ``obsm["X_pca"]``."""
     chosen = choose_cells(cells, settings.choice)
     markers, shape = settings.variables(chosen.cells)
-    lines = said(chosen.notes)
+    lines = note_lines(chosen.notes)
     if color_by is None:
         if "phenotype" not in chosen.cells.obs and _add_rule(chosen.cells, shape):
             lines.append("note: cells are colored by the rule for phenotypes")
@@ -195,7 +195,7 @@ def write_components(
     used: AnnData | None = None
     for name, variables in sets.items():
         kept = complete_values(chosen.cells, variables)
-        lines += said(kept.notes)
+        lines += note_lines(kept.notes)
         if len(kept.names) < 2:
             lines.append(f"note: {name}: components need two variables")
             continue
@@ -274,7 +274,7 @@ def color_column(cells: AnnData, column: str | None, rows: Array) -> pd.Series[A
 
 
 def _add_rule(cells: AnnData, shape: Sequence[str]) -> bool:
-    """Whether the rule for phenotypes could be asked; its words go into the chosen cells."""
+    """Add phenotypes by the rule as columns of `cells`; False where it cannot be applied."""
     if not {"area_um2", "aspect_ratio"} <= {*shape}:
         return False
     try:
@@ -323,7 +323,7 @@ def write_figures(
             save_figure(figure, Path(out_dir) / f"{name}.{suffix}")
 
 
-def said(notes: Sequence[str]) -> list[str]:
+def note_lines(notes: Sequence[str]) -> list[str]:
     """Notes as lines of text."""
     return [f"note: {note}" for note in notes]
 
@@ -338,7 +338,7 @@ def what_is_independent(cells: AnnData, groups: str | None) -> list[str]:
     --groups left one group, which has none."""
     if groups is not None:
         only = len(np.unique(words_of(cells, groups))) < 2
-        return said([f"one {groups} only: no interval"]) if only else []
+        return note_lines([f"one {groups} only: no interval"]) if only else []
     several = [
         name
         for name in ("donor", "well")
@@ -346,7 +346,7 @@ def what_is_independent(cells: AnnData, groups: str | None) -> list[str]:
     ]
     if not several:
         return []
-    return said(
+    return note_lines(
         [
             "cells are taken as independent, which those of one "
             f"{several[-1]} are not: see --groups {' or '.join(several)}"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import need_columns, values_of, write_cells
-from ..errors import DataError, contents_of
+from ..errors import DataError, contents_of, some_of
 from ..figures.colonies_compare import confusion_figure
 from ..figures.heterogeneity_groups import effects_figure, levels_figure, shares_figure
 from ..images.atomic import write_json
@@ -43,7 +43,7 @@ from .report import (
     ReportSettings,
     bounds,
     clear_earlier,
-    said,
+    note_lines,
     what_is_independent,
     write_figures,
     write_tables,
@@ -98,11 +98,11 @@ def write_phenotypes(
             by_person, unknown = phenotypes_of_person(cells, _read_csv(person))
         cells.obs["phenotype"] = pd.Categorical(by_person, list(PHENOTYPES))
         if unknown:
-            called = said([f"{unknown} rows of {person} are of no cell of the table"])
+            called = note_lines([f"{unknown} rows of {person} are of no cell of the table"])
     chosen = choose_cells(cells, settings.choice)
     by_rule = phenotype_rule(*shape_of(chosen.cells), rule)
     names, left_out = varying(chosen.cells, marker_names(chosen.cells, settings.markers))
-    lines = [*said(chosen.notes), *called, *said(left_out), _of_rule(by_rule)]
+    lines = [*note_lines(chosen.notes), *called, *note_lines(left_out), _of_rule(by_rule)]
     group = groups_of(chosen.cells, settings.groups)
     clear_earlier(out_dir, ("levels", "differences", "agreement"))
     tables: dict[str, pd.DataFrame] = {}
@@ -180,7 +180,7 @@ def write_factors(
     names, left_out = varying(chosen, marker_names(chosen, settings.markers))
     tables: dict[str, pd.DataFrame] = {}
     figures: dict[str, Figure] = {}
-    lines = [f"{chosen.n_obs} cells", *said((*notes, *left_out))]
+    lines = [f"{chosen.n_obs} cells", *note_lines((*notes, *left_out))]
     for factor in _factors(chosen, asked.factors):
         unit = asked.unit or _unit(chosen, factor)
         try:
@@ -188,7 +188,7 @@ def write_factors(
         except DataError as error:
             if asked.factors is not None:
                 raise
-            lines += said([f"{factor}: {error.reason}: left out"])
+            lines += note_lines([f"{factor}: {error.reason}: left out"])
             continue
         tables[factor] = table
         figures |= _effects(factor, table)
@@ -204,7 +204,7 @@ def write_factors(
         except DataError as error:
             if asked.nested is not None or not tables:
                 raise
-            of_variance = said([f"shares of the variance: {error.reason}: left out"])
+            of_variance = note_lines([f"shares of the variance: {error.reason}: left out"])
         lines += of_variance
     if not tables:
         raise DataError(
@@ -237,7 +237,7 @@ def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.Dat
     lines: list[str] = []
     known = known_in(cells, nested)
     if not known.all():
-        lines += said(
+        lines += note_lines(
             [f"shares: {(~known).sum()} cells without {' or '.join(nested)} were left out"]
         )
     for name in names:
@@ -249,7 +249,7 @@ def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.Dat
         except DataError as error:  # as a marker that was stained in one donor only
             if name == names[-1] and not shares:
                 raise
-            lines += said([f"variance of {name}: {error.reason}: left out"])
+            lines += note_lines([f"variance of {name}: {error.reason}: left out"])
             continue
         one.insert(0, "variable", name)
         shares.append(one)
@@ -258,7 +258,7 @@ def _shares(cells: AnnData, names: list[str], nested: list[str]) -> tuple[pd.Dat
     words = ", ".join(f"{level} {share:.0%}" for level, share in mean.items())
     lines.append(f"share of the variance, mean over markers: {words}")
     if (outermost := int(table["groups"].iloc[0])) <= _FEW_GROUPS:
-        lines += said([f"{outermost} {nested[0]}s tell little of the share between them"])
+        lines += note_lines([f"{outermost} {nested[0]}s tell little of the share between them"])
     return table, lines
 
 
@@ -317,8 +317,7 @@ def _largest(table: pd.DataFrame) -> list[str]:
     if not untold.empty:
         why = untold.get("note", pd.Series("too few cells or groups", untold.index))
         for reason, part in untold.groupby(why):
-            what = ", ".join(map(_what, _rows(part.head(3))))
-            what += f" and {len(part) - 3} more" if len(part) > 3 else ""
+            what = some_of([_what(row) for row in _rows(part)], 3)
             what = "nothing" if len(part) == len(table) else what
             verb = "could" if what == "nothing" else "could not"
             lines.append(f"  {what} {verb} be compared: {reason}")

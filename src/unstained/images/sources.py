@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError, count_of
+from ..errors import DataError, FileError, InputError, count_of, some_of
 from .fields import file_of, join_paths, split_paths
 from .folders import images_in, is_zarr, natural_order
 from .pairs import REQUIRED, Pairs
@@ -108,7 +108,7 @@ def pairs_from_manifest(path: str | os.PathLike[str]) -> Pairs:
     named = [f"row {row}: {file}" for row in sorted(missing) for file in missing[row]]
     if named:
         raise FileError(
-            f"{len(named)} files are not there: {_some(named)}",
+            f"{len(named)} files are not there: {some_of(named, 20)}",
             "paths are relative to the manifest; correct them or restore the files",
             file=path,
         )
@@ -251,9 +251,9 @@ def _pairs_from_tree(folder: Path) -> Pairs:
     if len(phase) != 1 or not stains:
         folders = [p.name for p in inside]
         images = [p.name for p in images_in(folder)]
-        there = f"folders {_some(folders)}" if folders else "no folders"
+        there = f"folders {some_of(folders, 20)}" if folders else "no folders"
         if images:
-            there += f", images {_some(images, 5)}"
+            there += f", images {some_of(images, 5)}"
         raise DataError(
             f"no folder phase with stains beside it: there are {there}",
             "give PHASE:STAIN folders or a manifest",
@@ -263,7 +263,8 @@ def _pairs_from_tree(folder: Path) -> Pairs:
     unused = set(map(str, images_in(phase[0]))) - {p for part in parts for p in part.table["phase"]}
     if unused:
         raise DataError(
-            f"{count_of(len(unused), 'phase image')} without a stain: {_some(sorted(unused))}",
+            f"{count_of(len(unused), 'phase image')} without a stain: "
+            f"{some_of(sorted(unused), 20)}",
             "remove them or add their stains",
             file=folder,
         )
@@ -281,7 +282,8 @@ def _lenient(phase: Path, stain: Path) -> Pairs:
     alone = [Path(row[1]).name for row in rows if not row[0]]
     if alone:
         raise DataError(
-            f"{count_of(len(alone), 'image')} without a phase image of that name: {_some(alone)}",
+            f"{count_of(len(alone), 'image')} without a phase image of that name: "
+            f"{some_of(alone, 20)}",
             "names must be equal up to the suffix",
             file=stain,
         )
@@ -377,7 +379,7 @@ def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: boo
         (twice, "of a name that another has"),
     ]
     text = ", and ".join(
-        f"{count_of(len(n), 'image')} {what}: {_some(n)}" for n, what in problems if n
+        f"{count_of(len(n), 'image')} {what}: {some_of(n, 20)}" for n, what in problems if n
     )
     if text or not phase:
         raise DataError(
@@ -389,8 +391,3 @@ def _all_matched(folders: list[Path], phase: _Keyed, stain: _Keyed, *, twin: boo
 
 def _names(keyed: _Keyed, keys: Iterable[tuple[str, ...]]) -> list[str]:
     return sorted(path.name for key in keys for path, _ in keyed[key])
-
-
-def _some(names: Sequence[str], most: int = 20) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
