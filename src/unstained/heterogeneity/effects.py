@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..errors import DataError
 from ..images.image import Array
-from ..statistics import Scale, check_level, holm, resampled_sums, student_p
+from ..statistics import Scale, check_level, holm, resampled_sums, student_interval
 
 __all__ = ["HedgesG", "differences", "hedges_g", "levels_by_class"]
 
@@ -211,16 +211,13 @@ def within_sd(parts: Sequence[Array]) -> float:
 def one_sample(values: npt.ArrayLike, level: float) -> tuple[float, float, float, float]:
     """Mean, interval and two-sided p of Student's t against 0.
 
-    Interval and p are NaN for fewer than two values, and where all tie (see `student_p`).
+    Interval and p are NaN for fewer than two values, and where all tie (see `student_interval`).
     """
-    from scipy.special import stdtrit
-
     v = np.asarray(values, np.float64)
     check_level(level)
     if v.size < 2:
         nan = float("nan")
         return float(v.mean()) if v.size else nan, nan, nan, nan
     mean, error = float(v.mean()), float(v.std(ddof=1) / np.sqrt(v.size))
-    p = student_p(mean, error, v.size - 1, scale=float(np.abs(v).max()))
-    half = float(stdtrit(v.size - 1, 0.5 + level / 2)) * error if np.isfinite(p) else float("nan")
-    return mean, mean - half, mean + half, p
+    largest = float(np.abs(v).max())
+    return mean, *student_interval(mean, error, v.size - 1, level=level, scale=largest)

@@ -41,7 +41,7 @@ from .intervals import (
 from .mixed import Effect, MixedModel, UnitComparison, compare_units, mixed_model
 from .permutation import sign_flip_p
 from .regression import LinearFit, linear_fit
-from .student import student_p
+from .student import student_interval
 from .unfolding import Response, Unfolded, effective_number, unfold
 
 __all__ = [
@@ -88,7 +88,7 @@ __all__ = [
     "sign_flip_p",
     "stars",
     "student_bounds",
-    "student_p",
+    "student_interval",
     "unfold",
     "wilson_interval",
 ]

@@ -329,7 +329,7 @@ class _Intervals:
     def of(
         self, name: str, n: int, bearing: Array, *, k: int | None = None, least: int | None = None
     ) -> Interval:
-        """A score, of class `k` or of all, over the groups (G,) that bear on it; `n` is told.
+        """A score, of class `k` or of all, over the groups (G,) that bear on it; `n` is reported.
 
         `least` groups decide where they are fewer than those that bear on it.
         """

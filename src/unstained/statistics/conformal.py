@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,17 +92,6 @@ class ClassConformal:
                 "give the probabilities of the classifier that was calibrated",
             )
         return np.asarray(1 - p <= self.thresholds)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; an infinite threshold is None."""
-        thresholds = [float(t) if np.isfinite(t) else None for t in self.thresholds]
-        return {"thresholds": thresholds, "n": self.n.tolist(), "level": self.level}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> ClassConformal:
-        """What `as_dict` gave."""
-        thresholds = [np.inf if t is None else float(t) for t in saved["thresholds"]]
-        return cls(np.array(thresholds), np.array(saved["n"]), float(saved["level"]))
 
 
 def _quantile(scores: Array, level: float) -> float:

@@ -55,7 +55,7 @@ class Interval(NamedTuple):
         return self._replace(low=float("nan"), high=float("nan"))
 
     def within(self, least: float, most: float) -> Interval:
-        """Bounds cut off at what the estimated can be; NaN stays NaN."""
+        """Bounds clipped to the range of the estimated quantity; NaN stays NaN."""
         low, high = np.clip([self.low, self.high], least, most)
         return self._replace(low=float(low), high=float(high))
 

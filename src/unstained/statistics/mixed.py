@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..errors import DataError, InputError
 from .intervals import Array, check_level
-from .student import student_p
+from .student import student_interval
 
 __all__ = ["Effect", "MixedModel", "UnitComparison", "compare_units", "mixed_model"]
 
@@ -218,9 +218,5 @@ def _student(values: Array, side: Array, level: float) -> Effect:
 
 
 def _effect(estimate: float, error: float, units: int, level: float, scale: float) -> Effect:
-    from scipy.special import stdtrit
-
-    df = units - 2
-    p = student_p(float(estimate), float(error), df, scale=scale)
-    half = float(stdtrit(df, 0.5 + level / 2)) * error if np.isfinite(p) else float("nan")
-    return Effect(float(estimate), float(estimate - half), float(estimate + half), p)
+    mean, error = float(estimate), float(error)
+    return Effect(mean, *student_interval(mean, error, units - 2, level=level, scale=scale))

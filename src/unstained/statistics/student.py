@@ -1,8 +1,10 @@
-"""Student's p of a mean, and when there is none."""
+"""Student's t of a mean: interval and p, and when there are none."""
 
 from __future__ import annotations
 
-__all__ = ["student_p"]
+import math
+
+__all__ = ["student_interval", "student_p"]
 
 _TIED = 1e-9  # of the values: a smaller spread is rounding
 
@@ -29,5 +31,19 @@ def student_p(mean: float, error: float, df: float, *, scale: float) -> float:
     from scipy.special import stdtr
 
     if error <= _TIED * scale:
-        return 1.0 if abs(mean) <= _TIED * scale else float("nan")
+        return 1.0 if abs(mean) <= _TIED * scale else math.nan
     return 2 * float(stdtr(df, -abs(mean) / error))
+
+
+def student_interval(
+    mean: float, error: float, df: float, *, level: float, scale: float
+) -> tuple[float, float, float]:
+    """Low and high end of a mean at coverage `level`, and its p (see `student_p`).
+
+    The ends are NaN where p is.
+    """
+    from scipy.special import stdtrit
+
+    p = student_p(mean, error, df, scale=scale)
+    half = float(stdtrit(df, 0.5 + level / 2)) * error if math.isfinite(p) else math.nan
+    return mean - half, mean + half, p
