@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
-    "LAYERS",
     "OBS_COLUMNS",
     "Traces",
     "absent_notes",
@@ -73,9 +72,6 @@ KINDS = ("marker", "image", "shape")
 """What a variable may be, in the column `kind` of `var`."""
 
 _OR_NONE = ("track", "parent")  # columns of which 0 means none
-
-LAYERS = ("mean", "sd", "p05", "p25", "p50", "p75", "p95", "background", "low", "high")
-"""Layers beside `X`, for markers and images; `low` and `high` where there is a band."""
 
 
 _ABSENT = {
@@ -232,7 +228,7 @@ def read_cells(path: str | os.PathLike[str]) -> AnnData:
 
 
 def _check_places(obs: pd.DataFrame) -> None:
-    """Refuse cells that are nowhere or twice; numbers of places become whole."""
+    """Refuse cells that have no place or share one; frames, labels and tracks become integers."""
     for name in ("frame", "label", *_OR_NONE):
         if name in obs:
             obs[name] = whole_numbers(obs[name])

@@ -516,7 +516,7 @@ def test_fields_of_one_group_are_one_unit(models):
 
 
 def test_score_frame_holds_every_pair_of_every_model(models):
-    frame = score_frame(models, with_baselines=True)
+    frame = score_frame(models)
     drawn = ("good", "fair", "poor", "phase", "local SD", "mean stain")
     assert frame.groupby("model").size().to_dict() == dict.fromkeys(drawn, 6)
 

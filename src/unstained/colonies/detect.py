@@ -17,7 +17,7 @@ from .entropy import local_entropy
 __all__ = ["DetectSettings", "Detection", "detect_colonies", "otsu_threshold", "to_uint8"]
 
 
-OTSU_BINS = 1024
+_OTSU_BINS = 1024
 
 
 @dataclass(frozen=True)
@@ -230,18 +230,16 @@ def to_uint8(image_yx: Array, window_percent: float = 0.01) -> Array:
     return np.asarray(cv2.convertScaleAbs(inside, alpha=gain, beta=-low * gain))
 
 
-def otsu_threshold(values: Array, bins: int = OTSU_BINS) -> float:
+def otsu_threshold(values: Array) -> float:
     """Otsu's threshold: what parts the values into two classes as far apart as can be [1]_.
 
-    The center of that bin of a histogram from the least to the largest value which, as the last
-    one of the lower class, makes w0 w1 (mu0 - mu1)^2 largest (shares w, means mu).
+    The center of that bin of a histogram of 1024 bins from the least to the largest value which,
+    as the last one of the lower class, makes w0 w1 (mu0 - mu1)^2 largest (shares w, means mu).
 
     Parameters
     ----------
     values : float array
         Finite.
-    bins : int
-        Of the histogram.
 
     Returns
     -------
@@ -258,9 +256,9 @@ def otsu_threshold(values: Array, bins: int = OTSU_BINS) -> float:
     # the histogram's end lies outside it: one step on, so that the largest value is counted
     end = float(np.nextafter(np.float32(largest), np.float32(np.inf)))
     flat = np.ascontiguousarray(values, np.float32)
-    counted = cv2.calcHist([flat], [0], None, [bins], [least, end])
+    counted = cv2.calcHist([flat], [0], None, [_OTSU_BINS], [least, end])
     count = np.asarray(counted, float).ravel()
-    center = least + (np.arange(bins) + 0.5) * (largest - least) / bins
+    center = least + (np.arange(_OTSU_BINS) + 0.5) * (largest - least) / _OTSU_BINS
     below, total = count.cumsum(), count.sum()
     sum_below, sum_total = (count * center).cumsum(), float(count @ center)
     # neither class is empty: the first bin holds the least value, the last one the largest

@@ -53,9 +53,7 @@ class Acf(NamedTuple):
         return np.asarray(self.covariance / self.covariance[0])
 
 
-def autocovariance(
-    traces: npt.ArrayLike, *, trend: Trend = "mean", max_lag: int | None = None
-) -> Acf:
+def autocovariance(traces: npt.ArrayLike, *, trend: Trend = "mean") -> Acf:
     """Lagged products of traces with gaps.
 
     Parameters
@@ -64,26 +62,21 @@ def autocovariance(
         Cells, equally spaced frames; NaN where a cell was not seen.
     trend : {"mean", "line"}
         What is taken from each cell first.
-    max_lag : int, optional
-        T - 1 if not given.
 
     Returns
     -------
     Acf
-        Of max_lag + 1 lags.
+        At lags 0 to T - 1.
 
     Raises
     ------
     InputError
-        Not a (C, T) array, infinite values, an unknown trend, or a lag that is not in it.
+        Not a (C, T) array, infinite values, or an unknown trend.
     DataError
         No cell, one frame, or no cell that was seen often enough.
     """
     values = checked_traces(traces)
     n_frames = values.shape[1]
-    last = n_frames - 1 if max_lag is None else max_lag
-    if not 0 <= last < n_frames:
-        raise InputError(f"max_lag {last} in {n_frames} frames", f"give 0 to {n_frames - 1}")
     seen = np.isfinite(values)
     basis = _basis(seen, trend)  # (C, Q, T)
     # large levels would cost digits: deviations from a first mean, then from the basis
@@ -93,9 +86,9 @@ def autocovariance(
     deviation = filled - np.einsum("cqt,cq->ct", basis, along)
     size = next_fast_len(2 * n_frames, real=True)
     f_deviation, f_seen = rfft(deviation, size), rfft(seen.astype(np.float64), size)
-    sums = irfft(np.abs(f_deviation) ** 2, size)[:, : last + 1]
-    pairs = irfft(np.abs(f_seen) ** 2, size)[:, : last + 1]
-    return Acf(np.arange(last + 1), sums, np.rint(pairs).astype(int), seen)
+    sums = irfft(np.abs(f_deviation) ** 2, size)[:, :n_frames]
+    pairs = irfft(np.abs(f_seen) ** 2, size)[:, :n_frames]
+    return Acf(np.arange(n_frames), sums, np.rint(pairs).astype(int), seen)
 
 
 def expected_sums(
@@ -118,8 +111,10 @@ def expected_sums(
     seen : (C, T) bool array
     correlation : (T,) array
         True autocovariance at lags 0 to T - 1; 1 at lag 0 and 0 elsewhere is white noise.
-    trend, max_lag
+    trend
         As given to `autocovariance`.
+    max_lag : int, optional
+        T - 1 if not given.
     scale : (C, T) array, optional
         Standard deviation of each value, for a process that is not equally strong everywhere,
         such as an error that is known for each frame: ``G_ts = s_t s_s correlation``.

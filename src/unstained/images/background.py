@@ -1,4 +1,4 @@
-"""Take away what is no stain: camera offset, stray light, unspecific binding."""
+"""Subtract what is not stain: camera offset, stray light, unspecific binding."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def _cleaner(
 
 
 class _Cleaned(LazyPlanes):
-    """Planes made when first asked for, the last of them kept: a writer goes through each."""
+    """Planes computed on request; the last one is kept, since a writer reads it in pieces."""
 
     def __init__(self, make: Callable[[int, int, int], Array], shape: tuple[int, ...]) -> None:
         super().__init__(shape, np.dtype(np.float32))
@@ -241,7 +241,7 @@ def _files(path: Path) -> list[Path]:
 def _levels(
     controls: Sequence[Image], image: Image, path: Path
 ) -> dict[tuple[int, int], list[Array]]:
-    """What the controls show in each channel and plane; an only plane serves all.
+    """What the controls show in each channel and plane; a single plane serves all.
 
     Frames of a control are controls of their own.
     """
@@ -309,14 +309,14 @@ def _percentile(image: Array, radius_px: float) -> Array:
     return found
 
 
-def _local_surface(level: Array, free: Array, low: Array, sigma: float = 4.0) -> Array:
+def _local_surface(level: Array, free: Array, low: Array) -> Array:
     """At each block the surface of second order through the `free` ones, near ones weighing most.
 
-    Least squares with Gaussian weights (`sigma` blocks) in coordinates about each block, of which
-    the surface's constant is the value there. `low` where the free blocks weigh less than ten at
-    the place itself.
+    Least squares with Gaussian weights (sigma of 4 blocks) in coordinates about each block, so
+    that the surface's constant is the value there. `low` where the free blocks weigh less than
+    ten at the place itself.
     """
-    u = np.arange(-3 * int(sigma), 3 * int(sigma) + 1) / sigma
+    u = np.arange(-12, 13) / 4
     weight = np.exp(-(u**2) / 2)
 
     def moment(a: Array, y: int, x: int) -> Array:

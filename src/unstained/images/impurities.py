@@ -1,4 +1,4 @@
-"""Dirt as it meets the microscopist: dust over label-free images, speckles in stains."""
+"""Dirt as microscopes show it: dust over label-free images, speckles in stains."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_dust(
     -------
     (Y, X) float32 array
     """
-    dirty = np.asarray(image, dtype=np.float32).copy()
+    dirty = np.array(image, dtype=np.float32)
     depth = contrast * float(np.std(dirty, dtype=np.float64))
     for y, x, radius in _places(dirty.shape, rng, per_mpx, radius_px):
         rows, columns, distance = _around(dirty.shape, y, x, radius)
@@ -67,7 +67,7 @@ def add_speckles(stain: Array, rng: np.random.Generator, *, per_mpx: float = 150
     -------
     (Y, X) float32 array
     """
-    dirty = np.asarray(stain, dtype=np.float32).copy()
+    dirty = np.array(stain, dtype=np.float32)
     peak = float(np.percentile(dirty, 99.5) - np.median(dirty))
     for y, x, radius in _places(dirty.shape, rng, per_mpx, _SPECKLE_PX):
         rows, columns, distance = _around(dirty.shape, y, x, radius)

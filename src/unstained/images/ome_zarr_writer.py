@@ -29,6 +29,7 @@ _SHARD_CHUNKS = 4
 """Chunks along each side of a shard, which is held in memory thrice: 4 x 512 = 2048 px."""
 
 _STAGING = "staging"
+_SCALE_FACTOR = 2  # between levels of the pyramid
 
 _COLORS = ("00FFFF", "FF00FF", "FFFF00", "00FF00", "FF8000", "8080FF", "FF0000", "FFFFFF")
 """Given in turn to channels that have no color."""
@@ -40,7 +41,6 @@ class _Layout:
 
     version: Version
     chunk: int
-    scale_factor: int
     pixel_size_um: float | None
     frame_interval_s: float | None
     z_step_um: float | None
@@ -49,11 +49,8 @@ class _Layout:
     def __post_init__(self) -> None:
         if self.version not in ("0.4", "0.5"):
             raise InputError(f"OME-Zarr version {self.version!r}", "give '0.5' or '0.4'")
-        if self.chunk < 16 or self.scale_factor < 2:
-            raise InputError(
-                f"chunk {self.chunk}, scale_factor {self.scale_factor}",
-                "give a chunk of at least 16 px and a factor of at least 2",
-            )
+        if self.chunk < 16:
+            raise InputError(f"chunk {self.chunk}", "give a chunk of at least 16 px")
 
     def sharded(self, shape: Sequence[int]) -> bool:
         """Large planes go into shards, so that a mosaic is not a million files."""
@@ -63,7 +60,7 @@ class _Layout:
         """Shapes of all levels: the last one fits into one chunk."""
         levels = [tuple(shape)]
         while max(levels[-1][-2:]) > self.chunk:
-            y, x = (math.ceil(size / self.scale_factor) for size in levels[-1][-2:])
+            y, x = (math.ceil(size / _SCALE_FACTOR) for size in levels[-1][-2:])
             levels.append((*shape[:-2], y, x))
         return levels
 
@@ -115,7 +112,7 @@ class _Layout:
         pixel = self.pixel_size_um or 1.0
         datasets = []
         for level in range(n_levels):
-            factor = self.scale_factor**level
+            factor = _SCALE_FACTOR**level
             scale = [self.frame_interval_s or 1.0, 1.0, self.z_step_um or 1.0]
             steps: list[dict[str, Any]] = [
                 {"type": "scale", "scale": [*scale, pixel * factor, pixel * factor]}
@@ -191,10 +188,8 @@ def create_ome_zarr(
     pixel_size_um: float | None,
     *,
     frame_interval_s: float | None = None,
-    z_step_um: float | None = None,
     version: Version = "0.5",
     chunk: int = 512,
-    scale_factor: int = 2,
     overwrite: bool = False,
     labels: bool = False,
     about: Mapping[str, Any] | None = None,
@@ -216,14 +211,12 @@ def create_ome_zarr(
         Integer or float; pixels that are never written are 0.
     channels : sequence of Channel
         One for each channel, with name and color.
-    pixel_size_um, frame_interval_s, z_step_um : float or None
+    pixel_size_um, frame_interval_s : float or None
         None where not known; then the file states no unit.
     version : {"0.5", "0.4"}
         Of OME-Zarr.
     chunk : int
         Side of a chunk, pixels.
-    scale_factor : int
-        Between levels.
     overwrite : bool
         Whether a folder of this name is replaced.
     labels : bool
@@ -246,13 +239,13 @@ def create_ome_zarr(
     ----------
     .. [1] https://ngff.openmicroscopy.org/0.5/
     """
-    layout = _Layout(version, chunk, scale_factor, pixel_size_um, frame_interval_s, z_step_um)
+    layout = _Layout(version, chunk, pixel_size_um, frame_interval_s, None)
     shape, kind = _checked(shape_tczyx, dtype, channels)
     path = Path(path)
     with atomic_dir(path, replace=overwrite) as part:
         group = _root(part, layout, about)
         if layout.sharded(shape):
-            plain = _Layout("0.4", chunk, scale_factor, None, None, None, codec="lz4")
+            plain = _Layout("0.4", chunk, None, None, None, codec="lz4")
             side = zarr.open_group(part / _STAGING, mode="w", zarr_format=2)
             staging = plain.array(side, "0", shape, kind)
             yield OmeZarrWriter(staging)
@@ -273,7 +266,6 @@ def write_ome_zarr(
     version: Version = "0.5",
     labels: Mapping[str, LazyArray] | None = None,
     chunk: int = 512,
-    scale_factor: int = 2,
     overwrite: bool = False,
 ) -> Path:
     """Write an image as OME-Zarr, block by block: it need not fit into memory.
@@ -287,8 +279,8 @@ def write_ome_zarr(
         Of OME-Zarr.
     labels : mapping of name to integer array, optional
         Written as ``labels/NAME``: (Y, X), (T, Y, X) or (T, 1, Z, Y, X), as large as the
-        image. Coarser levels take every `scale_factor`-th pixel.
-    chunk, scale_factor, overwrite
+        image. Coarser levels take every second pixel.
+    chunk, overwrite
         As for `create_ome_zarr`.
 
     Returns
@@ -306,7 +298,6 @@ def write_ome_zarr(
     layout = _Layout(
         version,
         chunk,
-        scale_factor,
         image.pixel_size_um,
         image.frame_interval_s,
         image.z_step_um,
@@ -361,7 +352,7 @@ def _coarser(
     shapes = layout.shapes(finest.shape)
     for number, shape in enumerate(shapes[1:], 1):
         target = layout.array(group, str(number), shape, np.dtype(finest.dtype))
-        fill(target, Shrunk(source, layout.scale_factor, reduce))
+        fill(target, Shrunk(source, _SCALE_FACTOR, reduce))
         source = target
     return source, len(shapes)
 

@@ -234,7 +234,7 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
             "the first line must name phase,stain,marker,group",
             file=name,
         )
-    table = table.reset_index(drop=True).copy()
+    table = table.reset_index(drop=True)
     for column in (*REQUIRED, *_TEXT):
         if column not in table.columns:
             table[column] = ""

@@ -87,7 +87,7 @@ def read_palette_indices(path: Path) -> Array | None:
         raise FileError(f"cannot be decoded ({error})", _DAMAGED, file=path) from error
 
 
-def open_npy(path: Path, *, axes: str | None = None) -> tuple[Image, bool]:
+def open_npy(path: Path, *, axes: str | None) -> tuple[Image, bool]:
     """Open a ``.npy`` array, mapped into memory.
 
     Parameters

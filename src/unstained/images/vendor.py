@@ -28,7 +28,7 @@ _LUT_COLORS = {
 }
 
 
-def open_vendor(path: Path, *, field: int | None = None) -> tuple[Image, bool]:
+def open_vendor(path: Path, *, field: int | None) -> tuple[Image, bool]:
     """Open one field of a CZI, ND2 or LIF file, lazily.
 
     Parameters

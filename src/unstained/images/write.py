@@ -105,16 +105,14 @@ def _tiles(image: Image, side: int) -> Iterator[Array]:
                 yield np.ascontiguousarray(band[:, left : left + side])
 
 
-def write_png(array: Array, path: str | Path, *, overwrite: bool = True) -> Path:
-    """Write one plane as PNG.
+def write_png(array: Array, path: str | Path) -> Path:
+    """Write one plane as PNG; a file of this name is replaced.
 
     Parameters
     ----------
     array : (Y, X) or (Y, X, 3) or (Y, X, 4) array of uint8 or uint16
         Grey, color, or color with transparency.
     path : str or Path
-    overwrite : bool
-        Whether a file of this name is replaced.
 
     Returns
     -------
@@ -124,7 +122,7 @@ def write_png(array: Array, path: str | Path, *, overwrite: bool = True) -> Path
     Raises
     ------
     FileError
-        The file exists or cannot be written.
+        It cannot be written.
     InputError
         Another shape or type.
     """
@@ -136,6 +134,6 @@ def write_png(array: Array, path: str | Path, *, overwrite: bool = True) -> Path
             "scale it to uint8 or uint16, (Y, X) or (Y, X, 3)",
         )
     path = Path(path)
-    with atomic_path(path, replace=overwrite) as part:
+    with atomic_path(path) as part:
         part.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(array)))
     return path

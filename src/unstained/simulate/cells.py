@@ -259,7 +259,6 @@ def place_cells(
     seed: Seed,
     *,
     shares: Mapping[Phenotype, float] = SHARES,
-    beyond_um: float = _REACH_UM,
 ) -> list[Cell]:
     """Cells over a field and a little beyond, each where it is least crowded of 16 places.
 
@@ -272,8 +271,6 @@ def place_cells(
     seed : int or sequence of int
     shares : mapping of phenotype to float
         In what proportion they occur; need not sum to 1.
-    beyond_um : float
-        How far around the field cells are placed too.
 
     Returns
     -------
@@ -289,10 +286,10 @@ def place_cells(
     if not (density_per_mm2 >= 0 and math.isfinite(density_per_mm2)):
         raise InputError(f"{density_per_mm2} cells per mm2", "give a number from 0 on")
     names = checked_shares(shares)
-    height, width = (side + 2 * beyond_um for side in size_um)
+    height, width = (side + 2 * _REACH_UM for side in size_um)
     mean = density_per_mm2 * height * width * 1e-6
     n_cells = max(1, round(mean)) if density_per_mm2 > 0 else 0
-    return crowd(n_cells, (height, width), seed, names, origin_um=-beyond_um)
+    return crowd(n_cells, (height, width), seed, names, origin_um=-_REACH_UM)
 
 
 def checked_shares(shares: Mapping[Phenotype, float]) -> dict[Phenotype, float]:
@@ -359,7 +356,7 @@ def _too_many(n_cells: int, size_um: tuple[float, float], covering: str) -> Inpu
 
 
 def room_um2(size_um: tuple[float, float]) -> float:
-    """What cells can cover whose centers lie on an area: their arms reach over its border."""
+    """Area that cells can cover whose centers lie in a rectangle: their arms reach beyond it."""
     return (size_um[0] + 2 * _ARM_UM) * (size_um[1] + 2 * _ARM_UM)
 
 

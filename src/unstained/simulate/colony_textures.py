@@ -140,7 +140,7 @@ def _dense(depth: Array, yx: Floats, traits: Floats) -> Matter:
     nucleoli = _dots(depth.shape, yx + 5.0 * (traits[:, 1:3] - 0.5), 0.9)
     nucleoli += _dots(depth.shape, yx + 6.0 * (traits[:, 3:5] - 0.5), 0.8)
     # a seam is as deep as its two cells are high
-    path = 0.75 + 0.14 * dome + 0.17 * nucleoli - 0.1 * height * _seams(owner, 1.1)
+    path = 0.75 + 0.14 * dome + 0.17 * nucleoli - 0.1 * height * _seams(owner)
     return _clear(_rise(depth, 7.0) * path)
 
 
@@ -267,12 +267,12 @@ def _nearest(shape: tuple[int, ...], yx: Floats) -> tuple[Array, Array]:
     return distance, number[mark]
 
 
-def _seams(owner: Array, width_px: float) -> Array:
+def _seams(owner: Array) -> Array:
     """1 along the borders between cells, blurred."""
     seam = np.zeros(owner.shape, np.float32)
     seam[:, 1:] = owner[:, 1:] != owner[:, :-1]
     seam[1:] = np.maximum(seam[1:], owner[1:] != owner[:-1])
-    return np.asarray(np.clip(1.6 * cv2.GaussianBlur(seam, (0, 0), width_px), 0, 1))
+    return np.asarray(np.clip(1.6 * cv2.GaussianBlur(seam, (0, 0), 1.1), 0, 1))
 
 
 def _dots(shape: tuple[int, ...], yx: Floats, sd_px: float) -> Array:

@@ -153,18 +153,9 @@ def _live(
     label: int,
     rng: np.random.Generator,
 ) -> Track:
+    """One cell from its birth to its end: where it is, its shape, its expression."""
     interval_min = settings.interval_s / 60
-    spread = max(0.3, 1 + settings.cycle_cv * rng.standard_normal())
-    cycle = max(2, round(settings.cycle_h * 60 * spread / interval_min))  # frames
-    to_division = max(1, round(cycle * (1 - birth.age)))
-    to_death = math.inf
-    if settings.death_per_h > 0:
-        to_death = max(1, round(rng.exponential(60 / settings.death_per_h) / interval_min))
-    left = settings.frames - birth.frame
-    n = int(min(to_division, to_death, left))
-    fate = "lives"
-    if n < left or n == min(to_division, to_death):
-        fate = "divides" if to_division <= to_death else "dies"
+    n, fate, to_division = _life_span(settings, birth, rng)
     build = replace(birth.build, label=label)
 
     steps = np.arange(n)
@@ -222,6 +213,23 @@ def _live(
         fluctuation=fluctuation,
         level=np.exp(log_level),
     )
+
+
+def _life_span(
+    settings: MovieSettings, birth: _Birth, rng: np.random.Generator
+) -> tuple[int, str, int]:
+    """Frames in which a cell is seen, what ends its track, and frames from birth to division."""
+    interval_min = settings.interval_s / 60
+    spread = max(0.3, 1 + settings.cycle_cv * rng.standard_normal())
+    cycle = max(2, round(settings.cycle_h * 60 * spread / interval_min))  # frames
+    to_division = max(1, round(cycle * (1 - birth.age)))
+    to_death = math.inf
+    if settings.death_per_h > 0:
+        to_death = max(1, round(rng.exponential(60 / settings.death_per_h) / interval_min))
+    end, left = min(to_division, to_death), settings.frames - birth.frame
+    if left < end:
+        return left, "lives", to_division
+    return int(end), "divides" if to_division <= to_death else "dies", to_division
 
 
 def _divide(settings: MovieSettings, mother: Track, rng: np.random.Generator) -> list[_Birth]:

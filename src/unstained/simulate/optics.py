@@ -293,7 +293,7 @@ def _abbe(
 
 
 def _span(chosen: Array) -> slice:
-    """From the first to the last that is chosen."""
+    """The slice from the first to the last chosen entry."""
     places = np.flatnonzero(chosen)
     return slice(int(places[0]), int(places[-1]) + 1)
 

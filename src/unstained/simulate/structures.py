@@ -220,7 +220,7 @@ def _draw(canvas: _Canvas, cell: Cell) -> None:
     mine &= whole
     canvas.labels[window][mine] = cell.label
     canvas.nuclei[window][mine] = np.where(core, cell.label, 0)[mine]
-    _scatter(canvas, cell, inside, thickness, perinuclear, (top, left))
+    _scatter(canvas, cell, inside, perinuclear, (top, left))
 
 
 def _towards(lamella: float, organelles: Array) -> Array:
@@ -262,7 +262,6 @@ def _scatter(
     canvas: _Canvas,
     cell: Cell,
     inside: Array,
-    thickness: Array,
     perinuclear: Array,
     corner: tuple[int, int],
 ) -> None:

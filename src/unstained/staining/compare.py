@@ -81,19 +81,16 @@ def compare_models(
     return table
 
 
-def score_frame(
-    tables: Mapping[str, ScoreTable], *, score: str = "r_s", with_baselines: bool = False
-) -> pd.DataFrame:
+def score_frame(tables: Mapping[str, ScoreTable], *, score: str = "r_s") -> pd.DataFrame:
     """Columns marker, model, value, one row a pair: what a boxplot is drawn from.
 
-    With `with_baselines` those of the first table follow the models, under their own names.
+    The baselines of the first table follow the models, under their own names.
     """
     frames = [
         t.pairs[["marker"]].assign(model=name, value=t.pairs[score]) for name, t in tables.items()
     ]
-    if with_baselines:
-        first = next(iter(tables.values())).baselines
-        frames.append(first[["marker"]].assign(model=first["baseline"], value=first[score]))
+    baselines = next(iter(tables.values())).baselines
+    frames.append(baselines[["marker"]].assign(model=baselines["baseline"], value=baselines[score]))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -38,7 +38,7 @@ def write_score_report(tables: Mapping[str, ScoreTable], folder: Path) -> list[P
         written.append(save_figure(amount_scatter(amounts), folder / f"amounts_{name}.png"))
     for score, label in _LABELS.items():
         compared = compare_models(tables, score=score) if len(tables) > 1 else None
-        frame = score_frame(tables, score=score, with_baselines=True)
+        frame = score_frame(tables, score=score)
         figure = score_boxplots(frame, compared, label=label)
         written.append(save_figure(figure, folder / f"boxplot_{score}.png"))
         if compared is not None:
