@@ -59,13 +59,13 @@ def test_changes_that_cannot_be_are_refused(changes, said):
     ],
 )
 def test_values_out_of_range_are_refused(settings, said):
-    ranges = {"positive": ("steps",), "below_one": ("rate",)}
+    ranges = {"least": {"steps": 1}, "below_one": ("rate",)}
     check_settings(Some(), {"network": ("compact", "unet")}, **ranges)
     with pytest.raises(InputError, match=said):
         check_settings(settings, {"network": ("compact", "unet")}, **ranges)
 
 
 def test_a_share_may_be_1_and_not_more():
-    check_settings(Some(rate=1.0), {}, shares=("rate",))
+    check_settings(Some(rate=1.0), {}, least={}, shares=("rate",))
     with pytest.raises(InputError, match="give 0 to 1"):
-        check_settings(Some(rate=1.1), {}, shares=("rate",))
+        check_settings(Some(rate=1.1), {}, least={}, shares=("rate",))

@@ -41,7 +41,7 @@ class CellSettings:
     validation : float
         Share of the groups that choose weights and thresholds, at least one group.
     precision : {"auto", "float32", "bf16"}
-        ``auto``: bf16 where the processor multiplies it by itself.
+        ``auto``: bf16 where the processor has instructions for it.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     seed : int
@@ -81,7 +81,7 @@ class CellSettings:
         check_settings(
             self,
             {"network": ("compact", "unet"), "views": (1, 2, 4, 8)},
-            positive=("width", "depth", "steps", "batch", "patch", "validate_every"),
+            least=dict.fromkeys(("width", "depth", "steps", "batch", "patch", "validate_every"), 1),
             shares=("warped", "on_cells"),
             below_one=("dropout", "ema", "validation"),
         )

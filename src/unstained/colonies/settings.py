@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..learning.settings import changed_settings
+from ..learning.settings import changed_settings, check_settings
 
 __all__ = ["METHODS", "ClassifierSettings"]
 
@@ -216,38 +216,34 @@ class ClassifierSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {
-            "method": tuple(METHODS),
-            "scales": (1, 2),
-            "normalization": ("dataset", "image"),
-            "pretrain_schedule": ("cosine", "tenth-half"),
-            "schedule": ("cosine", "tenth-half"),
-            "prior": ("none", "ema", "em"),
-            "teacher": ("trained", "ema"),
-            "student_init": ("fresh", "teacher"),
-            "select": ("best", "last"),
-            "score": ("recall", "accuracy"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(
-                    f"{name} is {getattr(self, name)!r}", f"choose {', '.join(map(str, allowed))}"
-                )
-        for name, value in asdict(self).items():
-            if isinstance(value, float) and name != "balance_cap" and not math.isfinite(value):
-                raise InputError(f"{name} is {value}", "give a finite number")
-            least = -1 if name in ("steps", "pretrain_steps") else 0
-            if isinstance(value, int | float) and value < least:
-                raise InputError(f"{name} is {value}", f"give {least} or more")
-        for name, least in (("batch", 2), ("unlabelled_batch", 2), ("views", 1)):
-            if getattr(self, name) < least:  # batch norm needs two images
-                raise InputError(f"{name} is {getattr(self, name)}", f"give {least} or more")
+        check_settings(
+            self,
+            {
+                "method": tuple(METHODS),
+                "scales": (1, 2),
+                "normalization": ("dataset", "image"),
+                "pretrain_schedule": ("cosine", "tenth-half"),
+                "schedule": ("cosine", "tenth-half"),
+                "prior": ("none", "ema", "em"),
+                "teacher": ("trained", "ema"),
+                "student_init": ("fresh", "teacher"),
+                "select": ("best", "last"),
+                "score": ("recall", "accuracy"),
+            },
+            least={
+                "batch": 2,  # batch norm needs two images
+                "unlabelled_batch": 2,
+                "views": 1,
+                "steps": -1,
+                "pretrain_steps": -1,
+                "balance_cap": 1,
+            },
+            shares=_SHARES,
+            infinite=("balance_cap",),
+        )
         for name in ("steps", "pretrain_steps"):
             if getattr(self, name) == 0:
                 raise InputError(f"{name} is 0", "give 1 or more, or -1 for as many as the paper")
-        for name in _SHARES:
-            if getattr(self, name) > 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
         if self.momentum == 1 or (self.nesterov and not self.momentum):
             raise InputError(
                 f"momentum is {self.momentum} and nesterov {self.nesterov}",
@@ -255,8 +251,6 @@ class ClassifierSettings:
             )
         if not self.uda_temperature:
             raise InputError("uda_temperature is 0", "give a number above 0")
-        if not self.balance_cap >= 1:
-            raise InputError(f"balance_cap is {self.balance_cap}", "give 1 or more")
         if self.feedback and not self.sampled:
             raise InputError(
                 f"sampled is false with feedback {self.feedback}",

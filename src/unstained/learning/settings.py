@@ -73,19 +73,22 @@ def check_settings(
     settings: DataclassInstance,
     choices: Mapping[str, Sequence[Any]],
     *,
-    positive: Sequence[str] = (),
+    least: Mapping[str, float],
     shares: Sequence[str] = (),
     below_one: Sequence[str] = (),
+    infinite: Sequence[str] = (),
 ) -> None:
-    """Refuse values out of range; every number must be finite and 0 or more.
+    """Refuse values out of range; a number must be finite and 0 or more where nothing else is said.
 
     Parameters
     ----------
     settings : dataclass
     choices : mapping of str to sequence
         What a setting may be, by its name.
-    positive, shares, below_one : sequence of str
-        Names of settings that must be 1 or more, at most 1, below 1.
+    least : mapping of str to float
+        The smallest value of a setting, where it is not 0.
+    shares, below_one, infinite : sequence of str
+        Names of settings that must be at most 1, below 1, and of those that may be infinite.
 
     Raises
     ------
@@ -98,14 +101,11 @@ def check_settings(
             raise InputError(
                 f"{name} is {values[name]!r}", f"choose {', '.join(map(str, allowed))}"
             )
-    for name in positive:
-        if values[name] < 1:
-            raise InputError(f"{name} is {values[name]}", "give 1 or more")
     for name, value in values.items():
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and name not in infinite and not math.isfinite(value):
             raise InputError(f"{name} is {value}", "give a finite number")
-        if isinstance(value, int | float) and value < 0:
-            raise InputError(f"{name} is {value}", "give 0 or more")
+        if isinstance(value, int | float) and not value >= least.get(name, 0):
+            raise InputError(f"{name} is {value}", f"give {least.get(name, 0)} or more")
         if name in shares and value > 1:
             raise InputError(f"{name} is {value}", "give 0 to 1")
         if name in below_one and value >= 1:

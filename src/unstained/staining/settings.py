@@ -60,7 +60,7 @@ class TrainSettings:
     warmup_steps, schedule, ema, validate_every
         See `learning.loop.LoopSettings`. The warm-up takes at most a quarter of the steps.
     precision : {"auto", "float32", "bf16"}
-        ``auto``: bf16 where the processor multiplies it by itself.
+        ``auto``: bf16 where the processor has instructions for it.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     processes : int
@@ -117,14 +117,8 @@ class TrainSettings:
                 "symmetries": ("auto", "all", "none"),
                 "schedule": ("cosine", "linear-half"),
             },
-            positive=(
-                "ensemble",
-                "batch",
-                "patch",
-                "processes",
-                "width",
-                "depth",
-                "validate_every",
+            least=dict.fromkeys(
+                ("ensemble", "batch", "patch", "processes", "width", "depth", "validate_every"), 1
             ),
             shares=("dropout", "warped", "ema"),
             below_one=("beta1", "beta2"),
