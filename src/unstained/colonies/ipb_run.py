@@ -29,7 +29,14 @@ from ..learning.checkpoints import (
     save_tensors,
 )
 from ..learning.encoders import Classifier
-from ..learning.loop import LoopSettings, Outcome, Progress, learning_rate_factor, seed_step
+from ..learning.loop import (
+    LoopSettings,
+    Outcome,
+    Progress,
+    average_weights,
+    learning_rate_factor,
+    seed_step,
+)
 from ..learning.random import generator
 from .balance import PriorEstimate, balancing_weights, em_prior
 from .feedback import Baseline, feedback_loss, labelled_loss
@@ -161,7 +168,7 @@ class Run:
         self.drawn_prior = np.full(data.classes, 1 / data.classes)
 
     def labeller(self) -> nn.Module:
-        """Who gives the pseudo-labels."""
+        """The network that gives the pseudo-labels."""
         return self.teacher if self.settings.teacher == "trained" else self.averaged
 
     def rates(self, step: int) -> tuple[float, float]:
@@ -213,7 +220,7 @@ class Run:
         return Batch(step, *(t.to(self.device) for t in tensors))
 
     def labelled_loss(self, batch: Batch) -> float:
-        """The student's, by which the teacher is told how it did; 0 where it is not told."""
+        """The student's loss on labelled images, which judges the teacher; 0 without feedback."""
         if not self.settings.feedback:
             return 0.0
         return labelled_loss(self.student, batch.labelled_x, batch.labelled_y)
@@ -314,17 +321,10 @@ class Run:
         optimizer_.step()
         optimizer_.zero_grad(set_to_none=True)
 
-    @torch.no_grad()
     def average(self) -> None:
         """Move the evaluated weights after a step."""
         self.state.step += 1
-        decay = min(self.settings.ema, self.state.step / (self.state.step + 9))
-        now = self.student.state_dict()
-        for name, mean in self.averaged.state_dict().items():
-            if mean.dtype.is_floating_point:
-                mean.lerp_(now[name], 1 - decay)
-            else:
-                mean.copy_(now[name])
+        average_weights(self.averaged, self.student, self.settings.ema, self.state.step)
 
     def progress(
         self,

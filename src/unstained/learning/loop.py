@@ -38,6 +38,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Task",
+    "average_weights",
     "learning_rate_factor",
     "seed_step",
     "train",
@@ -224,8 +225,9 @@ class _Run:
                 f"the loss is not finite after {self.done} steps ({dict(losses)})",
                 "lower the learning rate; look for extreme values with `unstained images check`",
             )
-        self._average()
         self.done += 1
+        network = self.task.trained["network"].module
+        average_weights(self.averaged, network, settings.ema, self.done)
         taken = time.perf_counter() - began
         self.seconds += taken
         self.recent = [*self.recent[-19:], taken]
@@ -247,17 +249,6 @@ class _Run:
             nn.utils.clip_grad_norm_(trained.module.parameters(), self.settings.clip)
         trained.optimizer.step()
         trained.optimizer.zero_grad(set_to_none=True)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # a young average forgets its start: its decay grows with the steps
-        decay = min(self.settings.ema, (1 + self.done) / (10 + self.done))
-        now = self.task.trained["network"].module.state_dict()
-        for name, mean in self.averaged.state_dict().items():
-            if mean.dtype.is_floating_point:
-                mean.lerp_(now[name], 1 - decay)
-            else:
-                mean.copy_(now[name])
 
     def _validate(self, losses: Mapping[str, float]) -> Mapping[str, float]:
         with devices.autocast(self.settings.precision, self.device):
@@ -301,6 +292,21 @@ class _Run:
             whole = [line for line in lines if line.endswith("\n")]  # the last may be cut short
             kept = [line for line in whole if json.loads(line)["step"] <= self.done]
             write_text(self.history, "".join(kept))
+
+
+@torch.no_grad()
+def average_weights(averaged: nn.Module, network: nn.Module, ema: float, step: int) -> None:
+    """Move averaged weights towards the network's after `step`, counted from 1.
+
+    A young average forgets its start: its decay grows with the steps up to `ema`.
+    """
+    decay = min(ema, step / (step + 9))
+    latest = network.state_dict()
+    for name, mean in averaged.state_dict().items():
+        if mean.dtype.is_floating_point:
+            mean.lerp_(latest[name], 1 - decay)
+        else:
+            mean.copy_(latest[name])
 
 
 def seed_step(seed: int, step: int) -> None:
