@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from ..errors import DataError, FileError
 from ..images.atomic import json_text
 from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Array
-from ..images.read import SUFFIXES, read_image, read_labels
+from ..images.read import SUFFIXES, drop_ome, read_image, read_labels
 from ..statistics.intervals import MIN_GROUPS, Interval
 from .matching import (
     THRESHOLDS,
@@ -215,7 +214,7 @@ def _in_folder(folder: Path) -> list[_Labelled]:
 
 
 def _of_file(path: Path, name: str) -> _Labelled:
-    name = re.sub(r"\.ome$", "", name, flags=re.IGNORECASE)
+    name = drop_ome(name)
     image = read_image(path) if path.suffix.lower() != ".png" else None
     n = 1 if image is None else image.shape[0]
     if image is None or n == 1:
@@ -262,7 +261,7 @@ def _paired(
     return pairs, notes
 
 
-# How it is told ----------------------------------------------------------------------------
+# How scores are reported -------------------------------------------------------------------
 
 
 def _with_interval(value: Interval) -> str:

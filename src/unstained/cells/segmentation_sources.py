@@ -17,7 +17,14 @@ from ..errors import DataError, FileError, InputError
 from ..images.fields import file_key
 from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyPlanes
-from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
+from ..images.read import (
+    SUFFIXES,
+    check_one_plane,
+    drop_ome,
+    fields_of,
+    read_image,
+    split_selector,
+)
 from .frame_order import check_frames
 
 __all__ = [
@@ -230,8 +237,7 @@ def _stem(path: str) -> str:
     inside = [p for p in (file, *file.parents) if p.suffix.lower() == ".zarr"]
     root = inside[-1] if inside else file
     stem = root.name if root.is_dir() and root.suffix.lower() != ".zarr" else root.stem
-    stem = re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
-    parts = [stem, *(file.relative_to(root).parts if inside else ())]
+    parts = [drop_ome(stem), *(file.relative_to(root).parts if inside else ())]
     return "-".join(parts) + ("" if chosen.field is None else f"-field{chosen.field}")
 
 

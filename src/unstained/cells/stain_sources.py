@@ -11,7 +11,7 @@ from ..cell_table import plain_name
 from ..errors import DataError, FileError
 from ..images.folders import images_in
 from ..images.image import Image
-from ..images.read import name_of_source, read_image, split_joined, split_selector
+from ..images.read import drop_ome, name_of_source, read_image, split_joined, split_selector
 from .lazy_plane import LazyPlane
 from .segmentation_folder import Segmented
 from .segmentation_sources import image_key, is_of_labels
@@ -150,7 +150,7 @@ def _of_folder(
     # pictures of predictions (NAME.png beside NAME.ome.zarr) are for people
     suffixes = {".png": 1, ".jpg": 1, ".jpeg": 1}
     listed = images_in(folder)
-    stems = {p: re.sub(r"\.ome$", "", p.stem, flags=re.IGNORECASE) for p in listed}
+    stems = {p: drop_ome(p.stem) for p in listed}
     better = {stems[p] for p in listed if p.suffix.lower() not in suffixes}
     segmented = {
         split_selector(one.image_path).path.resolve() for one in images if one.path is not None

@@ -13,7 +13,14 @@ import numpy as np
 from ..errors import DataError, InputError
 from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Image
-from ..images.read import SUFFIXES, check_one_plane, fields_of, read_image, split_selector
+from ..images.read import (
+    SUFFIXES,
+    check_one_plane,
+    drop_ome,
+    fields_of,
+    read_image,
+    split_selector,
+)
 from .links import LinkSettings
 
 __all__ = ["NOT_IMAGES", "FileOptions", "Source", "find_sources"]
@@ -168,7 +175,7 @@ def _place(path: str, pattern: str | None) -> tuple[str, int, int, bool]:
         field = int(inner[-1]) if inner and inner[-1].isdigit() else 0
         if len(inner) == 3:
             return inner[0] + inner[1], field, 0, True
-    stem = re.sub(r"\.ome$", "", file.stem, flags=re.IGNORECASE)
+    stem = drop_ome(file.stem)
     if pattern is not None:
         match = re.search(pattern, stem)
         if match is None or not match["well"]:

@@ -27,6 +27,7 @@ from .image import (
 __all__ = [
     "SUFFIXES",
     "check_one_plane",
+    "drop_ome",
     "fields_of",
     "name_of_source",
     "read_image",
@@ -100,8 +101,13 @@ def split_joined(joined: str) -> list[str]:
 
 
 def stem_of(path: Path) -> str:
-    """The name of an image without what tells its type: a.ome.tif and a.png are ``a``."""
+    """The name of an image without its suffixes: a.ome.tif and a.png are ``a``."""
     return re.sub(r"(\.ome)?\.[A-Za-z0-9]+$", "", path.name) or path.name
+
+
+def drop_ome(stem: str) -> str:
+    """``a.ome``, the stem of ``a.ome.tif``, is ``a``; capitals do not matter."""
+    return re.sub(r"\.ome$", "", stem, flags=re.IGNORECASE)
 
 
 def name_of_source(source: str) -> str:
