@@ -60,14 +60,11 @@ class Prediction:
         The image as it was given.
     zarr, composite : Path
         Multi-channel OME-Zarr; PNG.
-    notices : tuple of str
-        What was said about it.
     """
 
     source: str
     zarr: Path
     composite: Path
-    notices: tuple[str, ...]
 
 
 def predict(
@@ -182,12 +179,7 @@ def predict_files(
     sources = list(_sources(paths))
     targets = dict(zip(_targets(sources, Path(out_dir)), sources, strict=True))
     todo = _left(targets, existing)
-    notices: list[str] = []
-
-    def tell(text: str) -> None:
-        notices.append(text)
-        (notify or _LOG.info)(text)
-
+    tell = notify or _LOG.info
     if len(todo) < len(sources):
         tell(f"{len(sources) - len(todo)} of {len(sources)} images have a prediction already")
     predictor = Predictor(panel, options, notify=tell)
@@ -195,7 +187,6 @@ def predict_files(
         _check_same(target, predictor.about)
     # every image is opened and checked before the first is computed
     images = [predictor.checked(open_planes(source)) for source in todo.values()]
-    said_of_all = tuple(notices)
     done = []
     for i, ((target, source), image) in enumerate(zip(todo.items(), images, strict=True)):
 
@@ -203,7 +194,6 @@ def predict_files(
             if progress is not None:
                 progress((i + part) / len(todo))
 
-        notices[:] = said_of_all
         picture = _picture(target)
         with create_ome_zarr(
             target,
@@ -219,7 +209,7 @@ def predict_files(
         ) as sink:
             predictor.run(image, sink, progress=share, align=_CHUNK_PX)
         write_png(composite(image, read_image(target)), picture)
-        done.append(Prediction(str(source), target, picture, tuple(notices)))
+        done.append(Prediction(str(source), target, picture))
     return done
 
 

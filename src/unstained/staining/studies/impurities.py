@@ -15,17 +15,15 @@ from ...images.impurities import add_dust, add_speckles
 from ...images.pairs import Pairs
 from ...images.splits import split_pairs
 from ...statistics import MIN_GROUPS, Interval, mean_interval
-from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, begin_study, groups_of, run_all, without_test
+from .runs import Run, Study, begin_study, groups_of, mean_scores, run_all, without_test
 
 __all__ = ["impurity_study"]
 
 DENSITY_PER_MPX = 150.0
-_SCORES = ("r_s", "r_lap")
 _KINDS = {"dust": "phase", "speckles": "stain"}
 
 
@@ -102,22 +100,19 @@ def _table(scores: pd.DataFrame) -> pd.DataFrame:
     """impurity, dirty ("none", "training", "test", "both"), marker, and each score's mean."""
     rows: list[dict[str, Any]] = []
     for kind in _KINDS:
-        for training in ("clean", kind):
-            for test in ("clean", kind):
-                where = {(False, False): "none", (True, False): "training", (False, True): "test"}
-                dirty = where.get((training == kind, test == kind), "both")
-                part = scores[(scores["run"] == training) & (scores["test"] == test)]
-                for marker, of_marker in part.groupby("marker", sort=False):
-                    row: dict[str, Any] = {"impurity": kind, "dirty": dirty, "marker": marker}
-                    for score in _SCORES:
-                        values = of_marker[score].to_numpy(np.float64)
-                        span = score_interval(score, values, groups=groups_of(of_marker))
-                        row |= {
-                            score: span.estimate,
-                            f"{score}_low": span.low,
-                            f"{score}_high": span.high,
-                        }
-                    rows.append({**row, "n": len(of_marker)})
+        images = {  # those of training and those of the test
+            "none": ("clean", "clean"),
+            "test": ("clean", kind),
+            "training": (kind, "clean"),
+            "both": (kind, kind),
+        }
+        for dirty, (training, test) in images.items():
+            part = scores[(scores["run"] == training) & (scores["test"] == test)]
+            rows += [
+                {"impurity": kind, "dirty": dirty, "marker": marker}
+                | mean_scores(of_marker, ("r_s", "r_lap"))
+                for marker, of_marker in part.groupby("marker", sort=False)
+            ]
     return pd.DataFrame(rows)
 
 
@@ -169,7 +164,7 @@ def _cost(loss: Interval) -> str:
 def _advice(training: Interval, test: Interval) -> str:
     """Which images to clean first: of those whose loss is more than chance, the costlier.
 
-    A loss is so where its interval, rounded as it is told, lies above 0.
+    A loss is so where its interval, rounded as it is reported, lies above 0.
     """
     if not np.isfinite([training.low, test.low]).all():
         return f"{MIN_GROUPS} test images at least are needed to tell this from chance"

@@ -14,18 +14,16 @@ from ...figures import noise_curve
 from ...images.pairs import Pairs
 from ...images.photons import PhotonScale, fewer_photons, photon_scale
 from ...images.splits import split_pairs
-from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report
 from .changed import changed
 from .report import write_study
-from .runs import Run, Study, begin_study, groups_of, run_all, without_test
+from .runs import SCORES, Run, Study, begin_study, mean_scores, run_all, without_test
 
 __all__ = ["noise_study"]
 
 LEVELS = 9
 _STAINS_MEASURED = 24  # images that a marker's gain is estimated from
-_VALUES = ("r_s", "r_lap", "snr_rms", "snr_var", "c_max")
 
 
 def noise_study(
@@ -163,15 +161,10 @@ def _thinned(
 
 
 def _table(scores: pd.DataFrame) -> pd.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for (marker, light, test), part in scores.groupby(["marker", "light", "test"], sort=False):
-        row: dict[str, Any] = {"marker": marker, "light": light, "test": test}
-        for value in _VALUES:
-            values = part[value].to_numpy(np.float64)
-            span = score_interval(value, values, groups=groups_of(part))
-            row |= {value: span.estimate, f"{value}_low": span.low, f"{value}_high": span.high}
-        rows.append({**row, "n": len(part)})
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        {"marker": marker, "light": light, "test": test, **mean_scores(part, SCORES)}
+        for (marker, light, test), part in scores.groupby(["marker", "light", "test"], sort=False)
+    )
     return table.sort_values(["marker", "test", "light"], ascending=[True, False, False])
 
 

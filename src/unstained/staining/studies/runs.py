@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -23,16 +24,26 @@ from ...statistics import MIN_GROUPS
 from ..card import score_with_panel
 from ..panel import MODEL, Panel
 from ..prediction import PredictOptions
+from ..score_table import score_interval
 from ..settings import TrainSettings
 from ..training import Report, enough_steps, train
 
 if TYPE_CHECKING:
     from ..score_table import ScoreTable
 
-__all__ = ["Run", "Study", "begin_study", "groups_of", "run_all", "without_test"]
+__all__ = [
+    "SCORES",
+    "Run",
+    "Study",
+    "begin_study",
+    "groups_of",
+    "mean_scores",
+    "run_all",
+    "without_test",
+]
 
 _NAMES = ("pair", "group", "marker")
-_SCORES = ("r_s", "r_lap", "snr_rms", "snr_var", "c_max")
+SCORES = ("r_s", "r_lap", "snr_rms", "snr_var", "c_max")
 _JUDGE = 4  # by which a discriminator makes a step longer, about
 
 
@@ -184,11 +195,11 @@ def _read_scores(file: Path, run: Run) -> pd.DataFrame:
         They were cut or changed since.
     """
     kinds: dict[str, type] = dict.fromkeys(("pair", "group", "marker", "test", "run"), str)
-    kinds |= dict.fromkeys(_SCORES, float)
+    kinds |= dict.fromkeys(SCORES, float)
     try:
         # a group may be called NA
         table = pd.read_csv(file, dtype=kinds, keep_default_na=False, na_values=[""])
-        if list(table.columns) != [*_NAMES, *_SCORES, "test", "run"]:
+        if list(table.columns) != [*_NAMES, *SCORES, "test", "run"]:
             raise ValueError(f"has the columns {', '.join(table.columns)}")
         if set(table["test"]) != set(run.tests) or (table["run"] != run.name).any():
             raise ValueError("a row is cut, or a test has none")
@@ -204,6 +215,15 @@ def groups_of(rows: pd.DataFrame) -> pd.Series[str] | None:
     return groups if groups.nunique() >= MIN_GROUPS else None
 
 
+def mean_scores(rows: pd.DataFrame, names: Sequence[str]) -> dict[str, float]:
+    """Mean of each score, its interval as NAME_low and NAME_high, and the number n of rows."""
+    found: dict[str, float] = {}
+    for name in names:
+        mean = score_interval(name, rows[name].to_numpy(np.float64), groups=groups_of(rows))
+        found |= {name: mean.estimate, f"{name}_low": mean.low, f"{name}_high": mean.high}
+    return {**found, "n": len(rows)}
+
+
 def without_test(pairs: Pairs) -> Pairs:
     """What a run trains and validates on."""
     kept = pairs.table[pairs.table["split"].isin(["train", "validation"])]
@@ -215,7 +235,7 @@ def _scores(out: Path, run: Run) -> Path:
 
 
 def _rows(table: ScoreTable, test: str) -> pd.DataFrame:
-    return table.pairs[[*_NAMES, *_SCORES]].assign(test=test)
+    return table.pairs[[*_NAMES, *SCORES]].assign(test=test)
 
 
 def _expected_seconds(run: Run, settings: TrainSettings) -> float:
