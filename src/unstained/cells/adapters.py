@@ -1,4 +1,4 @@
-"""Segmenters of others, where they are installed: each is a function from image to labels.
+"""Third-party segmenters, where they are installed: functions from image to labels.
 
 Written against Cellpose 4.2.1, StarDist 0.9.2 and InstanSeg 0.1.2 (``instanseg-torch``). Their
 weights are downloaded by themselves when first used, under licenses of their own.
@@ -24,7 +24,7 @@ __all__ = ["ADAPTERS", "PACKAGES", "Segmenter", "cellpose", "instanseg", "stardi
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A segmenter of others as a function from image to labels.
+    """A third-party segmenter as a function from image to labels.
 
     Each of them scales grey values so that two percentiles become 0 and 1. That is done here in
     its place, so that all tiles of an image are scaled by the percentiles of the whole.

@@ -1,4 +1,4 @@
-"""Between which totals a predicted total may be believed to lie: split-conformal bands."""
+"""Bands around predicted totals that hold measured ones as often as promised: split conformal."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Bands:
     measured: Measuring | None = None
 
     def notes(self, markers: Sequence[str]) -> tuple[str, ...]:
-        """What a user should know who gives these markers their bands: which stay empty."""
+        """Warnings for a user who applies the bands to these markers: which of them stay empty."""
         endless = [m for m in markers if m in self.markers and not self.markers[m].has_ends]
         lacking = [m for m in markers if m not in self.markers]
         notes = []
@@ -156,7 +156,7 @@ def _saved_band(of: Mapping[str, Any], name: str) -> Band:
 
 
 class Coverage(NamedTuple):
-    """How often measured totals lay in bands that had not seen them.
+    """How often measured totals lay in bands that were fitted without them.
 
     Attributes
     ----------
@@ -344,7 +344,7 @@ def _checked(
 
 
 def _some_of_each(group: Array, rng: np.random.Generator) -> Array:
-    """(N,) bool: a quarter of each group's cells by chance; none where that were too few."""
+    """(N,) bool: a quarter of each group's cells by chance; none where too few are left."""
     first = np.zeros(group.size, bool)
     for name in np.unique(group):
         of = np.flatnonzero(group == name)

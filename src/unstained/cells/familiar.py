@@ -178,7 +178,7 @@ class Reference:
             ) from error
 
     def _check_values(self) -> None:
-        """ValueError where a distance or p would be wrong, not just refused."""
+        """ValueError where the values would give a wrong distance or p."""
         n = len(self.features)
         of_each = {name: getattr(self, name) for name in ("median", "scale", "center")}
         shapes = {name: values.shape for name, values in of_each.items()}

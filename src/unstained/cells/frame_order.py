@@ -1,4 +1,4 @@
-"""Whether the frames of a movie, which numbers in their names tell apart, are all there."""
+"""Check that no frame of a movie is missing, by the numbers in the names of its files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_frames(files: Sequence[Path]) -> None:
 
 
 def _check(files: Sequence[Path], numbers: Sequence[tuple[str, ...]]) -> None:
-    """Look at the last number, then at those before it, of which each may be there often."""
+    """Check the last number of the names, then those before it, each value of which counts once."""
     while numbers and numbers[0]:
         _check_last(files, numbers)
         first: dict[tuple[str, ...], Path] = {}

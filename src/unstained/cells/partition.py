@@ -26,7 +26,7 @@ Labels = NDArray[np.int32]
 
 
 class PartitionSettings(NamedTuple):
-    """Few numbers, chosen on validation images.
+    """The thresholds of `partition`, chosen on validation images.
 
     Attributes
     ----------

@@ -125,7 +125,7 @@ class Segmented:
         Raises
         ------
         FileError
-            It is not there any more.
+            It no longer exists.
         """
         file = split_selector(self.image_path).path
         if not file.exists():

@@ -83,7 +83,7 @@ class SegmentedFiles(NamedTuple):
 
 
 def adapter_segmenter(segmenter: Segmenter, about: Mapping[str, Any]) -> FrameSegmenter:
-    """Of a segmenter of others; grey values are scaled by percentiles of the whole frame.
+    """A third-party segmenter; grey values are scaled by percentiles of the whole frame.
 
     A network that looks at blocks of its own may still draw a cell of a tiled frame a little
     otherwise than in the whole, since its blocks fall elsewhere.
@@ -97,7 +97,7 @@ def adapter_segmenter(segmenter: Segmenter, about: Mapping[str, Any]) -> FrameSe
 
 
 def classical_segmenter(changes: Mapping[str, Any]) -> FrameSegmenter:
-    """Of `segment_classical`, its threshold that of the whole frame.
+    """`segment_classical`, with the threshold of the whole frame.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def classical_segmenter(changes: Mapping[str, Any]) -> FrameSegmenter:
 
 
 def model_segmenter(model: CellModel, about: Mapping[str, Any]) -> FrameSegmenter:
-    """Of a trained model; grey values are scaled by the statistics of the whole frame."""
+    """A trained model; grey values are scaled by the statistics of the whole frame."""
     from .normalize import BlankImage, measure_statistics
 
     nuclei = "nuclei" in model.map_names

@@ -145,7 +145,7 @@ def _errors_test(a: pd.DataFrame, b: pd.DataFrame) -> tuple[float, str]:
 
 
 def advice(found: Comparison) -> str:
-    """Of which class the next fifty labels should be, from scores at several labelled shares.
+    """Which class the next fifty labels should be of, judged by scores at several labelled shares.
 
     For each class of the best arm a line is fitted to recall against the logarithm of its labelled
     images; fifty more of class k are worth slope_k * log((n_k + 50) / n_k) of its recall, and a

@@ -208,7 +208,7 @@ class _Run(NamedTuple):
 
 
 def _runs(arms: Sequence[Arm], plan: Plan, folder: Path) -> Iterator[_Run]:
-    """A whole fold of all arms before the next: a table of few folds is soon there."""
+    """All arms of one fold before the next fold: a table of the first folds is there early."""
     for k in range(plan.folds if plan.only is None else plan.only):
         for share in plan.labelled:
             for arm in arms:
@@ -219,7 +219,7 @@ def _runs(arms: Sequence[Arm], plan: Plan, folder: Path) -> Iterator[_Run]:
 def _learnable_parts(
     examples: Examples, y: Array, runs: Sequence[_Run], plan: Plan
 ) -> dict[tuple[float, int], Parts]:
-    """The parts of each labelled share and fold; what cannot be learned is told before all."""
+    """The parts of each labelled share and fold, all checked before the first is trained."""
     fold_of = folds(y, units(examples, plan.by), plan.folds, plan.seed)
     classes = examples.classes
     dealt: dict[tuple[float, int], Parts] = {}
@@ -335,7 +335,7 @@ def _read_run(folder: Path, y: Array, classes: Sequence[str]) -> tuple[pd.DataFr
 
 
 def _check_predictions(table: pd.DataFrame, y: Array, classes: Sequence[str]) -> None:
-    """ValueError where rows are no images with their labels, each once, or a column lacks."""
+    """ValueError unless the rows are the images with their labels, each once, and all columns."""
     row, true, predicted = (table[name].to_numpy("int64") for name in ("row", "true", "predicted"))
     known = (row >= 0) & (row < y.size)
     if not known.all() or (true != y[row]).any() or np.unique(row).size < row.size:
@@ -370,7 +370,7 @@ def _collected(examples: Examples, arms: Sequence[Arm], folder: Path, plan: Plan
 
 
 def _other_shares(runs: pd.DataFrame, images: int) -> list[str]:
-    """A note for each labelled share of which the training parts had fewer labels, or more."""
+    """A note for each labelled share that the training parts do not have exactly."""
     notes = []
     for share, n in runs.groupby("labelled")["n_labelled"]:
         asked, least, most = round(float(str(share)) * images), n.min(), n.max()

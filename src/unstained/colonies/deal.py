@@ -353,7 +353,7 @@ def a_tenth(y: Array, groups: Array, seed: int, name: str) -> Array:
 
 
 def hidden(y: Array, *, multi_label: bool) -> Array:
-    """(N,) bool: images that are learned from without a label; of several classes if so set."""
+    """(N,) bool: images used without a label; with `multi_label` also those of several classes."""
     return np.asarray((y == UNLABELLED) | (multi_label & (y == MIXED)))
 
 

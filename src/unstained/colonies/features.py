@@ -280,7 +280,7 @@ def _binary_patterns(x: Array) -> _Named:
 
 
 def _object(x: Array) -> Array:
-    """(N, S, S) bool: what stands out of the background, holes filled.
+    """(N, S, S) bool: what stands out from the background, holes filled.
 
     Otsu's threshold of the distance from the grey value of the border, smoothed by 1 px.
     A patch without structure has an empty one.

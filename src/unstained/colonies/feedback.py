@@ -35,7 +35,7 @@ __all__ = ["Baseline", "feedback_loss", "labelled_loss", "same_state"]
 
 @contextmanager
 def same_state(module: nn.Module) -> Iterator[nn.Module]:
-    """Within, batch norm uses the batch's own statistics and keeps none; there is no dropout.
+    """Within this context batch norm uses the batch's own statistics and keeps none; no dropout.
 
     Two evaluations of one batch then differ by the weights alone.
     """
@@ -89,7 +89,7 @@ def feedback_loss(teacher_logits: Tensor, drawn: Tensor, h: float, confident: Te
 
 @dataclass
 class Baseline:
-    """A moving average of rewards, taken off them; the first reward counts in full.
+    """A moving average that is subtracted from rewards; the first reward counts in full.
 
     Any baseline that does not depend on the labels just drawn leaves the expected gradient
     as it is and lowers its variance.

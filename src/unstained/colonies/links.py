@@ -160,12 +160,12 @@ class Linker:
         return track_of
 
     def tracks(self) -> pd.DataFrame:
-        """The table of tracks (see `Links`) until now."""
+        """The table of tracks (see `Links`) so far."""
         rows = [(n, t.first, t.last, t.parent) for n, t in self._tracks.items()]
         return pd.DataFrame(rows, columns=list(TRACK_COLUMNS))
 
     def events(self) -> pd.DataFrame:
-        """The table of events (see `Links`) until now."""
+        """The table of events (see `Links`) so far."""
         return pd.DataFrame(self._events, columns=list(EVENT_COLUMNS))
 
     def _event(self, frame: int, kind: str, parents: Array, children: Array) -> None:

@@ -113,7 +113,7 @@ class Stains:
         return list(self.own or ())
 
     def as_dict(self) -> dict[str, Any]:
-        """For a classifier's ``model.json``, and to know a comparison again."""
+        """For a classifier's ``model.json``, and to recognize a comparison."""
         return {
             "markers": list(self.stainer.names),
             "own": None if self.own is None else list(self.own),

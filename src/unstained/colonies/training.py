@@ -27,7 +27,7 @@ from .stains import STAIN
 __all__ = ["check_table_name", "held_out", "keep_history", "train_model", "write_table"]
 
 _SAMPLED = 10
-"""Test images by which data is known again; one that is left is enough."""
+"""Test images by which data is recognized; one of them that is still there is enough."""
 
 
 def train_model(
@@ -214,7 +214,7 @@ def _what(examples: Examples, about: Mapping[str, Any]) -> str:
 
 
 def _by_row(about: Mapping[str, Any]) -> bool:
-    """Models without a sample of their test images called those without a group by their row."""
+    """Whether a model without checksums of its test images names ungrouped ones by their row."""
     dealt = (*about.get("test_groups", ()), *about.get("taught_groups", ()))
     numbered = any(re.fullmatch(r"image \d+", name) for name in dealt)
     return "sample" not in about and (numbered or about.get("by") == "image")

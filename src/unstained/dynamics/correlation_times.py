@@ -418,7 +418,7 @@ def _jackknife_half(rows: Array, level: float) -> Array:
 
 
 def _note(fit: _Fit, model: _Model, level: float) -> str:
-    """Why there is no correlation time to be told."""
+    """Why no correlation time can be given."""
     next_frame = fit.process * np.exp(-np.exp(-fit.log_tau))
     unsure = _jackknife_half(next_frame, level)
     if not next_frame[0] > 0 or fit.place[0] == 0:

@@ -372,7 +372,7 @@ def _inherited(marker: str, rows: pd.DataFrame, settings: DivisionSettings) -> I
 
 
 def _remedy(rows: pd.DataFrame) -> str:
-    """What helps against the reason that most divisions have."""
+    """What to do about the most frequent reason for leaving divisions out."""
     counts = rows.loc[rows["left_out"] != "", "left_out"].value_counts()
     return f"{_REASONS[str(counts.idxmax())][1]}, or give a movie with more divisions"
 

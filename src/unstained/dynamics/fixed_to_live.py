@@ -307,7 +307,7 @@ def _robust(values: Array) -> tuple[Array, Array]:
 
 
 def _scaled(values: Array, center: Array, spread: Array) -> Array:
-    """One wild feature of one cell does not decide: at most 10 spreads away."""
+    """Features in spreads from the center, at most 10: one wild value must not decide."""
     return np.asarray(np.clip((values - center) / spread, -10, 10))
 
 
@@ -340,7 +340,7 @@ def _verdict(
 
 
 def _small_groups(frames: pd.DataFrame, sizes: list[int]) -> str:
-    """Parts of few cells scatter more than frames of many do."""
+    """A warning where groups have fewer cells than frames: their parts scatter more."""
     cells = float(frames["cells"].median())
     if not sizes or np.median(sizes) >= 0.8 * cells:
         return ""

@@ -1,4 +1,4 @@
-"""Frames of a kymograph that are missing: what can be told without them, and what stands in.
+"""Missing frames of a kymograph: what can be said without them, and what replaces them.
 
 Frames set to 0 cut a wave into pieces, and its spectrum gets side lobes that noise does not have:
 with every fourth frame missing a wave of 120 min made "periods" of 18 and 14 min.

@@ -1,4 +1,4 @@
-"""Main periods of a kymograph in time and space, and which of them noise would not make."""
+"""Main periods of a kymograph in time and space, and which of them exceed noise."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def _prepared(rest: Array) -> Array:
 
 
 def _hann(n: int) -> Array:
-    """Without its two zeros: every sample counts."""
+    """Hann window without its two zeros, so that every sample counts."""
     return np.asarray(np.hanning(n + 2)[1:-1])
 
 

@@ -1,4 +1,4 @@
-"""What is slow or shared taken out of traces: growth of cells, bleaching, drift of the focus."""
+"""Remove what is slow or shared from traces: growth of cells, bleaching, drift of the focus."""
 
 from __future__ import annotations
 

@@ -457,7 +457,7 @@ _COLUMNS = (
 
 
 class _Wrong(DataError):
-    """A finding that ends the look at one pair; `kind` as in `Problem`."""
+    """A finding that ends the check of one pair; `kind` as in `Problem`."""
 
     def __init__(self, kind: str, reason: str, remedy: str, file: str) -> None:
         super().__init__(reason, remedy, file=file)

@@ -1,4 +1,4 @@
-"""Images that occur twice, to the letter or nearly: they make a test part a copy of training."""
+"""Images that occur twice, exactly or nearly: with them a test part repeats the training part."""
 
 from __future__ import annotations
 

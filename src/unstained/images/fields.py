@@ -132,7 +132,7 @@ class Field:
     def with_context(
         self, context_px: int, *, align_px: int = 1
     ) -> tuple[Field, tuple[slice, slice]]:
-        """The field with so many more pixels on each side, and where it lies in that.
+        """The field with extra pixels on each side, and where it lies in the enlarged one.
 
         As far as its image reaches: for predictions, which need what surrounds a pixel. It
         begins at a multiple of `align_px`: a network pools blocks of so many pixels, and sees

@@ -1,4 +1,4 @@
-"""What a check of paired data finds, and how it is told."""
+"""What a check of paired data finds, and how it is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CheckReport", "CheckSettings", "Problem"]
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """From where on something is said to be wrong.
+    """Thresholds beyond which something counts as a finding.
 
     The offset limits lie above what registered images of two modalities still show: 1.2 to
     3.0 px with errors of 0.6 to 0.9 on the `isl` field.

@@ -1,4 +1,4 @@
-"""What was read or computed last stays in memory, while it fits."""
+"""A cache of what was used last, as much as fits into memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """The most recently used values, as many as fit; one at the least.
+    """The most recently used values: as many as fit, and at least one.
 
     Threads may share it; a value that two of them ask for at once may be made twice.
 
@@ -32,7 +32,7 @@ class Kept(Generic[T]):
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value of a key; made where it is not there."""
+        """The value of a key; computed where it is not kept."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)

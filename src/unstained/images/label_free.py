@@ -1,4 +1,4 @@
-"""Label-free images without stains: of cells that a model is meant for."""
+"""Label-free images without stains, such as those of cells that a model is meant for."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def label_free_fields(specs: Sequence[str | os.PathLike[str]]) -> list[Field]:
     specs : sequence of path
         Each a table with the column `phase` (paths relative to it, as in a manifest) and perhaps
         `region`, `cell`, `level`, `pixel_size_um`, of which all rows count, whatever their split;
-        an image (``A.tif;B.tif`` joins planes); or a folder of images, each a
-        field.
+        an image (``A.tif;B.tif`` joins planes); or a folder of images, each a field.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How far a stain lies from its label-free image, and whether that can be told at all."""
+"""How far a stain lies from its label-free image, and whether that can be measured at all."""
 
 from __future__ import annotations
 

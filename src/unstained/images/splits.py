@@ -22,7 +22,7 @@ _LEAST_PX = 32  # narrowest part of a spatial split
 
 
 class SplitWarning(UserWarning):
-    """A split says less than it seems to, for want of groups."""
+    """A split says less than it seems to, for lack of groups."""
 
 
 def split_pairs(

@@ -1,4 +1,4 @@
-"""Tables of users, whatever program wrote them."""
+"""Tables given by users, whatever program wrote them."""
 
 from __future__ import annotations
 

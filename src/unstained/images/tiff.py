@@ -92,7 +92,7 @@ class TiffPlanes(LazyPlanes):
 
     @contextmanager
     def _decoding(self, number: int) -> Iterator[None]:
-        """Whatever tifffile and its decoders make of broken bytes, as our error."""
+        """Turn whatever tifffile and its decoders raise for broken bytes into our error."""
         try:
             yield
         except Exception as error:
@@ -414,7 +414,7 @@ logging.getLogger("tifffile").addFilter(_NOTES)
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file, with its faults as our errors."""
+    """Open a TIFF file; its faults are raised as our errors."""
     with _NOTES.heard() as texts:
         with _faults(path):
             tif = tifffile.TiffFile(path)
@@ -428,7 +428,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
-    """Whatever is raised of broken headers, tags and OME-XML, as our error.
+    """Turn whatever broken headers, tags and OME-XML raise into our error.
 
     Only what tifffile reads stands inside: a bug of ours is no damage of the file.
     """

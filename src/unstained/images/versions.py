@@ -8,7 +8,7 @@ __all__ = ["versions_of"]
 
 
 def versions_of(*modules: str) -> dict[str, str]:
-    """What modules call their versions, by the name they are imported under.
+    """Versions of modules, by the name that they are imported under.
 
     Asked of the modules, not of the package manager: ``cv2`` comes as ``opencv-python``,
     ``opencv-python-headless`` or from conda, and no result may be lost for want of its number.

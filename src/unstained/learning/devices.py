@@ -58,7 +58,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def bf16_gains(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32: where the processor multiplies it by itself.
+    """Whether bfloat16 is faster than float32: where the processor has instructions for it.
 
     Processors without such instructions emulate it, several times slower than float32.
     """
@@ -114,7 +114,7 @@ def average_gradients(module: nn.Module) -> None:
 
 
 def wait_for_all() -> None:
-    """Return when every process that trains together has come here."""
+    """Wait until every process that trains together has come here."""
     if world_size() > 1:
         distributed.all_reduce(torch.zeros(1))  # on the processor, which all have
 

@@ -103,7 +103,7 @@ def _with_weights(timm: Any, name: str, planes: int, path: Path) -> nn.Module:
 
 
 def _check_names(name: str, encoder: Any, names: set[str], path: Path) -> None:
-    """Refuse weights that timm took in part: without a classifier it tells no one."""
+    """Refuse weights that fit in part: timm takes them silently without a classifier."""
     own = set(encoder.state_dict())
     absent = {n for n in own - names if not n.endswith("num_batches_tracked")}
     classifier = encoder.pretrained_cfg.get("classifier") or ()

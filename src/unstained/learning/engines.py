@@ -223,7 +223,7 @@ def _by_name(
 
 
 def _precision(name: str, precision: str) -> str:
-    """The precision that an engine on the processor uses; an error if it has it not."""
+    """The precision that an engine uses on the processor; an error where it does not offer it."""
     offered = _OFFERED[name]
     if precision == "auto":
         return "bf16" if _gains_bf16(name) else offered[0]
@@ -236,7 +236,7 @@ def _precision(name: str, precision: str) -> str:
 
 
 def _gains_bf16(name: str) -> bool:
-    """Whether the engine is faster in bf16 here; never below float32 for a plain script."""
+    """Whether the engine is faster in bf16 on this processor."""
     if name == "torch":
         return bf16_gains(torch.device("cpu"))
     if name == "openvino":

@@ -1,4 +1,4 @@
-"""Loops as machine code, which numba makes of Python's."""
+"""Python loops compiled to machine code by numba."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def machine_code(function: Function, signature: str | None = None) -> Function:
 
 
 def processors() -> int:
-    """How many this process may run on: fewer than there are where a queue gives a share."""
+    """Processors that this process may use; a job queue may grant fewer than there are."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -76,7 +76,7 @@ class NetworkSpec:
 
     @classmethod
     def from_saved(cls, said: Mapping[str, Any]) -> NetworkSpec:
-        """What `as_dict` gave; models of before there was `smooth` learned without it.
+        """Read what `as_dict` gave; a model saved without `smooth` was trained without it.
 
         Raises
         ------
@@ -333,7 +333,7 @@ def load_network(spec: NetworkSpec, tensors: Mapping[str, Tensor], file: Path) -
 
 @torch.inference_mode()
 def apply_whole(network: nn.Module, planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, P, Y, X) normalized planes of any size to (N, M, Y, X), in one piece, as torch comes.
+    """(N, P, Y, X) normalized planes of any size to (N, M, Y, X), in one piece, by torch.
 
     The image is mirrored at its lower and right border up to a multiple of the stride. The
     reference that tiles and engines are held against; memory grows with the image.

@@ -77,7 +77,7 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
 
 
 def leave_note(training: Path) -> None:
-    """Empty the folder of a finished training but for its note."""
+    """Empty the folder of a finished training except for its note."""
     for path in training.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

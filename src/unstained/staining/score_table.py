@@ -201,7 +201,7 @@ class ScoreTable:
         return self.parts.loc[self.parts["marker"] == marker, list(MOMENTS)].to_numpy(np.float64)
 
     def _within_field(self, marker: str) -> dict[str, Any]:
-        """Interval of the r_s of an only field, over its parts; {} where it has too few."""
+        """Interval of the r_s of a single field, over its parts; {} where it has too few."""
         moments = self.parts_of(marker)
         if len(moments) < MIN_GROUPS:
             return {}
@@ -233,7 +233,7 @@ class ScoreTable:
         )
 
     def unit(self, rows: pd.DataFrame) -> str:
-        """What an interval of rows is over: groups; fewer than three: pairs; of an only field its
+        """What an interval of rows is over: groups; fewer than three: pairs; of a single field its
         parts. "" where these, too, are fewer than three.
         """
         if rows["group"].nunique() >= MIN_GROUPS:

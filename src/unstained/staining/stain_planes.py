@@ -65,7 +65,7 @@ class StainPlanes:
 
     @classmethod
     def load(cls, folder: str | Path) -> StainPlanes:
-        """Of a model folder; errors as `Panel.load`."""
+        """Load a model folder; errors as for `Panel.load`."""
         panel = Panel.load(folder)
         card = Path(folder) / CARD
         return cls(panel, card.read_text(encoding="utf-8") if card.is_file() else "")

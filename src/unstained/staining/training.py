@@ -76,7 +76,7 @@ class _Job:
 
 
 def _say_nothing(name: str, progress: Progress) -> None:
-    """A report that goes to other processes, as a lambda does not."""
+    """A report that says nothing; a lambda could not be sent to other processes."""
 
 
 def train(
@@ -270,7 +270,7 @@ def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool
 
 
 def _drawn(pairs: Pairs) -> list[Field]:
-    """Fields but those of weight 0."""
+    """Fields except those of weight 0."""
     return [field for field in pairs.fields() if field.weight > 0]
 
 

@@ -134,7 +134,7 @@ def weigh(
 
 
 def _known(pairs: Pairs, names: Sequence[str], split: str) -> list[Field]:
-    """Fields of one split with one of the markers, but those that are never drawn."""
+    """Fields of one split with one of the markers, except those that are never drawn."""
     fields = pairs.of_split(split).fields()
     found = [f for f in fields if f.weight > 0 and set(names) & set(f.stains)]
     if not found:
