@@ -63,8 +63,7 @@ def totals_figure(
             ax.set_box_aspect(1)
             ax.set_xlabel(f"measured total{unit}")
             ax.set_ylabel(f"predicted total{unit}")
-        handles, _ = next(iter(axes.values())).get_legend_handles_labels()
-        legend_above(figure, handles, len(handles))
+        legend_above(figure, next(iter(axes.values())))
     return figure
 
 
@@ -99,8 +98,7 @@ def bland_altman_figure(
             ax.set_box_aspect(1)
             ax.set_xlabel(f"mean of both totals{unit}")
             ax.set_ylabel(f"predicted - measured{unit}")
-        handles, _ = next(iter(axes.values())).get_legend_handles_labels()
-        legend_above(figure, handles, len(handles))
+        legend_above(figure, next(iter(axes.values())))
     return figure
 
 

@@ -209,5 +209,5 @@ def _lines(
         ax.set_ylabel(label)
         if levels is not None:
             ax.plot([], [], color="0.3", lw=0.8, ls="--", label="true")
-        legend_above(figure, ax.get_legend_handles_labels()[0], 4)
+        legend_above(figure, ax, 4)
     return figure

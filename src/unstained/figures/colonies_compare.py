@@ -60,7 +60,7 @@ def label_curve(table: pd.DataFrame) -> Figure:
         ax.minorticks_off()
         ax.set_xlabel("labelled part of all images (%)")
         ax.set_ylabel("macro recall")
-        legend_above(figure, ax.get_legend_handles_labels()[0], 3)
+        legend_above(figure, ax, 3)
     return figure
 
 
@@ -267,7 +267,7 @@ def fractions_figure(table: pd.DataFrame, *, condition: str = "treatment") -> Fi
             if i + columns >= len(names):
                 axes.flat[i].set_xlabel("time (h)" if hour == "time_h" else "frame")
                 axes.flat[i].tick_params(labelbottom=True)
-        legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 4)
+        legend_above(figure, axes[0, 0], 4)
     return figure
 
 

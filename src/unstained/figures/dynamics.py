@@ -195,7 +195,7 @@ def spectrum_figure(spectra: pd.DataFrame, periods: pd.DataFrame) -> Figure:
             ax.xaxis.set_minor_formatter(NullFormatter())
         for ax in axes[:, 0]:
             ax.set_ylabel("power density (variance · h)")
-        legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], 3)
+        legend_above(figure, axes[0, 0], 3)
     return figure
 
 

@@ -61,8 +61,7 @@ def size_curve(
             ax.minorticks_off()
             ax.set_xlabel(unit)
             ax.set_ylabel(_LABELS[score])
-        handles = axes[0].get_legend_handles_labels()[0]
-        legend_above(figure, handles, len(handles))
+        legend_above(figure, axes[0])
     return figure
 
 
@@ -132,8 +131,7 @@ def impurity_bars(table: pd.DataFrame) -> Figure:
             ax.set_xticks(range(len(_DIRTY)), _DIRTY)
             ax.set_ylabel(_LABELS[score])
             ax.set_title(f"{kind} in")
-        handles = axes[0, 0].get_legend_handles_labels()[0]
-        legend_above(figure, handles, len(handles))
+        legend_above(figure, axes[0, 0])
     return figure
 
 

@@ -80,9 +80,13 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), dpi=200, layout="constrained")
 
 
-def legend_above(figure: Figure, handles: Sequence[Any], most: int) -> None:
-    """A legend over all panels, at most `most` entries wide: rows even, and none off the sides."""
-    rows = -(-len(handles) // most)
+def legend_above(figure: Figure, of: Axes | Sequence[Any], most: int | None = None) -> None:
+    """A legend over all panels: rows even, at most `most` entries wide, and none off the sides.
+
+    `of` is an axes whose labelled artists are its entries, or their handles.
+    """
+    handles = of.get_legend_handles_labels()[0] if isinstance(of, Axes) else of
+    rows = 1 if most is None else -(-len(handles) // most)
     for columns in range(-(-len(handles) // rows), 0, -1):
         legend = figure.legend(handles=handles, loc="outside upper center", ncols=columns)
         if legend.get_window_extent().width <= figure.bbox.width or columns == 1:
