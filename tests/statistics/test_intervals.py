@@ -6,6 +6,7 @@ from unstained.errors import InputError
 from unstained.heterogeneity.effects import hedges_g
 from unstained.heterogeneity.variance import variance_shares
 from unstained.statistics import (
+    Interval,
     correlation_moments,
     fisher_z_interval,
     linear_fit,
@@ -207,3 +208,8 @@ def test_a_coverage_in_percent_is_refused_wherever_one_is_asked_for(level):
     for ask in asked:
         with pytest.raises(InputError, match="between 0 and 1"):
             ask()
+
+
+def test_an_interval_is_written_behind_its_estimate_where_it_is_known():
+    assert f"{Interval(0.934, 0.9, 0.961, 7):.2f}" == "0.93 [0.90, 0.96]"
+    assert f"{Interval(0.934, 0.9, 0.961, 7).alone():.3f}" == "0.934"

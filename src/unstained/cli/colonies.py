@@ -227,15 +227,15 @@ app.command()(compare)
 def _print_evaluation(found: Evaluation, classifier: ColonyClassifier) -> None:
     rows: list[tuple[str, ...]] = [("class", "recall", "precision", "F1", "n")]
     for name, scores in found.scores.classes.items():
-        shown = [_text(getattr(scores, s)) for s in ("recall", "precision", "f1")]
+        shown = [f"{score:.3f}" for score in (scores.recall, scores.precision, scores.f1)]
         rows.append((name, *shown, str(scores.n)))
     macro = found.scores.macro
-    shown = [_text(macro[s]) for s in ("recall", "precision", "f1")]
+    shown = [f"{macro[s]:.3f}" for s in ("recall", "precision", "f1")]
     rows.append(("mean", *shown, str(sum(s.n for s in found.scores.classes.values()))))
     _print_rows(rows)
     print(
-        f"balanced accuracy {_text(macro['balanced_accuracy'])}, "
-        f"MCC {_text(macro['mcc'])}, accuracy {_text(macro['accuracy'])}"
+        f"balanced accuracy {macro['balanced_accuracy']:.3f}, "
+        f"MCC {macro['mcc']:.3f}, accuracy {macro['accuracy']:.3f}"
     )
     print("confusion, rows true, columns predicted:")
     names = classifier.classes
@@ -259,9 +259,3 @@ def _print_rows(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
     for row in rows:
         print("".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _text(interval: Any) -> str:
-    if interval.low != interval.low:
-        return f"{interval.estimate:.3f}"
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..errors import InputError
 from ..images.image import Array
-from ..statistics import LinearFit, linear_fit
+from ..statistics import linear_fit
 from .style import PALETTE, house_style, new_figure
 
 __all__ = ["Amounts", "amount_scatter", "cloud", "thousands"]
@@ -81,18 +81,11 @@ def _panel(ax: Axes, marker: str, amounts: Amounts) -> None:
         line = fit.intercept.estimate / factor + fit.slope.estimate * ends
         ax.plot(ends, line, color=PALETTE[5], lw=1.4)
     ax.set_title(marker, fontweight="bold")
-    words = _words(fit, amounts.unit)
+    words = f"r = {fit.r:.2f}, {fit.n} {amounts.unit}s\nslope {fit.slope:.2f}"
     ax.text(0.04, 0.97, words, transform=ax.transAxes, va="top", fontsize=6.0)
     what = "total" if amounts.unit == "cell" else "sum"
     ax.set_xlabel(f"measured {what} per {amounts.unit}{scale}")
     ax.set_ylabel(f"predicted{scale}")
-
-
-def _words(fit: LinearFit, unit: str) -> str:
-    slope = f"slope {fit.slope.estimate:.2f}"
-    if np.isfinite(fit.slope.low):
-        slope += f" [{fit.slope.low:.2f}, {fit.slope.high:.2f}]"
-    return f"r = {fit.r:.2f}, {fit.n} {unit}s\n{slope}"
 
 
 def cloud(ax: Axes, x: Array, y: Array) -> None:

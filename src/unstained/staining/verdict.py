@@ -201,8 +201,8 @@ def _where_words(
         return "Where: not known, since the stain is constant"
     if where == "unknown":
         return (
-            f"Where: not known: r_s is {gain.estimate:.2f} [{gain.low:.2f}, {gain.high:.2f}] above "
-            f"a baseline that needs no model, {baseline}, which {gain.n} pairs do not tell from 0"
+            f"Where: not known: r_s is {gain:.2f} above a baseline that needs no model, "
+            f"{baseline}, which {gain.n} pairs do not tell from 0"
         )
     explained = f"{100 * share_s:.0f} % of what the stain's noise leaves to explain is explained"
     if gain.n and _beaten(gain) is False:
@@ -278,8 +278,8 @@ def _few_words(table: ScoreTable, amounts: pd.DataFrame) -> str:
 
 
 def _line_words(fit: LinearFit, bias: float, r_within: float, unit: str) -> str:
-    slope = f"slope {fit.slope.estimate:.2f}"
-    if np.isfinite(fit.slope.low):
-        slope += f" [{fit.slope.low:.2f}, {fit.slope.high:.2f}]"
     within = f", within a class {r_within:.2f}" if np.isfinite(r_within) else ""
-    return f"{fit.n} {unit}s: r {fit.r:.2f}{within}, {slope}, bias {100 * bias:+.0f} % of the range"
+    return (
+        f"{fit.n} {unit}s: r {fit.r:.2f}{within}, slope {fit.slope:.2f}, "
+        f"bias {100 * bias:+.0f} % of the range"
+    )

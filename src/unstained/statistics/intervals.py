@@ -50,6 +50,11 @@ class Interval(NamedTuple):
     high: float
     n: int
 
+    def __format__(self, spec: str) -> str:
+        """``0.93 [0.90, 0.96]``; the estimate alone where `low` is NaN."""
+        estimate, low, high = (format(value, spec) for value in self[:3])
+        return estimate if np.isnan(self.low) else f"{estimate} [{low}, {high}]"
+
     def alone(self) -> Interval:
         """The estimate without an interval, where rows or groups are too few for one."""
         return self._replace(low=float("nan"), high=float("nan"))
