@@ -99,6 +99,9 @@ def test_a_control_of_another_shape_or_exposure_is_refused() -> None:
         subtract_control(NOISY, UNEVEN[:-1])
     with pytest.raises(InputError, match="brighter than the image"):
         subtract_control(NOISY, 10 * UNEVEN)
+    for smooth_px in (-1.0, np.nan):
+        with pytest.raises(InputError, match=f"smooth_px is {smooth_px}; give pixels, 0 or more"):
+            subtract_control(NOISY, UNEVEN, smooth_px=smooth_px)
 
 
 def test_nan_and_unknown_methods_are_refused() -> None:

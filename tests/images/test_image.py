@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,3 +106,48 @@ def test_an_image_shows_what_it_is_and_none_of_its_pixels() -> None:
         f"<Image of phase, A, B: 2 x 3 x 4 x 5 x 6 (TCZYX) {STACK.dtype}, 0.65 um per pixel>"
     )
     assert watched.read == []
+
+
+def test_an_image_as_an_array_is_all_of_its_pixels() -> None:
+    image = Image(Watched(), (Channel("a"), Channel("b"), Channel("c")))
+    for lazy_or_not in (image, as_image(STACK, "TCZYX")):
+        np.testing.assert_array_equal(np.asarray(lazy_or_not), STACK)
+    assert np.max(image) == 2 * 3 * 4 * 5 * 6 - 1
+    assert np.asarray(image, np.float32).dtype == np.float32
+    assert image.channel("b").data.ndim == 5  # dask.array.from_array(image.data) asks
+
+
+def test_a_channel_s_position_is_a_whole_number_of_numpy_too() -> None:
+    image = as_image(STACK, "TCZYX", channels=["a", "b", "c"])
+    assert image.channel(np.int64(1)).channels == (Channel("b"),)
+    for positions in ([3], [-1], []):
+        with pytest.raises(DataError, match="of 3 asked for; give positions"):
+            image.channels_at(positions)
+
+
+def test_channels_keep_the_color_that_they_are_given() -> None:
+    image = as_image(STACK, "TCZYX", channels=[Channel("a", "00FF00"), "b", "c"])
+    assert image.channels == (Channel("a", "00FF00"), Channel("b"), Channel("c"))
+
+
+@pytest.mark.parametrize(
+    "array",
+    ["image.tif", Path("image.tif"), np.zeros((4, 4), complex), np.zeros((4, 4), object), None],
+    ids=["text", "path", "complex", "object", "none"],
+)
+def test_what_holds_no_numbers_is_no_image(array: Any) -> None:
+    with pytest.raises(InputError, match=r"is no image; .* images.read_image"):
+        as_image(array, "YX")
+
+
+def test_an_array_without_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match=r"shape \(0, 4\) has no pixels"):
+        as_image(np.zeros((0, 4)), "YX")
+
+
+@pytest.mark.parametrize("size", [0, -0.5, math.nan, math.inf, 650, "0.65"])
+def test_a_pixel_size_that_cannot_be_is_refused(size: Any) -> None:
+    with pytest.raises(InputError, match="give micrometers, above 0 and at most 100"):
+        as_image(np.zeros((4, 4)), "YX", pixel_size_um=size)
+    with pytest.raises(InputError, match="frame_interval_s is nan; give seconds, above 0"):
+        as_image(np.zeros((4, 4)), "YX", frame_interval_s=math.nan)

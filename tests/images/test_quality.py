@@ -223,3 +223,8 @@ def test_single_cells_of_mlcp_are_raw(data_set: Callable[[str], Path]) -> None:
 def test_only_planes_are_measured() -> None:
     with pytest.raises(InputError, match="one plane"):
         snr_var(np.zeros((2, 8, 8)))
+
+
+def test_an_image_of_two_pixels_has_no_noise_that_can_be_told() -> None:
+    with pytest.raises(InputError, match="give 3 px or more each way"):
+        noise_variance(np.zeros((2, 9)))

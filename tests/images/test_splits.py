@@ -204,3 +204,8 @@ def test_the_standard_splits_of_both_data_sets_pass(data_set) -> None:  # type: 
     for name, kind in [("isl", "spatial"), ("mlcp", "cell")]:
         data_set(name)
         assert split_kind(split_pairs(load_pairs(name))) == kind
+
+
+def test_no_pairs_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="no pairs to split"):
+        split_pairs(rows({"a": 1}).of_split("test"))

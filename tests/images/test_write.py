@@ -110,3 +110,13 @@ def test_an_existing_image_is_replaced_only_on_request(tmp_path: Path) -> None:
         write_ome_tiff(image, path)
     write_ome_tiff(Image(PIXELS[:1], CHANNELS), path, overwrite=True)
     assert read_image(path).shape[0] == 1
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float16", "bool"])
+def test_an_ome_tiff_of_a_type_that_ome_does_not_know_is_refused(
+    tmp_path: Path, dtype: str
+) -> None:
+    image = Image(np.zeros((1, 1, 1, 4, 4), dtype), (Channel("a"),))
+    with pytest.raises(InputError, match=f"pixels of type {dtype}"):
+        write_ome_tiff(image, tmp_path / "a.ome.tif")
+    assert list(tmp_path.iterdir()) == []

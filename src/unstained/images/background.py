@@ -61,8 +61,11 @@ def subtract_control(image: Array, control: Array, *, smooth_px: float = 8.0) ->
     Raises
     ------
     InputError
-        Shapes differ, or the control is brighter than the image all over: another exposure.
+        Shapes differ, `smooth_px` is not 0 or more, or the control is brighter than the image all
+        over: another exposure.
     """
+    if not 0 <= smooth_px < np.inf:
+        raise InputError(f"smooth_px is {smooth_px}", "give pixels, 0 or more")
     image = _plane(image).astype(np.float64)
     controls = np.asarray(control, dtype=np.float64)
     level = np.median(controls, axis=0) if controls.ndim == 3 else controls

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +25,7 @@ __all__ = [
     "LazyPlanes",
     "Planes",
     "as_image",
+    "check_size",
 ]
 
 AXES = "TCZYX"
@@ -125,6 +128,10 @@ class Image:
         kind = "Prediction" if self.predicted else "Image"
         return f"<{kind} of {names}: {said}{f', {self.source.name}' if self.source else ''}>"
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """All pixels, (T, C, Z, Y, X): ``np.asarray(image)``, ``np.max(image)`` read them all."""
+        return np.array(self.data, dtype, copy=copy)
+
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
         t, c, z, y, x = self.data.shape
@@ -162,8 +169,8 @@ class Image:
             There is no such channel, or two have that name.
         """
         names = [c.name for c in self.channels]
-        if isinstance(which, int):
-            found = [which] if 0 <= which < len(names) else []
+        if isinstance(which, int | np.integer):
+            found = [int(which)] if 0 <= which < len(names) else []
         else:
             found = [i for i, name in enumerate(names) if name.casefold() == which.casefold()]
             if not found and which.isdigit() and int(which) < len(names):
@@ -177,8 +184,20 @@ class Image:
         return self.channels_at(found)
 
     def channels_at(self, positions: Sequence[int]) -> Image:
-        """The image of some channels, in the order given; positions count from 0."""
+        """The image of some channels, in the order given; positions count from 0.
+
+        Raises
+        ------
+        DataError
+            There is no channel at a position, or none is asked for.
+        """
         chosen = list(positions)
+        if not chosen or not all(0 <= i < len(self.channels) for i in chosen):
+            raise DataError(
+                f"channels {chosen} of {len(self.channels)} asked for",
+                "give positions, counted from 0",
+                file=self.source,
+            )
         return replace(
             self,
             data=Planes(self.data, chosen),
@@ -237,6 +256,11 @@ class LazyPlanes(ABC):
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.shape = shape
         self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """5; dask asks for it."""
+        return len(self.shape)
 
     @abstractmethod
     def _crop(self, t: int, c: int, z: int, y: slice, x: slice) -> Array:
@@ -309,11 +333,25 @@ class Planes(LazyPlanes):
         return np.asarray(self._data[t, self._channels[c], self._z[z], y, x])
 
 
+def check_size(name: str, value: float, largest: float = math.inf) -> None:
+    """Refuse a pixel size (`name` ends in ``um``) or an interval that a user gave and cannot be.
+
+    Raises
+    ------
+    InputError
+        It is no number above 0 and at most `largest`.
+    """
+    if not (isinstance(value, Real) and math.isfinite(value) and 0 < value <= largest):
+        most = "" if math.isinf(largest) else f" and at most {largest:g}"
+        unit = "micrometers" if name.endswith("um") else "seconds"
+        raise InputError(f"{name} is {value!r}", f"give {unit}, above 0{most}")
+
+
 def as_image(
     array: Array,
     axes: str,
     *,
-    channels: Sequence[str] = (),
+    channels: Sequence[str | Channel] = (),
     pixel_size_um: float | None = None,
     frame_interval_s: float | None = None,
 ) -> Image:
@@ -322,20 +360,26 @@ def as_image(
     Parameters
     ----------
     array : array
-        As many axes as `axes` has letters.
+        As many axes as `axes` has letters; whole or real numbers, or truth values.
     axes : str
         Letters of ``TCZYX``, each at most once, with Y and X.
-    channels : sequence of str
+    channels : sequence of str or Channel
         Names; ``C0, C1 ...`` where not given.
     pixel_size_um, frame_interval_s : float, optional
-        Micrometers; seconds.
+        Micrometers, at most 100; seconds.
 
     Raises
     ------
     InputError
-        The letters do not fit the array.
+        The letters do not fit the array, it has no pixels or no numbers, or a size or interval
+        cannot be.
     """
     array = np.asarray(array)
+    if array.dtype.kind not in "buif":
+        raise InputError(
+            f"an array of type {array.dtype} and shape {array.shape} is no image",
+            "give whole or real numbers; files are opened by images.read_image",
+        )
     if (
         len(axes) != array.ndim
         or len(set(axes)) != len(axes)
@@ -345,13 +389,19 @@ def as_image(
             f"axes {axes!r} for an array of shape {array.shape}",
             "name each axis with one of T C Z Y X, Y and X among them",
         )
+    if array.size == 0:
+        raise InputError(f"an array of shape {array.shape} has no pixels", "give some each way")
+    if pixel_size_um is not None:
+        check_size("pixel_size_um", pixel_size_um, LARGEST_PIXEL_UM)
+    if frame_interval_s is not None:
+        check_size("frame_interval_s", frame_interval_s)
     present = [a for a in AXES if a in axes]
     ordered = array.transpose([axes.index(a) for a in present])
     full = ordered.reshape([array.shape[axes.index(a)] if a in axes else 1 for a in AXES])
     names = tuple(channels) or tuple(f"C{i}" for i in range(full.shape[1]))
     return Image(
         full,
-        tuple(Channel(name) for name in names),
+        tuple(name if isinstance(name, Channel) else Channel(name) for name in names),
         pixel_size_um=pixel_size_um,
         frame_interval_s=frame_interval_s,
     )

@@ -175,6 +175,11 @@ def noise_variance(image: Array) -> float:
     image : (Y, X) array
         3 px or more each way.
 
+    Raises
+    ------
+    InputError
+        It is smaller, or no plane.
+
     References
     ----------
     .. [1] Immerkaer (1996), Comput Vis Image Underst 64:300, doi 10.1006/cviu.1996.0060
@@ -182,6 +187,8 @@ def noise_variance(image: Array) -> float:
     step = _step(np.asarray(image))
     rounding = step**2 / 12
     image = _plane(image)
+    if min(image.shape) < 3:
+        raise InputError(f"image has shape {image.shape}", "give 3 px or more each way")
     if step:  # of noise of a step or less the residuals are a few levels, their median one of these
         image = image + np.random.default_rng(0).uniform(-step / 2, step / 2, image.shape)
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)

@@ -21,6 +21,7 @@ from .image import (
     LazyArray,
     LazyPlanes,
     Planes,
+    check_size,
     choose_field,
 )
 
@@ -188,9 +189,9 @@ def read_image(
     chosen = split_selector(path)
     file = chosen.path
     if pixel_size_um is not None:
-        _check_given("pixel_size_um", pixel_size_um, LARGEST_PIXEL_UM)
+        check_size("pixel_size_um", pixel_size_um, LARGEST_PIXEL_UM)
     if frame_interval_s is not None:
-        _check_given("frame_interval_s", frame_interval_s, math.inf)
+        check_size("frame_interval_s", frame_interval_s)
     _check_there(file)
     image, color = _open(file, chosen.field, axes)
     channel = chosen.channel
@@ -381,13 +382,6 @@ def _open(file: Path, field: int | None, axes: str | None) -> tuple[Image, bool]
 
 
 # Sizes -------------------------------------------------------------------------------------
-
-
-def _check_given(name: str, value: float, largest: float) -> None:
-    if not (math.isfinite(value) and 0 < value <= largest):
-        most = "" if math.isinf(largest) else f" and at most {largest:g}"
-        unit = "micrometers" if name.endswith("um") else "seconds"
-        raise InputError(f"{name} is {value}", f"give {unit}, above 0{most}")
 
 
 def _plausible(image: Image) -> Image:

@@ -55,9 +55,11 @@ def split_pairs(
     ------
     DataError
         The given split puts a group, or overlapping regions, on two sides (`check_split`), or
-        only some rows have a split, or the image is too small to be cut.
+        only some rows have a split, there is no row, or the image is too small to be cut.
     """
     share = _fractions(fractions)
+    if not len(pairs):
+        raise DataError("there are no pairs to split", "give some", file=pairs.name)
     given = pairs.table["split"] != ""
     if given.any():
         if not given.all():

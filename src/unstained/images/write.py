@@ -15,6 +15,9 @@ from .image import Array, Image
 
 __all__ = ["write_ome_tiff", "write_png"]
 
+_OME_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+"""What OME-XML has a name for."""
+
 
 def write_ome_tiff(
     image: Image, path: str | Path, *, tile: int = 512, overwrite: bool = False
@@ -46,10 +49,11 @@ def write_ome_tiff(
     """
     import tifffile
 
-    if image.dtype.kind not in "uif" or tile < 16 or tile % 16:
+    if image.dtype.name not in _OME_TYPES or tile < 16 or tile % 16:
         raise InputError(
             f"pixels of type {image.dtype}, tile {tile}",
-            "give integers or floats, and a tile that is a multiple of 16",
+            "give integers of up to 32 bits or floats of 32 or 64, and a tile that is a multiple "
+            "of 16",
         )
     path = Path(path)
     metadata = _ome_metadata(image)
