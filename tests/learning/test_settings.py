@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from unstained.errors import InputError
@@ -69,3 +70,19 @@ def test_a_share_may_be_1_and_not_more():
     check_settings(Some(rate=1.0), {}, least={}, shares=("rate",))
     with pytest.raises(InputError, match="give 0 to 1"):
         check_settings(Some(rate=1.1), {}, least={}, shares=("rate",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Some(steps="30"), "steps is '30'; give a whole number"),
+        (Some(steps=30.0), "steps is 30.0; give a whole number"),
+        (Some(rate="0.1"), "rate is '0.1'; give a number"),
+        (Some(mirror="no"), "mirror is 'no'; give true or false"),
+        (Some(network=5), "network is 5; give text"),
+    ],
+)
+def test_values_of_another_type_are_refused_where_nothing_reads_text(settings, said):
+    check_settings(Some(rate=1, steps=np.int64(3)), {}, least={})
+    with pytest.raises(InputError, match=said):
+        check_settings(settings, {}, least={})

@@ -26,7 +26,7 @@ from unstained.learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from unstained.learning.networks import NetworkSpec, apply_whole, build_network
 from unstained.staining import member_engines
 from unstained.staining.card import score_with_panel
-from unstained.staining.normalize import MarkerSpec
+from unstained.staining.normalize import MarkerSpec, Normalization
 from unstained.staining.panel import Member, Panel
 from unstained.staining.predict_plan import Grid, grid_of, stride_of, tile_bytes
 from unstained.staining.prediction import (
@@ -699,3 +699,53 @@ def test_int8_holds_for_every_network_of_a_panel() -> None:
     predictor = Predictor(panel(shared=False), PredictOptions(precision="int8"))
     predictor(picture(128, 128))
     assert predictor._engines.precisions == ("int8", "int8")
+
+
+def test_an_estimate_takes_two_axes_or_three_and_any_normalization() -> None:
+    bright = replace(panel(), normalization=Normalization("background"))
+    assert estimate(bright, (64, 64)).n_tiles == 1
+    for shape in ((64,), (1, 1, 1, 64, 64), (0, 64)):
+        with pytest.raises(InputError, match=r"give \(Y, X\) or \(T, Y, X\)"):
+            estimate(bright, shape)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.ones((2, 16, 16)),
+        np.ones((2, 3, 16, 16)),
+        [np.ones((1, 16, 16)), np.ones((1, 16, 20))],
+        [],
+    ],
+    ids=["no planes", "other planes", "unequal", "none"],
+)
+def test_a_stack_that_does_not_fit_is_refused(images: Any) -> None:
+    with pytest.raises(InputError, match=r"give \(N, 1, Y, X\)"):
+        panel().predict_stack(images)
+
+
+def test_no_marker_and_no_model_are_refused_as_such() -> None:
+    with pytest.raises(InputError, match="no marker is named; choose from CD90"):
+        panel().of_markers([])
+    with pytest.raises(InputError, match="no models to join"):
+        Panel.join([])
+
+
+def test_an_array_with_its_planes_last_is_refused_in_a_line() -> None:
+    with pytest.raises(InputError, match=r"200 planes \(channels C0, C1, \.\.\., C199; ") as caught:
+        predict(panel(), np.ones((200, 64, 13)))
+    assert "give an array as (1, Y, X)" in str(caught.value)
+
+
+def test_what_is_no_array_of_numbers_is_no_image(tmp_path: Path) -> None:
+    for image in ("image.tif", tmp_path / "image.tif", None, np.ones((8, 8), complex)):
+        with pytest.raises(InputError, match=r"files are opened by images\.read_image"):
+            predict(panel(), image)  # type: ignore[arg-type]
+
+
+def test_a_saved_panel_has_its_card(tmp_path: Path) -> None:
+    model = replace(panel(), about={"data": {"name": "day 1"}})
+    model.save(tmp_path / "model")
+    assert "`day 1`" in (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
+    model.save(tmp_path / "own", card="# Mine")
+    assert (tmp_path / "own" / "CARD.md").read_text(encoding="utf-8") == "# Mine"

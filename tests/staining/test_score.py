@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import ndimage
 
-from unstained.errors import DataError
+from unstained.errors import DataError, InputError
 from unstained.images.pairs import Pairs
 from unstained.staining.baselines import fit_baselines, local_sd
 from unstained.staining.compare import compare_models, score_frame
@@ -534,3 +534,15 @@ def test_a_report_compares_models_by_every_score_of_likeness(models, tmp_path):
     error = pd.read_csv(tmp_path / "comparison_mae.csv").iloc[1]["difference"]
     expected = (1_000 - np.hypot(1_000, 4_000)) * np.sqrt(2 / np.pi)
     assert error == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ksize": 4}, {"ksize": 33}, {"block_px": 0}, {"part_px": 0}, {"window_px": -3}, {"draws": 0}],
+    ids=str,
+)
+def test_sizes_of_a_score_that_cannot_be_are_refused_before_anything_is_predicted(
+    wrong: dict[str, int],
+) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        ScoreSettings(**wrong)

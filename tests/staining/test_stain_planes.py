@@ -126,6 +126,8 @@ def test_the_fingerprint_is_that_of_the_weights_and_survives_saving(tmp_path: Pa
     assert loaded.fingerprint != StainPlanes(panel(pixel_size_um=0.5)).fingerprint
     np.testing.assert_array_equal(again(image()), StainPlanes(panel())(image()))
     assert (tmp_path / "again" / CARD).read_text() == "# DNA of day 1\n"
+    StainPlanes(panel()).save(tmp_path / "new")
+    assert "Intended use" in (tmp_path / "new" / CARD).read_text()
 
 
 def test_it_tells_what_taught_it_and_that_the_test_part_did_not() -> None:

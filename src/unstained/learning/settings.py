@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
@@ -51,6 +52,7 @@ def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings
 
 
 _WANTED = {bool: "give true or false", int: "give a whole number", float: "give a number"}
+_TYPES: dict[type, type] = {bool: bool, int: Integral, float: Real, str: str}
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -78,7 +80,9 @@ def check_settings(
     below_one: Sequence[str] = (),
     infinite: Sequence[str] = (),
 ) -> None:
-    """Refuse values out of range; a number must be finite and 0 or more where nothing else is said.
+    """Refuse values of another type or out of range.
+
+    A number must be finite and 0 or more where nothing else is said.
 
     Parameters
     ----------
@@ -96,6 +100,10 @@ def check_settings(
         Names the first setting that is out of range.
     """
     values = asdict(settings)
+    for f in fields(settings):
+        kind = type(f.default)
+        if not isinstance(values[f.name], _TYPES[kind]):
+            raise InputError(f"{f.name} is {values[f.name]!r}", _WANTED.get(kind, "give text"))
     for name, allowed in choices.items():
         if values[name] not in allowed:
             raise InputError(

@@ -1,4 +1,5 @@
 from .card import score_with_panel, split_as_trained
+from .compare import compare_models, score_frame
 from .normalize import MarkerSpec, Normalization, Statistics
 from .panel import Member, Panel
 from .predict_plan import Estimate
@@ -29,9 +30,11 @@ __all__ = [
     "TrainSettings",
     "Verdict",
     "Weighed",
+    "compare_models",
     "estimate",
     "predict",
     "predict_files",
+    "score_frame",
     "score_panel",
     "score_with_panel",
     "split_as_trained",

@@ -116,16 +116,17 @@ def score_with_panel(
     panel: Panel,
     pairs: Pairs,
     *,
-    split: str,
+    split: str = "test",
     settings: ScoreSettings | None = None,
     options: PredictOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
     """Score a panel on pairs: fields tile by tile, single-cell images many at once.
 
-    Parameters as in `score_panel`. Pairs of another pixel size than the model's are resampled on
-    the way, as in prediction, and scored on their own pixels; those of unknown size are taken to
-    have the model's.
+    Parameters and errors as in `score_panel`. Pairs that had no split before training get that of
+    the training by `split_as_trained`. Those of another pixel size than the model's are resampled
+    on the way, as in prediction, and scored on their own pixels; those of unknown size are taken
+    to have the model's.
     """
     options = options or PredictOptions(device="auto")
     way = PredictFields.by_panel(panel, pairs.fields(), options)
@@ -229,17 +230,18 @@ def _members(members: Any) -> list[str]:
 def _data(data: Mapping[str, Any]) -> list[str]:
     if not data:
         return ["Not recorded."]
-    lines = [f"`{data['name']}`, fingerprint `{data['fingerprint'][:16]}`.", ""]
-    for marker, counts in data["pairs"].items():
+    name, fingerprint = data.get("name", "unknown"), data.get("fingerprint", "unknown")
+    lines = [f"`{name}`, fingerprint `{fingerprint[:16]}`.", ""]
+    for marker, counts in data.get("pairs", {}).items():
         lines.append(
             f"- {marker}: " + ", ".join(f"{n} {s or 'unsplit'}" for s, n in counts.items())
         )
-    for split, groups in data["groups"].items():
+    for split, groups in data.get("groups", {}).items():
         shown = ", ".join(groups[:12]) + (", ..." if len(groups) > 12 else "")
         lines.append(f"- groups in {split}: {shown}")
     for part, kind in data.get("kept_apart", {}).items():
         lines.append(f"- {part} is kept apart from training by {_KEPT_APART[kind]}")
-    return lines + [f"- note: {note}" for note in data["notes"]]
+    return lines + [f"- note: {note}" for note in data.get("notes", ())]
 
 
 def _scores(split: str, scores: Mapping[str, Any]) -> list[str]:

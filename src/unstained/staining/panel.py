@@ -138,7 +138,21 @@ class Panel:
 
         For single-cell images and crops; `predict` takes images of any size tile by tile. With
         `tta`, the mean over `symmetries`.
+
+        Raises
+        ------
+        InputError
+            The images differ in shape, have other planes than `planes`, or there are none.
+        DataError
+            A plane is constant, or has no light to divide by.
         """
+        shapes = sorted({np.shape(image) for image in planes})
+        if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][0] != self.planes or 0 in shapes[0]:
+            raise InputError(
+                f"images of shape {' and '.join(map(str, shapes)) or 'of none'}",
+                f"give (N, {self.planes}, Y, X): one image or more, all of one shape",
+            )
+        planes = np.asarray(planes)
         every = [self._of_array(p) for p in planes]
         ready = np.stack([self.normalize(p, s) for p, s in zip(planes, every, strict=True)])
         outputs = np.zeros((len(ready), len(self.names), *ready.shape[-2:]), np.float32)
@@ -173,7 +187,15 @@ class Panel:
         return predict(self, image, PredictOptions(**options))
 
     def of_markers(self, names: Sequence[str]) -> Panel:
-        """Only the members that predict these markers, each whole."""
+        """Only the members that predict these markers, each whole.
+
+        Raises
+        ------
+        InputError
+            No marker is named, or one that the panel does not predict.
+        """
+        if not names:
+            raise InputError("no marker is named", f"choose from {', '.join(self.names)}")
         unknown = [n for n in names if n not in self.names]
         if unknown:
             raise InputError(
@@ -195,9 +217,13 @@ class Panel:
 
         Raises
         ------
+        InputError
+            There is none.
         ModelError
             They share a marker, or differ in planes, normalization or pixel size.
         """
+        if not panels:
+            raise InputError("there are no models to join", "give one or more")
         first = panels[0]
         names = [name for panel in panels for name in panel.names]
         if len(set(names)) < len(names):
@@ -223,10 +249,26 @@ class Panel:
             parts=tuple(name for p in panels for name in p.origins),
         )
 
-    def save(self, folder: str | Path, *, card: str = "", replace: bool = False) -> None:
-        """Write ``model.safetensors``, ``model.json`` and ``CARD.md``; the folder appears whole."""
+    def save(self, folder: str | Path, *, card: str | None = None, replace: bool = False) -> None:
+        """Write ``model.safetensors``, ``model.json`` and ``CARD.md``; the folder appears whole.
+
+        Parameters
+        ----------
+        folder : path
+        card : str, optional
+            Text of the card; not given, it is made of `about`, as after training.
+        replace : bool
+            Whether an existing folder of that name is replaced.
+
+        Raises
+        ------
+        FileError
+            The folder exists or cannot be written.
+        """
+        from .card import write_card
+
         with atomic_dir(folder, replace=replace) as temporary:
-            self.write_into(temporary, card=card)
+            self.write_into(temporary, card=write_card(self) if card is None else card)
 
     def write_into(self, folder: Path, *, card: str = "") -> None:
         """Write the files into an existing folder; ``model.json``, by which it is a model, last."""

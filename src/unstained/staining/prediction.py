@@ -117,13 +117,21 @@ def estimate(panel: Panel, shape: Sequence[int], options: PredictOptions | None 
     shape : sequence of int
         (Y, X) or (T, Y, X), in pixels of the model.
     options : PredictOptions, optional
+
+    Raises
+    ------
+    InputError
+        The shape has other axes, or one of no pixels.
     """
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise InputError(f"shape is {tuple(shape)}", "give (Y, X) or (T, Y, X), 1 or more each way")
     frames, y, x = (1, *shape) if len(shape) == 2 else tuple(shape)
     predictor = Predictor(panel, options, notify=_LOG.info)
     grid = Grid((y, x))
     side = predictor.side(grid)
     tiles = grid.tiles(panel, side)
-    noise = np.random.default_rng(0).normal(size=(panel.planes, *tiles[0].outer_shape))
+    # around a bright background, by which some panels divide
+    noise = np.random.default_rng(0).normal(1000, 100, (panel.planes, *tiles[0].outer_shape))
     one = predictor.prepared(as_image(noise.astype(np.float32), "CYX"), n_tiles=len(tiles) * frames)
     return replace(one, memory_bytes=tile_bytes(panel, grid, side), tile=side)
 

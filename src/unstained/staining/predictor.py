@@ -53,6 +53,8 @@ _COMPARE_FROM_S = 30.0  # comparing engines takes some 10 s; below this torch is
 _PROBE_PX = 384
 _COMPARE_PX = 768  # engines that are compared take no more memory than the tiles will
 _MANY_TILES = 20
+_MOST_NAMED = 20
+"""Channels: an array with its axes in another order has hundreds."""
 _CALIBRATION_SIDE = 4  # pieces along each axis
 
 
@@ -238,11 +240,15 @@ class Predictor:
             taken = image.channels[named[0]].name
             self.notify(f"{name}: {taken} is taken, by its name; {others} is left out")
             return image.channels_at(named)
-        channels = ", ".join(channel.name for channel in image.channels)
+        names = [channel.name for channel in image.channels]
+        if len(names) > _MOST_NAMED:
+            names[2:-1] = ["..."]
         raise InputError(
-            f"{name} has {image.n_planes} planes (channels {channels}; {image.shape[2]} in z), "
-            f"the model takes {planes}",
-            "choose a channel with PATH#CHANNEL, planes of a z stack with PATH#z=3 or "
+            f"{name} has {image.n_planes} planes (channels {', '.join(names)}; {image.shape[2]} in "
+            f"z), the model takes {planes}",
+            f"give an array as ({planes}, Y, X)"
+            if image.source is None
+            else "choose a channel with PATH#CHANNEL, planes of a z stack with PATH#z=3 or "
             "PATH#z=3:6, or join planes with PATH;PATH",
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..errors import InputError
 from ..images.image import Array
 from ..statistics import (
     MIN_GROUPS,
@@ -27,6 +28,7 @@ _LIMITS = {"r_s": (-1, 1), "r_lap": (-1, 1), "ssim": (-1, 1), "c_max": (0, 1)}
 """Of what a score can be; the others are positive."""
 MOMENTS = ("n", "sx", "sy", "sxx", "syy", "sxy")
 
+_LARGEST_KSIZE = 31  # of OpenCV's Laplacian
 _PARTS = "parts of the only field"
 
 
@@ -51,6 +53,11 @@ class ScoreSettings:
         Single-cell images predicted at once.
     level, draws, seed
         Coverage, resamples and seed of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        A size or count that cannot be.
     """
 
     ksize: int = 31
@@ -62,6 +69,16 @@ class ScoreSettings:
     level: float = 0.95
     draws: int = 2000
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("ksize", "block_px", "part_px", "window_px", "batch", "draws"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | np.integer) and value >= 1):
+                raise InputError(f"{name} is {value!r}", "give a whole number, 1 or more")
+        if not self.ksize % 2 or self.ksize > _LARGEST_KSIZE:
+            raise InputError(
+                f"ksize is {self.ksize}", f"give an odd size up to {_LARGEST_KSIZE} px"
+            )
 
 
 @dataclass(frozen=True)

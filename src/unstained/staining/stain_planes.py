@@ -48,7 +48,7 @@ class StainPlanes:
         Groups whose stains it saw in training.
     """
 
-    def __init__(self, panel: Panel, card: str = "") -> None:
+    def __init__(self, panel: Panel, card: str | None = None) -> None:
         self.panel = panel
         self.names = panel.names
         self.pixel_size_um = panel.pixel_size_um
@@ -68,7 +68,7 @@ class StainPlanes:
         """Load a model folder; errors as for `Panel.load`."""
         panel = Panel.load(folder)
         card = Path(folder) / CARD
-        return cls(panel, card.read_text(encoding="utf-8") if card.is_file() else "")
+        return cls(panel, card.read_text(encoding="utf-8") if card.is_file() else None)
 
     def __call__(
         self,

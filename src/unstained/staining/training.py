@@ -82,7 +82,7 @@ def _say_nothing(name: str, progress: Progress) -> None:
 def train(
     pairs: Pairs,
     out: str | Path,
-    settings: TrainSettings,
+    settings: TrainSettings | None = None,
     *,
     init: str | Path | None = None,
     resume: bool = False,
@@ -100,7 +100,7 @@ def train(
     pairs : Pairs
     out : path
         Model folder; may hold an interrupted training when `resume` is set.
-    settings : TrainSettings
+    settings : TrainSettings, optional
     init : path, optional
         A model to start from (fine-tuning): weights are taken over, and the card tells whether
         training made it better on the same validation pairs.
@@ -119,6 +119,7 @@ def train(
         pairs or is constant in all, or the parent does not fit.
     """
     out = Path(out)
+    settings = TrainSettings() if settings is None else settings
     pairs = _weights_told(split_pairs(pairs, seed=settings.seed))
     said = {
         "settings": settings.as_dict(),
@@ -225,7 +226,7 @@ def _train_member(job: _Job, report: Report, notify: Callable[[str], None]) -> N
         panel.pixel_size_um,
         about,
     )
-    finished.save(job.folder / "member", replace=True)
+    finished.save(job.folder / "member", card="", replace=True)
 
 
 def _prepare(job: _Job, device: torch.device) -> tuple[StainingTask, Panel, bool]:
