@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from unstained.colonies.balance import geometric_mean
 from unstained.colonies.classifier import ColonyClassifier, _rounds_of
+from unstained.colonies.crops import ArrayCrops
 from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.model_files import model_tensors
 from unstained.errors import DataError, FileError, InputError, ModelError
@@ -301,10 +303,15 @@ def test_an_unknown_label_is_named() -> None:
         ([-1] * 30, None, None, "0 classes are labelled"),
         ([0, 1, 2] * 10, None, ["a", "b"], "2 class names for codes up to 2"),
         ([0, 1, -1] * 10, None, ["a", "b", "c"], "c has 0"),
+        ([[0]] * 30, None, None, r"int64 and shape \(30, 1\)"),
+        ([0, 1] * 15, None, ["a", "a"], "classes are a, a; give each a name of its own"),
+        ([0, 1] * 15, ["w1"] * 29 + [""], None, "image 29 has no group"),
+        ([0, 1] * 15, ["w1", None] * 15, None, "image 1 has no group"),
+        ([0, 1] * 15, [1.0, np.nan] * 15, None, "image 1 has no group"),
     ],
 )
 def test_labels_that_cannot_be_are_refused(
-    codes: list[int], groups: list[str] | None, classes: list[str] | None, message: str
+    codes: list[Any], groups: list[Any] | None, classes: list[str] | None, message: str
 ) -> None:
     images, _ = textures(30)
     with pytest.raises((InputError, DataError), match=message):
@@ -500,3 +507,39 @@ def test_names_as_labels_are_refused_with_a_hint() -> None:
     images, _ = textures(10)
     with pytest.raises(InputError, match="names go to `classes`"):
         ColonyClassifier("features").fit(images, np.array(["a"] * 10))
+
+
+def test_a_mask_of_validation_images_is_not_taken_for_positions() -> None:
+    images, y = textures(60)
+    with pytest.raises(InputError, match=r"validation is of bool .* numpy\.flatnonzero"):
+        ColonyClassifier("features", **QUICK).fit(images, y, validation=np.arange(60) < 12)
+
+
+def test_images_of_a_series_go_by_their_place_and_not_by_its_index() -> None:
+    images, y = textures(60)
+    crops = ArrayCrops(pd.Series(images, index=np.arange(60)[::-1]))
+    for i in range(60):
+        np.testing.assert_array_equal(crops.read(i).pixels[0], images[i])
+    told = ColonyClassifier("features", **QUICK).fit(images, y)
+    again = ColonyClassifier("features", **QUICK)
+    again.fit((image for image in images), pd.Series(y, index=np.arange(60)[::-1]))
+    np.testing.assert_array_equal(again.predict_proba(images), told.predict_proba(images))
+
+
+def test_floats_of_0_to_1_are_not_predicted_where_grey_values_were_learned() -> None:
+    images, y = textures(60)
+    grey = [(255 * (i - i.min()) / np.ptp(i)).astype(np.uint8) for i in np.asarray(images)]
+    classifier = ColonyClassifier("features", **QUICK).fit(grey, y)
+    with pytest.raises(DataError, match="image 0: has pixels of 0 to 1, and the images of train"):
+        classifier.predict_proba([grey[0] / 255])
+
+
+def test_names_of_classes_that_are_numbers_come_back_as_text(tmp_path: Path) -> None:
+    images, y = textures(60)
+    classifier = ColonyClassifier("features", **QUICK)
+    assert repr(classifier) == "<ColonyClassifier features not trained>"
+    classifier.fit(images, y, classes=np.array([10, 20, 40]), folder=str(tmp_path / "steps"))  # type: ignore[arg-type]
+    classifier.save(tmp_path / "model")
+    again = ColonyClassifier.load(tmp_path / "model")
+    assert repr(again) == "<ColonyClassifier features of 10, 20, 40>"
+    assert ColonyClassifier(**again.settings.as_dict()).settings == classifier.settings

@@ -1,4 +1,4 @@
-"""A classifier of colonies as scikit-learn would have it: fit, predict_proba, save, load."""
+"""A classifier of colonies in scikit-learn's manner: fit, predict_proba, save, load."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import torch
 
 from ..errors import DataError, InputError, ModelError
@@ -66,6 +68,10 @@ class Held(NamedTuple):
 class ColonyClassifier:
     """Learns classes of images from a few labels and many images without.
 
+    In scikit-learn's manner, but no estimator of it (its `clone` and `cross_val_score` do not take
+    it): ``ColonyClassifier(**classifier.settings.as_dict())`` is the same, untrained, and `compare`
+    goes over folds of whole groups.
+
     Parameters
     ----------
     method : str
@@ -95,16 +101,21 @@ class ColonyClassifier:
         self._model: Model | None = None
         self._normalizer = Normalizer()
 
+    def __repr__(self) -> str:
+        """``<ColonyClassifier ipb of debris, dense>``, or that it was not trained."""
+        said = "not trained" if self._model is None else f"of {', '.join(self.classes)}"
+        return f"<ColonyClassifier {self.settings.method} {said}>"
+
     def fit(
         self,
-        images: Sequence[Array] | Crops,
-        y: Sequence[int] | Array,
-        groups: Sequence[str] | Array | None = None,
+        images: Iterable[Array] | Crops,
+        y: npt.ArrayLike,
+        groups: npt.ArrayLike | None = None,
         *,
-        masks: Sequence[Array | None] | None = None,
+        masks: Iterable[Array | None] | None = None,
         classes: Sequence[str] | None = None,
-        validation: Sequence[int] | Array | None = None,
-        folder: Path | None = None,
+        validation: npt.ArrayLike | None = None,
+        folder: str | Path | None = None,
         resume: bool = False,
         report: Callable[[str, Progress], None] = lambda stage, progress: None,
     ) -> ColonyClassifier:
@@ -112,20 +123,22 @@ class ColonyClassifier:
 
         Parameters
         ----------
-        images : sequence of (Y, X) or (P, Y, X) arrays, or Crops
+        images : (Y, X) or (P, Y, X) arrays, or Crops
+            Of any sizes, of the same planes and grey values.
         y : (N,) ints
             Class of each image from 0; -1 where it is not known; -2 for an image of several
-            classes, which is learned from without a label.
-        groups : (N,) sequence, optional
+            classes, which is learned from without a label. Of names that are None where they are
+            not known: ``y, classes = pandas.factorize(pandas.Series(names), sort=True)``.
+        groups : (N,) array, optional
             Sequence or well of each image: validation gets groups of its own, where there are
-            enough.
-        masks : sequence of (Y, X) bool arrays or None, optional
+            enough. Not given, each image is a group of its own.
+        masks : (Y, X) bool arrays or None, optional
         classes : sequence of str, optional
             Names; "0", "1" ... where not given.
-        validation : sequence of int, optional
+        validation : (M,) ints, optional
             Positions of labelled images that choose the epoch and calibrate; a share of the
             labelled ones where not given.
-        folder : Path, optional
+        folder : path, optional
             For history and checkpoints; a temporary one where not given.
         resume : bool
             Go on from the checkpoint in `folder`; the result is that of an unbroken run.
@@ -137,18 +150,21 @@ class ColonyClassifier:
         DataError
             A class with fewer than two labelled images or with none outside `validation`, none
             unlabelled where the method learns from them, an empty mask, integers of different
-            bits.
+            bits, or floats of 0 to 1 beside integers.
         InputError
-            `validation` has a position that is not of a labelled image.
+            Images, labels, groups or masks that are not as many, or of another kind; a group that
+            is blank; two classes of one name; in `validation` what is no position of a labelled
+            image.
         """
         crops = _as_crops(images, masks)
         codes = _as_codes(y)
-        group = np.arange(codes.size) if groups is None else np.asarray(groups)
+        group = np.arange(codes.size) if groups is None else _as_groups(groups)
         self.classes = _class_names(codes, classes)
         _check(codes, crops, group, self.classes, self.settings)
         if validation is not None:
             file = getattr(crops, "name", None)  # of examples
-            _check_validation(np.asarray(validation), codes, self.classes, file)
+            validation = _as_positions(validation)
+            _check_validation(validation, codes, self.classes, file)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -233,9 +249,9 @@ class ColonyClassifier:
 
     def predict_proba(
         self,
-        images: Sequence[Array] | Crops,
+        images: Iterable[Array] | Crops,
         *,
-        masks: Sequence[Array | None] | None = None,
+        masks: Iterable[Array | None] | None = None,
         views: int | None = None,
     ) -> Array:
         """Probability of each class, calibrated on the validation part.
@@ -259,7 +275,8 @@ class ColonyClassifier:
         ModelError
             The images have other planes than those of training.
         DataError
-            They have integers of other bits, or an empty mask.
+            They have integers of other bits, floats of 0 to 1 where training had integers, or an
+            empty mask.
         """
         crops = _as_crops(images, masks)
         if views is not None and views < 1:
@@ -319,8 +336,11 @@ class ColonyClassifier:
         raised = p / np.maximum(count / count.sum(), 1e-6) ** self.settings.posthoc
         return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
-    def predict(self, images: Sequence[Array] | Crops, **how: Any) -> Array:
-        """Code of the most probable class, (N,) ints; arguments as in `predict_proba`."""
+    def predict(self, images: Iterable[Array] | Crops, **how: Any) -> Array:
+        """Code of the most probable class, (N,) ints; arguments as in `predict_proba`.
+
+        ``numpy.array(classifier.classes)[codes]`` are their names.
+        """
         return np.asarray(self.predict_proba(images, **how).argmax(axis=1))
 
     def conformal(self, level: float = 0.9) -> ClassConformal:
@@ -339,7 +359,7 @@ class ColonyClassifier:
         if not self.held.true.size:
             raise InputError(
                 "the classifier has no validation part to promise anything by",
-                "train with --set validation=0.2",
+                "train with the setting validation, such as 0.2",
             )
         p = apply_temperature(_log(self.held.probabilities), self.temperature)
         return ClassConformal.fit(p, self.held.true, level, pool_rare=True)
@@ -465,7 +485,7 @@ def check_same_run(
     write_json(file, said)
 
 
-def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | None) -> Crops:
+def _as_crops(images: Iterable[Array] | Crops, masks: Iterable[Array | None] | None) -> Crops:
     if isinstance(images, Crops):
         if masks is not None:
             raise InputError("masks beside crops that have their own", "give one of them")
@@ -473,14 +493,37 @@ def _as_crops(images: Sequence[Array] | Crops, masks: Sequence[Array | None] | N
     return ArrayCrops(images, masks)
 
 
-def _as_codes(y: Sequence[int] | Array) -> Array:
+def _as_codes(y: npt.ArrayLike) -> Array:
     codes = np.asarray(y)
-    if codes.dtype.kind not in "iu":
+    if codes.dtype.kind not in "iu" or codes.ndim != 1:
         raise InputError(
-            f"y is of {codes.dtype}",
-            "give a code for each class from 0, -1 where it is not known; names go to `classes`",
+            f"y is of {codes.dtype} and shape {codes.shape}",
+            "give a code for each class from 0, -1 where it is not known; names go to `classes`: "
+            "y, classes = pandas.factorize(pandas.Series(names), sort=True)",
         )
     return codes.astype(int)
+
+
+def _as_groups(groups: npt.ArrayLike) -> Array:
+    names = np.asarray(groups)
+    if names.ndim != 1:
+        raise InputError(f"groups are of shape {names.shape}", "give one for each image")
+    blank = np.flatnonzero(pd.isna(names) | np.array([name == "" for name in names.tolist()]))
+    if blank.size:
+        raise InputError(
+            f"image {blank[0]} has no group", "give each image one, or none to all of them"
+        )
+    return names
+
+
+def _as_positions(validation: npt.ArrayLike) -> Array:
+    positions = np.asarray(validation)
+    if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
+        raise InputError(
+            f"validation is of {positions.dtype} and shape {positions.shape}",
+            "give positions in y; of a mask: numpy.flatnonzero(mask)",
+        )
+    return positions.astype(int)
 
 
 def _log(p: Array) -> Array:
@@ -494,7 +537,10 @@ def _class_names(y: Array, given: Sequence[str] | None) -> tuple[str, ...]:
         return tuple(map(str, range(k)))
     if len(given) < k:
         raise InputError(f"{len(given)} class names for codes up to {k - 1}", "name each class")
-    return tuple(given)
+    names = tuple(map(str, given))
+    if len(set(names)) < len(names):
+        raise InputError(f"classes are {', '.join(names)}", "give each a name of its own")
+    return names
 
 
 def _check(
@@ -517,7 +563,7 @@ def _check_validation(positions: Array, y: Array, classes: Sequence[str], file: 
             f"validation has {strange[0]}, which is no position of a labelled image",
             f"give positions in y from 0 to {y.size - 1} whose class is known",
         )
-    teaching = np.delete(y, positions.astype(int))
+    teaching = np.delete(y, positions)
     untaught = np.flatnonzero(np.bincount(teaching[teaching >= 0], minlength=len(classes)) == 0)
     if untaught.size:
         names = ", ".join(classes[k] for k in untaught.tolist())

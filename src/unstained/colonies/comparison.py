@@ -159,7 +159,7 @@ def parse_arms(
 def compare(
     examples: Examples,
     arms: Sequence[Arm],
-    folder: Path,
+    folder: str | Path,
     plan: Plan,
     *,
     report: Report = lambda name, done, of: None,
@@ -178,6 +178,7 @@ def compare(
         folds, or a class without labelled images in a training part.
     """
     check_grouped(examples, plan.by)
+    folder = Path(folder)
     _same_plan(folder, examples, plan)
     y = examples.codes(examples.classes)
     todo = list(_runs(arms, plan, folder))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
@@ -54,7 +54,9 @@ class ArrayCrops:
         Masks that do not fit, or images that differ in planes.
     """
 
-    def __init__(self, images: Sequence[Array], masks: Sequence[Array | None] | None = None):
+    def __init__(self, images: Iterable[Array], masks: Iterable[Array | None] | None = None):
+        # a generator is read once, and a Series counts by its index, not by position
+        images, masks = list(images), None if masks is None else list(masks)
         if masks is not None and len(masks) != len(images):
             raise InputError(
                 f"{len(masks)} masks for {len(images)} images", "give each image a mask, or none"
@@ -234,7 +236,7 @@ class Patches:
         says where patches lie, they are not moved out of it.
     integers : (str, str), optional
         Integer type of pixels that the crops must have the size of, and which images have it;
-        the first crop's where not given. Floats are let through.
+        the first crop's where not given. Floats are let through, unless they are of 0 to 1.
     """
 
     def __init__(
@@ -261,6 +263,7 @@ class Patches:
         def made() -> Prepared:
             crop, name = self.crops.read(index), self.crops.name_at(index)
             self._check_type(crop.read_as or crop.pixels.dtype, name)
+            self._check_scale(crop, name)
             return prepare(crop, self.patch, self.inside, name)
 
         return self._kept.get(index, made)
@@ -276,6 +279,19 @@ class Patches:
             raise DataError(
                 f"has pixels of {dtype}, and {has_it} of {kind}",
                 "save all images, of training and later, with one bit depth",
+                file=name,
+            )
+
+    def _check_scale(self, crop: Crop, name: str) -> None:
+        """Floats may be grey values as they were, and are not where they were scaled to 0 ... 1."""
+        pixels = crop.pixels
+        if self.integers is None or pixels.dtype.kind != "f" or crop.read_as is not None:
+            return
+        if pixels.size and 0 <= pixels.min() < pixels.max() <= 1:
+            kind, has_it = self.integers
+            raise DataError(
+                f"has pixels of 0 to 1, and {has_it} of {kind}",
+                "give the grey values as they were, of training and later",
                 file=name,
             )
 

@@ -32,7 +32,7 @@ _SAMPLED = 10
 
 def train_model(
     examples: Examples,
-    out: Path,
+    out: str | Path,
     method: str,
     changes: Mapping[str, Any],
     *,
@@ -49,7 +49,7 @@ def train_model(
     Parameters
     ----------
     examples : Examples
-    out : Path
+    out : path
         Must not exist, unless `resume`.
     method, changes
         As for `ColonyClassifier`.
@@ -71,6 +71,7 @@ def train_model(
     InputError
         A training goes on with other settings, labels or stains.
     """
+    out = Path(out)
     finished = (out / MODEL).exists()
     if finished and not (resume and (out / TRAINING / NOTE).exists()):
         raise FileError(
