@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import (
+        cell_table,
         cells,
         colonies,
         datasets,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__",
+    "cell_table",
     "cells",
     "colonies",
     "datasets",

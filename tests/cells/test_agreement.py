@@ -18,7 +18,7 @@ from unstained.cells.bands import Bands
 from unstained.cells.cell_agreement import agreement, bland_altman, match_cells
 from unstained.cells.familiar import Reference
 from unstained.cli.cells_measure import agree as agree_command
-from unstained.errors import DataError, FileError
+from unstained.errors import DataError, FileError, InputError
 
 
 def table(
@@ -327,3 +327,10 @@ def test_predicted_stains_in_place_of_measured_ones_are_refused(tmp_path: Path) 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="is not there"):
         agree_files(tmp_path / "p.h5ad", tmp_path / "m.h5ad", tmp_path / "out")
+
+
+def test_limits_of_agreement_are_of_two_columns_of_one_length_and_a_level_below_1() -> None:
+    with pytest.raises(InputError, match=r"\(3,\) predicted, \(2,\) measured"):
+        bland_altman([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(InputError, match="level 95"):
+        bland_altman([1.0, 2.0, 3.0], [1.0, 2.0, 4.0], level=95)

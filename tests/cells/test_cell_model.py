@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from unstained.cells.partition import PartitionSettings
 from unstained.cells.segmentation_folder import read_segmentation
 from unstained.cells.segmenting import model_segmenter, segment_files
 from unstained.errors import DataError, FileError, InputError, ModelError
+from unstained.images import as_image
 from unstained.learning.networks import NetworkSpec, build_network
 
 
@@ -114,13 +116,19 @@ def test_an_image_of_other_pixels_is_brought_to_the_model_s() -> None:
         (np.zeros((32, 32)), DataError, "constant"),
         (np.full((32, 32), np.nan), DataError, "not finite"),
         (np.zeros((3, 32, 32)), InputError, "one .Y, X. plane"),
+        (as_image(np.zeros((32, 32)), "YX"), InputError, "one .Y, X. plane"),
     ],
 )
 def test_an_image_that_shows_nothing_is_refused(
-    image: np.ndarray, error: type[Exception], said: str
+    image: Any, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         untaught().segment(image)
+
+
+def test_rows_of_numbers_are_an_image() -> None:
+    image, model = disc_field((32, 32), seed=0), untaught()
+    np.testing.assert_array_equal(model.segment(image.tolist()), model.segment(image))  # type: ignore[arg-type]
 
 
 def test_a_pixel_size_of_zero_is_refused() -> None:

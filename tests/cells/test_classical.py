@@ -20,7 +20,7 @@ from unstained.cells.classical import (
 from unstained.cells.matching import average_precision, pool_scores, score_labels
 from unstained.cells.segmenting import classical_segmenter
 from unstained.errors import DataError, InputError
-from unstained.images import read_image, read_labels
+from unstained.images import as_image, read_image, read_labels
 
 LOOSE = ClassicalSettings(threshold_scale=1.0, window_px=3, min_area_px2=150)
 
@@ -146,6 +146,8 @@ def test_lengths_below_a_micrometer_are_judged_in_the_pixels_of_the_image() -> N
 def test_what_is_no_plane_is_refused() -> None:
     with pytest.raises(InputError, match="one \\(Y, X\\) plane"):
         segment_classical(np.zeros((2, 3, 4)))
+    with pytest.raises(InputError, match="one \\(Y, X\\) plane"):
+        segment_classical(as_image(np.zeros((3, 4)), "YX"))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="not finite"):
         segment_classical(np.array([[0.0, np.nan]]))
     with pytest.raises(InputError, match="above 0"):

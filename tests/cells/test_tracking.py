@@ -155,6 +155,7 @@ def test_frames_without_cells_are_a_gap_of_all():
         ([field(), field()], DataError, "no cell in 2 frames"),
         ([field((1, 9, 9, 5)), field(size=(9, 9))], DataError, r"frame 1 is \(9, 9\)"),
         ([np.zeros((4, 4))] * 2, InputError, "float64"),
+        ([np.full((4, 4), -1)] * 2, InputError, "least label is -1; .* 0 and above"),
         ([np.zeros((2, 4, 4), int)] * 2, InputError, r"\(2, 4, 4\)"),
     ],
 )

@@ -119,3 +119,12 @@ def test_a_cut_has_as_many_clusters_as_asked_for_where_merges_go_down(chosen):
     found = cluster_cells(x, ClusterSettings(clusters=5, linkage=chosen))
     assert (np.diff(found.cell_tree[:, 2]) < 0).any()
     assert np.unique(found.cluster).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_cells_without_a_value_and_a_single_column_are_no_table_to_cluster() -> None:
+    values = np.random.default_rng(0).normal(10, 1, (9, 3))
+    with pytest.raises(InputError, match="a row for each cell"):
+        cluster_cells(values[:, 0])
+    values[4, 1] = np.nan
+    with pytest.raises(DataError, match="some values are not finite; leave these cells out"):
+        cluster_cells(values)

@@ -8,8 +8,9 @@ from scipy.stats import pearsonr
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from unstained.errors import DataError
+from unstained.errors import DataError, InputError
 from unstained.heterogeneity.components import principal_components
+from unstained.heterogeneity.effects import differences, hedges_g
 from unstained.heterogeneity.marker_shape import Orthogonality, correlations, orthogonality
 
 NAMES = ("a", "b", "c", "d")
@@ -194,3 +195,29 @@ def test_the_interval_of_orthogonality_over_few_donors_is_that_without_each():
     half = 3.182 * np.sqrt(3 / 4 * ((without - without.mean()) ** 2).sum())
     assert found.low == pytest.approx(found.value - half, abs=1e-4)
     assert found.high == pytest.approx(found.value + half, abs=1e-4)
+
+
+def test_one_missing_value_is_told_and_gives_no_p() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 4)), rng.normal(size=(30, 3))
+    x[0, 0] = np.nan
+    for made in (
+        lambda: orthogonality(x, y),
+        lambda: orthogonality(y, x),
+        lambda: principal_components(x, list("abcd")),
+    ):
+        with pytest.raises(DataError, match="some values are not finite"):
+            made()
+
+
+def test_a_coverage_in_percent_is_refused() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    for made in (
+        lambda: orthogonality(x, x[:, :2], level=95),
+        lambda: correlations(x, x[:, :2], (list("abcd"), list("xy")), level=95),
+        lambda: principal_components(x, list("abcd"), level=95),
+        lambda: hedges_g(x[:, 0], x[:, 1], level=95),
+        lambda: differences(x, list("abcd"), np.tile(["u", "v"], 15), level=95),
+    ):
+        with pytest.raises(InputError, match="level 95; give a coverage between 0 and 1"):
+            made()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..cell_table import names_of, need_columns, values_of
-from ..errors import DataError
+from ..errors import DataError, InputError
 from ..images.image import Array
 from ..statistics import (
     MIN_GROUPS,
@@ -22,6 +22,7 @@ from ..statistics import (
     moments_correlation,
     resampled_sums,
 )
+from ..statistics.intervals import check_level
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -220,12 +221,23 @@ def bland_altman(
     Limits
         NaN for fewer than two cells; intervals NaN for fewer than three groups.
 
+    Raises
+    ------
+    InputError
+        The two differ in length, or `level` is no share.
+
     References
     ----------
     .. [1] Bland, Altman (1999), Stat Methods Med Res 8:135, doi 10.1177/096228029900800204.
     """
     from scipy.special import stdtrit
 
+    check_level(level)
+    if np.shape(predicted) != np.shape(measured) or np.ndim(predicted) != 1:
+        raise InputError(
+            f"{np.shape(predicted)} predicted, {np.shape(measured)} measured",
+            "give two columns of one length",
+        )
     d = np.asarray(predicted, np.float64) - np.asarray(measured, np.float64)
     n = d.size
     if n < 2:

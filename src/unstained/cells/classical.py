@@ -210,6 +210,7 @@ def segment_classical(
     .. [1] Otsu (1979), IEEE Trans Syst Man Cybern 9:62. doi:10.1109/TSMC.1979.4310076
     """
     settings = settings or ClassicalSettings()
+    image = np.asarray(image)
     if image.ndim != 2:
         raise InputError(f"an image of shape {image.shape}", "give one (Y, X) plane")
     if image.size == 0:

@@ -128,7 +128,7 @@ class CellModel:
         DataError
             The image is constant or not finite.
         """
-        _check_plane(image)
+        image = _plane(image)
         grey = normalize(image, statistics or measure_statistics(image))
         out = np.empty((len(self.map_names), *grey.shape), np.float32)
         network = self.network
@@ -179,7 +179,7 @@ class CellModel:
         statistics: Statistics | None = None,
     ) -> CellsAndNuclei:
         """Label cells, and nuclei where the model was taught them; arguments as for `segment`."""
-        _check_plane(image)
+        image = _plane(image)
         shape = image.shape
         statistics = statistics or measure_statistics(image)
         scaled = _resampled(image, self._zoom(pixel_size_um))
@@ -298,9 +298,11 @@ def _read_json(folder: Path) -> dict[str, Any]:
     return said
 
 
-def _check_plane(image: NDArray[Any]) -> None:
+def _plane(image: NDArray[Any]) -> NDArray[Any]:
+    image = np.asarray(image)
     if image.ndim != 2 or 0 in image.shape:
         raise InputError(f"an image of shape {image.shape}", "give one (Y, X) plane")
+    return image
 
 
 def _motions(views: int) -> tuple[Symmetry, ...]:

@@ -170,10 +170,11 @@ def _regions(frames: Iterable[Array]) -> _Cells:
     first, count = 0, 0
     for t, frame in enumerate(frames):
         labels = np.asarray(frame)
-        if labels.ndim != 2 or labels.dtype.kind not in "bui":
+        if labels.ndim != 2 or labels.dtype.kind not in "bui" or labels.min(initial=0) < 0:
             raise InputError(
-                f"frame {t} has shape {labels.shape} and type {labels.dtype}",
-                "give (Y, X) integer labels",
+                f"frame {t} has shape {labels.shape} and type {labels.dtype}, its least label is "
+                f"{labels.min(initial=0)}",
+                "give (Y, X) integer labels, 0 and above",
             )
         if before is not None and labels.shape != shape:
             raise DataError(

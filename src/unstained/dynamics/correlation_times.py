@@ -23,6 +23,7 @@ from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..statistics.intervals import check_level
 from .autocorrelation import Acf, Trend, autocovariance, checked_traces, expected_sums
 
 __all__ = ["CorrelationTime", "CorrelationTimeSettings", "correlation_time"]
@@ -56,8 +57,7 @@ class CorrelationTimeSettings:
     head_lags: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise InputError(f"level {self.level}", "give a coverage between 0 and 1, such as 0.95")
+        check_level(self.level)
         if self.head_lags is not None and self.head_lags < _LEAST_LAGS:
             raise InputError(f"head_lags {self.head_lags}", f"give at least {_LEAST_LAGS}")
 

@@ -113,10 +113,17 @@ def scaled(values: npt.ArrayLike, scale: str) -> Array:
 
     Raises
     ------
+    InputError
+        No table of (N, K).
     DataError
-        A variable whose mean is not positive, or for log2 a value that is not.
+        A value that is not finite, a variable whose mean is not positive, or for log2 a value that
+        is not.
     """
     x = np.asarray(values, np.float64)
+    if x.ndim != 2:
+        raise InputError(f"values {x.shape}", "give (N, K), a row for each cell")
+    if not np.isfinite(x).all():
+        raise DataError("some values are not finite", "leave these cells out")
     mean = x.mean(axis=0)
     if scale == "z":
         return np.asarray((x - mean) / x.std(axis=0))
@@ -140,8 +147,11 @@ def cluster_cells(values: npt.ArrayLike, settings: ClusterSettings | None = None
 
     Raises
     ------
+    InputError
+        No table of (N, K), or a metric that SciPy does not know.
     DataError
-        Fewer cells than clusters, more than 20,000 cells, or values that the scale refuses.
+        Fewer cells than clusters, more than 20,000 cells, values that are not finite or that the
+        scale refuses.
     """
     from scipy.cluster.hierarchy import leaves_list
 

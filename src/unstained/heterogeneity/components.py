@@ -11,6 +11,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from ..images.image import Array
 from ..statistics import MANY_GROUPS, student_bounds
+from ..statistics.intervals import check_level
 from .resampling import Resamples
 
 __all__ = ["Components", "principal_components"]
@@ -106,10 +107,12 @@ def principal_components(
     Raises
     ------
     InputError
-        Values and names do not fit.
+        Values and names do not fit, or `level` is no share.
     DataError
-        Fewer than two variables or three cells, or a variable that is constant.
+        Fewer than two variables or three cells, a variable that is constant, or a value that is
+        not finite.
     """
+    check_level(level)
     x = np.asarray(values, np.float64)
     if x.ndim != 2 or x.shape[1] != len(names):
         raise InputError(f"values {x.shape} for {len(names)} names", "give (N, K) and K names")
@@ -118,6 +121,8 @@ def principal_components(
             f"{x.shape[0]} cells with {x.shape[1]} variables",
             "components need three cells and two variables at least",
         )
+    if not np.isfinite(x).all():
+        raise DataError("some values are not finite", "leave these cells out")
     sd = x.std(axis=0)
     if (sd == 0).any():
         raise DataError(

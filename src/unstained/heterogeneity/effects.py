@@ -40,6 +40,11 @@ def hedges_g(a: npt.ArrayLike, b: npt.ArrayLike, *, level: float = 0.95) -> Hedg
     HedgesG
         All NaN for fewer than two values on a side; g NaN where neither side varies.
 
+    Raises
+    ------
+    InputError
+        `level` is no share.
+
     References
     ----------
     .. [1] Hedges (1981), J Educ Stat 6:107, doi 10.3102/10769986006002107.

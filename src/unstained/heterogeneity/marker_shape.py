@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import DataError, InputError
 from ..images.image import Array
 from ..statistics import MANY_GROUPS, fisher_z_interval, holm, student_bounds
+from ..statistics.intervals import check_level
 from .resampling import Resamples, members_of
 
 __all__ = ["Orthogonality", "correlations", "orthogonality"]
@@ -96,9 +97,10 @@ def orthogonality(
     Raises
     ------
     InputError
-        Different numbers of cells.
+        Different numbers of cells, or `level` is no share.
     DataError
-        Fewer than four cells, or a variable that is constant (within all groups).
+        Fewer than four cells, a variable that is constant (within all groups), or a value that is
+        not finite.
 
     References
     ----------
@@ -106,11 +108,14 @@ def orthogonality(
     .. [2] Josse, Pages, Husson (2008), Comput Stat Data Anal 53:82,
        doi 10.1016/j.csda.2008.06.012.
     """
+    check_level(level)
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
         raise InputError(f"{a.shape} and {b.shape}", "give (N, p) and (N, q) of the same cells")
     if len(a) < _LEAST:
         raise DataError(f"{len(a)} cells", "four are needed at least")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise DataError("some values are not finite", "leave these cells out")
     members = members_of(len(a), groups)
     if groups is not None:
         a, b = _within(a, members), _within(b, members)

@@ -253,6 +253,11 @@ def fisher_z_interval(r: float, n: int, *, level: float = 0.95) -> Interval:
 
     tanh(atanh(r) +- q / sqrt(n - 3)). Not for pixels, which are not independent.
 
+    Raises
+    ------
+    InputError
+        `r` is no correlation, or `level` no share.
+
     References
     ----------
     .. [1] Fisher (1915), Biometrika 10:507.
