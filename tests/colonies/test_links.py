@@ -117,6 +117,9 @@ def test_frames_out_of_order_or_of_other_sizes_are_refused() -> None:
     linker.add(1, frame(LEFT))
     with pytest.raises(InputError, match="order of time"):
         linker.add(1, frame(LEFT))
+    for wrong in (np.zeros((4, 4)), np.full((4, 4), -1), np.zeros((1, 4, 4), int)):
+        with pytest.raises(InputError, match=r"give \(Y, X\) integer labels, 0 and above"):
+            link_frames([wrong])
     with pytest.raises(InputError, match="one size"):
         linker.add(2, frame(LEFT, size=50))
     with pytest.raises(InputError, match="overlap"):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from unstained.cli.colonies_detect import votes as votes_command
 from unstained.colonies.detection_folder import read_colonies
 from unstained.colonies.votes import fleiss_kappa, merge_votes, votes_into_detection
-from unstained.errors import DataError, FileError
+from unstained.errors import DataError, FileError, InputError
 from unstained.images.tables import read_table
 
 
@@ -136,6 +136,10 @@ def test_kappa_is_1_for_agreement_0_by_chance_and_unknown_without_pairs_or_choic
     assert fleiss_kappa(np.array([[1, 1], [1, 1], [2, 0], [0, 2]])) == pytest.approx(0)
     assert np.isnan(fleiss_kappa(np.array([[1, 0], [0, 1]])))
     assert np.isnan(fleiss_kappa(np.array([[3, 0], [2, 0]])))
+    assert fleiss_kappa([[3, 0], [0, 3]]) == 1
+    for wrong in ([[-1, 3], [0, 3]], [0.5, 3.0], [3, 0]):
+        with pytest.raises(InputError, match=r"give \(images, categories\) counts"):
+            fleiss_kappa(wrong)
 
 
 def test_kappa_is_told_in_words() -> None:

@@ -170,6 +170,11 @@ def test_two_stains_add_up():
     assert mixed[0, 0].tolist() == [255, 255, 0]
 
 
+def test_a_color_that_is_none_is_refused():
+    with pytest.raises(InputError, match="color 'red'; give RRGGBB"):
+        blend(None, {"A": np.ones((2, 2))}, {"A": "red"})
+
+
 def test_nuclei_are_blue_and_other_markers_differ():
     colors = marker_colors(["DAPI", "MAP2", "NFH"])
     red, green, blue = to_rgb("#" + colors["DAPI"])

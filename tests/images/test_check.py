@@ -97,6 +97,17 @@ def test_sound_pairs_are_usable_and_measured(make: Callable[[int], Set]) -> None
     assert report.table["noise_sd"].to_list() == pytest.approx([15, 15], rel=0.1)
 
 
+def test_a_stain_of_two_rows_is_reported_and_the_rest_looked_at(make: Callable[[int], Set]) -> None:
+    spoiled = make(2)
+    for name in ("p1.png", "s1.png"):
+        spoiled.write(name, spoiled.read(name)[:2])
+    report = spoiled.check()
+    (problem,) = found(report, "size")
+    assert (problem.severity, problem.where) == ("error", "s1.png")
+    assert problem.found == "is 2 x 192 px, too small to be looked at"
+    assert np.isfinite(report.table["noise_sd"]).tolist() == [True, False]
+
+
 def test_a_shifted_stain_is_found_corrected_and_then_sound(make: Callable[[int], Set]) -> None:
     spoiled = make(2)
     spoiled.write("s1.png", move(spoiled.read("s1.png"), 6.5, -4.25))

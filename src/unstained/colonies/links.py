@@ -132,8 +132,15 @@ class Linker:
         Raises
         ------
         InputError
-            Frames out of order or of different sizes.
+            Frames out of order or of different sizes, or that are no labels.
         """
+        labels_yx = np.asarray(labels_yx)
+        if labels_yx.ndim != 2 or labels_yx.dtype.kind not in "bui" or labels_yx.min(initial=0) < 0:
+            raise InputError(
+                f"frame {frame} has shape {labels_yx.shape} and type {labels_yx.dtype}, its least "
+                f"label is {labels_yx.min(initial=0)}",
+                "give (Y, X) integer labels, 0 and above",
+            )
         areas = _areas(labels_yx)
         track_of = np.zeros(areas.size, np.int64)
         linked = np.zeros((1, areas.size), bool)
@@ -189,7 +196,7 @@ def link_frames(labels_per_frame: Iterable[Array], settings: LinkSettings | None
     Raises
     ------
     InputError
-        Frames of different sizes.
+        Frames of different sizes, or that are no labels.
     """
     linker = Linker(LinkSettings() if settings is None else settings)
     track_of = [linker.add(frame, labels) for frame, labels in enumerate(labels_per_frame)]

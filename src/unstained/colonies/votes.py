@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from ..errors import DataError, FileError, some_of
+from ..errors import DataError, FileError, InputError, some_of
 from ..images.atomic import atomic_path, write_csv
 from ..images.folders import images_in
-from ..images.image import Array
 from ..images.tables import TableStyle, read_table, style_of
 from .detect_sources import NOT_IMAGES
 from .detection_folder import TABLE, read_colonies
@@ -120,7 +120,7 @@ def merge_votes(votes: pd.DataFrame, classes: Sequence[str] | None = None) -> Vo
     return VoteResult(labels, disagreements, _annotators(table, counted), fleiss_kappa(counts))
 
 
-def fleiss_kappa(counts: Array) -> float:
+def fleiss_kappa(counts: npt.ArrayLike) -> float:
     """Agreement of several raters beyond chance [1]_, numbers of raters may differ.
 
     With n_ij votes for category j on image i, n_i = sum_j n_ij:
@@ -143,11 +143,22 @@ def fleiss_kappa(counts: Array) -> float:
         1: all agree, 0: as by chance, below 0: less. NaN where no image has two votes, or all
         votes are for one category.
 
+    Raises
+    ------
+    InputError
+        No table of counts.
+
     References
     ----------
     .. [1] Fleiss (1971), Psychol Bull 76:378, doi 10.1037/h0031619.
     """
-    several = counts[counts.sum(1) >= 2].astype(float)
+    votes = np.asarray(counts)
+    if votes.ndim != 2 or votes.dtype.kind not in "iu" or votes.min(initial=0) < 0:
+        raise InputError(
+            f"votes {votes.shape} of {votes.dtype}, the least {votes.min(initial=0)}",
+            "give (images, categories) counts, 0 and above",
+        )
+    several = votes[votes.sum(1) >= 2].astype(float)
     if not len(several):
         return math.nan
     n = several.sum(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.colors import to_rgb
+from matplotlib.colors import is_color_like, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -57,6 +57,11 @@ def blend(
     Returns
     -------
     (Y, X, 3) uint8 array
+
+    Raises
+    ------
+    InputError
+        Images of different shapes, none, or a color that is none.
     """
     shapes = {np.shape(a) for a in (*stains.values(), *([] if phase is None else [phase]))}
     if len(shapes) != 1:
@@ -68,9 +73,15 @@ def blend(
         dark *= 1 - _PHASE_WEIGHT * _stretched(phase, *np.percentile(phase, [0.5, 99.5]))[..., None]
     for marker, stain in stains.items():
         low, high = (limits or {}).get(marker) or np.percentile(stain, [35, 99.7])
-        rgb = np.array(to_rgb("#" + colors[marker].lstrip("#")), dtype=np.float32)
+        rgb = np.array(_rgb(colors[marker]), dtype=np.float32)
         dark *= 1 - _stretched(stain, low, high)[..., None] * rgb
     return np.asarray(np.round(255 * (1 - dark)), dtype=np.uint8)
+
+
+def _rgb(color: str) -> tuple[float, float, float]:
+    if not is_color_like("#" + color.lstrip("#")):
+        raise InputError(f"color {color!r}", "give RRGGBB, such as 00FF00")
+    return to_rgb("#" + color.lstrip("#"))
 
 
 def composite_figure(

@@ -29,6 +29,8 @@ from .splits import check_split
 
 __all__ = ["CheckReport", "CheckSettings", "Problem", "check_pairs"]
 
+_LEAST_PX = 3  # each way, of which noise can be told
+
 
 def check_pairs(
     pairs: Pairs,
@@ -126,6 +128,11 @@ class _Doctor:
             )
             found = f"a stain is one plane, this has {len(stain)}"
             self.say("error", "planes", self.short(stain_path), found, remedy)
+            return
+        if min(stain[0].shape) < _LEAST_PX:
+            self.broken.add(stain_path)
+            found = f"is {stain[0].shape[0]} x {stain[0].shape[1]} px, too small to be looked at"
+            self.say("error", "size", self.short(stain_path), found, "leave the row out")
             return
         self.planes[phase_path] = len(phase)
         good, clipped, sharp = self._look_at_phase(phase_path, phase)

@@ -7,7 +7,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -341,7 +340,8 @@ def check_size(name: str, value: float, largest: float = math.inf) -> None:
     InputError
         It is no number above 0 and at most `largest`.
     """
-    if not (isinstance(value, Real) and math.isfinite(value) and 0 < value <= largest):
+    number = isinstance(value, int | float | np.number) and math.isfinite(value)
+    if not (number and 0 < value <= largest):
         most = "" if math.isinf(largest) else f" and at most {largest:g}"
         unit = "micrometers" if name.endswith("um") else "seconds"
         raise InputError(f"{name} is {value!r}", f"give {unit}, above 0{most}")
