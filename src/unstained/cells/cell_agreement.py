@@ -15,6 +15,7 @@ from ..images.image import Array
 from ..statistics import (
     MIN_GROUPS,
     Interval,
+    check_level,
     correlation_moments,
     fisher_z_interval,
     linear_fit,
@@ -22,7 +23,6 @@ from ..statistics import (
     moments_correlation,
     resampled_sums,
 )
-from ..statistics.intervals import check_level
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -23,7 +23,7 @@ from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics.intervals import check_level
+from ..statistics import check_level
 from .autocorrelation import Acf, Trend, autocovariance, checked_traces, expected_sums
 
 __all__ = ["CorrelationTime", "CorrelationTimeSettings", "correlation_time"]

@@ -10,8 +10,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import MANY_GROUPS, student_bounds
-from ..statistics.intervals import check_level
+from ..statistics import MANY_GROUPS, check_level, student_bounds
 from .resampling import Resamples
 
 __all__ = ["Components", "principal_components"]

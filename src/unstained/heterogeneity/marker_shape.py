@@ -12,8 +12,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
-from ..statistics import MANY_GROUPS, fisher_z_interval, holm, student_bounds
-from ..statistics.intervals import check_level
+from ..statistics import MANY_GROUPS, check_level, fisher_z_interval, holm, student_bounds
 from .resampling import Resamples, members_of
 
 __all__ = ["Orthogonality", "correlations", "orthogonality"]
