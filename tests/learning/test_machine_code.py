@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from unstained.learning.machine_code import machine_code
+from unstained.colonies import features
+from unstained.learning.machine_code import machine_code, one_blas_thread
 
 
 def _twice(number: int) -> int:
@@ -43,3 +46,30 @@ def test_another_error_of_the_compiler_is_not_hidden(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(numba, "njit", _njit_that_refuses_to_keep_code("out of registers"))
     with pytest.raises(RuntimeError, match="out of registers"):
         machine_code(_twice)
+
+
+def _blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_products_of_matrices_run_on_one_thread_while_it_is_asked_for() -> None:
+    before = _blas_threads()
+    with one_blas_thread():
+        assert _blas_threads() == {1}
+    assert _blas_threads() == before
+
+
+def test_features_of_patches_are_calculated_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    features.feature_names(1)  # else measured first, of one blank patch
+    seen: list[set[int]] = []
+    real = features._smoothed
+
+    def watched(x: np.ndarray, sigma: float) -> np.ndarray:
+        seen.append(_blas_threads())
+        return real(x, sigma)
+
+    monkeypatch.setattr(features, "_smoothed", watched)
+    with threadpool_limits(2, user_api="blas"):  # whatever the machine has
+        features.patch_features(np.zeros((1, 1, 8, 8), np.float32))
+    assert seen
+    assert set.union(*seen) == {1}

@@ -24,6 +24,7 @@ from scipy.special import softmax
 
 from ..errors import ModelError
 from ..images.image import Array
+from ..learning.machine_code import one_blas_thread
 from ..learning.random import generator
 from .balance import balancing_weights
 from .crops import Patches
@@ -271,7 +272,8 @@ def _regression(x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """(F, K) weights and (K,) offset of the multinomial logistic regression."""
     from sklearn.linear_model import LogisticRegression
 
-    found = LogisticRegression(C=_STIFFNESS, max_iter=1000).fit(x, y, sample_weight=weight)
+    with one_blas_thread():
+        found = LogisticRegression(C=_STIFFNESS, max_iter=1000).fit(x, y, sample_weight=weight)
     if len(found.classes_) == 2:  # one logit z: as -z / 2 and z / 2
         half = found.coef_[0] / 2
         return np.stack([-half, half], axis=1), np.array([-1, 1]) * found.intercept_[0] / 2

@@ -17,6 +17,7 @@ import scipy.ndimage
 
 from ..errors import InputError
 from ..images.image import Array
+from ..learning.machine_code import one_blas_thread
 
 __all__ = ["feature_names", "patch_features"]
 
@@ -63,13 +64,14 @@ def patch_features(x: Array) -> Array:
             f"give (N, P, S, S) patches of {LEAST_SIDE_PX} px a side or more",
         )
     found = np.empty((len(x), len(feature_names(x.shape[1]))), np.float32)
-    for start in range(0, len(x), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        block = np.ascontiguousarray(x[some], np.float32)
-        if not np.isfinite(block).all():
-            raise InputError("patches with values that are not finite", "remove those images")
-        columns = [v for p in range(x.shape[1]) for _, v in _of_plane(block[:, p])]
-        found[some] = np.stack(columns, axis=1)
+    with one_blas_thread():
+        for start in range(0, len(x), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            block = np.ascontiguousarray(x[some], np.float32)
+            if not np.isfinite(block).all():
+                raise InputError("patches with values that are not finite", "remove those images")
+            columns = [v for p in range(x.shape[1]) for _, v in _of_plane(block[:, p])]
+            found[some] = np.stack(columns, axis=1)
     return found
 
 
@@ -137,7 +139,7 @@ def _filtered(x: Array, sigma: float, *orders: tuple[int, int]) -> Iterator[Arra
     """(N, S, S) convolved with derivatives of a Gaussian, times sigma per order, in y and x."""
     n, side, _ = x.shape
     matrix = {order: _filter(side, sigma, order) for pair in orders for order in pair}
-    # one large product for all patches: BLAS starts its threads for each of many small ones
+    # one large product for all patches is faster than many small ones
     columns = x.swapaxes(0, 1).reshape(side, n * side)  # (N, Y, X) to (Y, N X)
     along_y = {y: (matrix[y] @ columns).reshape(side * n, side) for y, _ in orders}  # (Y N, X)
     for order_y, order_x in orders:

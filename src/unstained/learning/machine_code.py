@@ -1,13 +1,14 @@
-"""Python loops compiled to machine code by numba."""
+"""Python loops compiled to machine code by numba, and the threads that calculate."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-__all__ = ["machine_code", "processors"]
+__all__ = ["machine_code", "one_blas_thread", "processors"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -52,3 +53,16 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Products of matrices run on one thread while it lasts, in the whole process.
+
+    For thousands of small ones: after each, threads wait for one another, and where other work
+    keeps the processors busy they wait for most of the time.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
