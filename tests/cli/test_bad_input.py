@@ -307,8 +307,8 @@ def test_disk_full_while_the_model_is_written(
     out = tmp_path / "model"
     write = Path.write_text
 
-    def full_for_the_model(path: Path, text: str, encoding: str) -> int:
-        return _full() if path.name.startswith(".model") else write(path, text, encoding)
+    def full_for_the_model(path: Path, text: str, **how: str) -> int:
+        return _full() if path.name.startswith(".model") else write(path, text, **how)
 
     monkeypatch.setattr(Path, "write_text", full_for_the_model)
     assert _train(sound, out) == 1
