@@ -142,6 +142,8 @@ def test_the_users_folder_is_found_where_no_shell_does_it(
         monkeypatch.setenv(name, str(tmp_path))
     assert leave(["images", "check", "~/pairs.csv"]) == 1
     assert f"{tmp_path / 'pairs.csv'}: " in capsys.readouterr().err
+    # where paths have no backslash this is the name of a user, whom nobody knows
+    assert cli._from_home("~\\no such user\\pairs.csv").endswith("pairs.csv")
 
 
 def test_an_interrupt_leaves_with_130_and_a_line(

@@ -121,7 +121,7 @@ def test_a_spectrum_is_drawn_without_a_period_too():
 
 
 def test_peaks_without_a_column_are_refused():
-    with pytest.raises(InputError, match="without velocity"):
+    with pytest.raises(InputError, match="no column velocity_um_per_min among marker"):
         _waves(_peaks().drop(columns="velocity_um_per_min"))
 
 

@@ -277,8 +277,9 @@ def test_a_predicted_stain_is_no_stain_to_learn_from(make: Callable[[int], Set])
     write_ome_zarr(made, pairs.folder / "s1.ome.zarr")
     write_ome_zarr(stain, pairs.folder / "s2.ome.zarr")
     pairs.rows[1][1], pairs.rows[2][1] = "s1.ome.zarr", "s2.ome.zarr"
-    (problem,) = found(pairs.check(), "predicted")
-    assert (problem.severity, problem.where) == ("error", "s1.ome.zarr")
+    for settings in (CheckSettings(), CheckSettings(small_px=2 * SIZE)):  # alone, or all together
+        (problem,) = found(check_pairs(pairs.pairs, settings), "predicted")
+        assert (problem.severity, problem.where) == ("error", "s1.ome.zarr")
 
 
 def test_one_group_is_a_warning(make: Callable[[int], Set]) -> None:

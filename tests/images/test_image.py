@@ -110,6 +110,8 @@ def test_an_image_shows_what_it_is_and_none_of_its_pixels() -> None:
 
 def test_an_image_as_an_array_is_all_of_its_pixels() -> None:
     image = Image(Watched(), (Channel("a"), Channel("b"), Channel("c")))
+    assert (np.ndim(image), np.shape(image)) == (5, STACK.shape)
+    assert image.data.read == []  # type: ignore[attr-defined]
     for lazy_or_not in (image, as_image(STACK, "TCZYX")):
         np.testing.assert_array_equal(np.asarray(lazy_or_not), STACK)
     assert np.max(image) == 2 * 3 * 4 * 5 * 6 - 1

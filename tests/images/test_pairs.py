@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -93,6 +94,19 @@ def test_a_region_is_cut_out_of_phase_and_stain_alike(folder: Path) -> None:
     # row 2, column 4 of a ramp of 12 columns: 2 * 12 + 4 = 28
     assert field.read_phase()[0, 0, 0] == 28
     assert field.read_stain("DAPI")[0, 0] == 1028
+
+
+def test_a_predicted_stain_is_not_read_as_a_measured_one(folder: Path) -> None:
+    stain = as_image(np.ones((8, 12), np.uint16), "YX", channels=["DAPI"])
+    for name, about in (("made", {"predicted_by": ["1a2b"]}), ("own", {})):
+        write_ome_zarr(replace(stain, about=about), folder / f"{name}.ome.zarr")
+        path = manifest(folder, HEAD + f"phase/a.png,{name}.ome.zarr#DAPI,DAPI,1\n")
+        (field,) = pairs_from_manifest(path).fields()
+        if about:
+            with pytest.raises(DataError, match=r"made\.ome\.zarr.*: was predicted by a model"):
+                field.read_stain("DAPI")
+        else:
+            assert field.read_stain("DAPI").all()
 
 
 def test_a_blank_line_and_empty_cells_beyond_the_header_are_of_no_meaning(folder: Path) -> None:

@@ -66,6 +66,15 @@ def test_values_out_of_range_are_refused(settings, said):
         check_settings(settings, {"network": ("compact", "unet")}, **ranges)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [Some(steps=np.int64(0)), Some(rate=np.float32(-1)), Some(rate=np.float32("nan"))],
+)
+def test_numbers_of_numpy_have_the_same_range(settings):
+    with pytest.raises(InputError, match=r"give (1 or more|0 or more|a finite number)"):
+        check_settings(settings, {}, least={"steps": 1})
+
+
 def test_a_share_may_be_1_and_not_more():
     check_settings(Some(rate=1.0), {}, least={}, shares=("rate",))
     with pytest.raises(InputError, match="give 0 to 1"):

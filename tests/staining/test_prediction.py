@@ -577,6 +577,8 @@ def test_a_prediction_says_which_models_made_it(tmp_path: Path) -> None:
     assert back.about["learned_from"] == ["day 1", None]
     # the part of a panel that is asked for goes by the name of the whole
     assert Panel.load(tmp_path / "red").fingerprint == red.fingerprint
+    apart = panel(shared=False)
+    assert apart.of_markers(["CD29"]).origins == (apart.fingerprint,)
     both = Panel.join([red, green])
     assert both.of_markers(["CD29"]).origins == both.origins
     in_memory = predict(red, picture(40, 40), EXACT)

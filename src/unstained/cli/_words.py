@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +25,8 @@ def expanded(paths: Iterable[str]) -> list[str]:
     for text in paths:
         path = Path(text)
         wild = any(c in path.name for c in "*?") and not path.exists()
-        matches = path.parent.glob(path.name) if wild else ()
+        # ** is no more than * in a name, and glob raises for it
+        matches = path.parent.glob(re.sub(r"\*+", "*", path.name)) if wild else ()
         hidden = path.name.startswith(".")
         found += sorted(str(p) for p in matches if hidden or p.name[0] != ".") or [text]
     return found

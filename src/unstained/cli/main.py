@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
+from os.path import expanduser
 from typing import NoReturn
 
 from .. import __version__
@@ -106,7 +106,8 @@ def _write_what_can_be() -> None:
 
 def _from_home(word: str) -> str:
     """``~`` as the user's folder, which the shells of Windows hand over as it is."""
-    return str(Path(word).expanduser()) if word.startswith(("~/", "~\\")) else word
+    # Path's own raises where ~ is followed by the name of no user
+    return expanduser(word) if word.startswith(("~/", "~\\")) else word  # noqa: PTH111
 
 
 def _leave(line: str, code: int) -> NoReturn:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter
 
 from ..errors import InputError
 from ..images.image import Array
-from .style import PALETTE, house_style, new_figure
+from .style import PALETTE, house_style, need_columns, new_figure
 
 __all__ = ["division_figure", "kymograph_figure", "validity_figure", "wave_figure"]
 
@@ -111,9 +111,7 @@ def wave_figure(
     wavenumber_per_um : mapping of str to (K,) array
         Of each marker, ascending through 0.
     """
-    _need_columns(
-        peaks, ["marker", "period_min", "period_um", "velocity_um_per_min", "significant"]
-    )
+    need_columns(peaks, ["marker", "period_min", "period_um", "velocity_um_per_min", "significant"])
     if not spectra:
         raise InputError("no spectrum", "give one for each marker")
     columns = min(len(spectra), 2)
@@ -332,11 +330,6 @@ def _ends(values: Array, step: float) -> tuple[float, float]:
 
 
 def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    _need_columns(table, columns)
+    need_columns(table, columns)
     if table.empty:
         raise InputError("a table without rows", f"give {', '.join(columns)}")
-
-
-def _need_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    if missing := [name for name in columns if name not in table]:
-        raise InputError(f"a table without {', '.join(missing)}", f"give {', '.join(columns)}")

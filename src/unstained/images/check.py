@@ -165,6 +165,7 @@ class _Doctor:
             found = "was predicted by a model, and measured by nobody"
             remedy = "pair it with the stain itself: a score against a prediction says nothing"
             self.say("error", "predicted", self.short(row["stain"]), found, remedy)
+            self.broken.add(row["stain"])  # is looked at, and read with no others
         sizes = {path: open_image(path).pixel_size_um for path in paths}
         known = {path: size for path, size in sizes.items() if size}
         if math.isfinite(row["pixel_size_um"]):

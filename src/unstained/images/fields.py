@@ -173,7 +173,8 @@ class Field:
         InputError
             The field has no such stain.
         DataError
-            Its shape is not the phase image's, it has several planes, or NaN.
+            Its shape is not the phase image's, it has several planes, or NaN; a model predicted
+            it.
         """
         path = self.stains.get(marker)
         if path is None:
@@ -181,6 +182,12 @@ class Field:
                 f"field {self.id} has no stain {marker!r}", f"it has {', '.join(self.stains)}"
             )
         self._same_shape([split_paths(self.phase)[0], path])
+        if open_image(path).predicted:
+            raise DataError(
+                "was predicted by a model, and measured by nobody",
+                "pair the field with the stain itself: what a model made teaches and tests none",
+                file=path,
+            )
         planes = _finite(read_planes(path, self.region), path)
         if len(planes) != 1:
             raise DataError(

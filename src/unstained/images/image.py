@@ -137,6 +137,11 @@ class Image:
         return t, c, z, y, x
 
     @property
+    def ndim(self) -> int:
+        """5, known without a pixel: ``np.ndim`` would make an array of them all."""
+        return len(self.data.shape)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         return self.data.dtype
 

@@ -110,9 +110,10 @@ def check_settings(
                 f"{name} is {values[name]!r}", f"choose {', '.join(map(str, allowed))}"
             )
     for name, value in values.items():
-        if isinstance(value, float) and name not in infinite and not math.isfinite(value):
+        number = isinstance(value, Real)  # NumPy's too
+        if number and name not in infinite and not abs(value) < math.inf:
             raise InputError(f"{name} is {value}", "give a finite number")
-        if isinstance(value, int | float) and not value >= least.get(name, 0):
+        if number and not value >= least.get(name, 0):
             raise InputError(f"{name} is {value}", f"give {least.get(name, 0)} or more")
         if name in shares and value > 1:
             raise InputError(f"{name} is {value}", "give 0 to 1")

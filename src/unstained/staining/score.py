@@ -68,8 +68,9 @@ def score_panel(
     Raises
     ------
     DataError
-        The split is empty, no marker is predicted, a stain is a copy of its phase image, or a
-        prediction is not finite, not float or of another shape. The field is named.
+        The split is empty, no marker is predicted, a stain is a copy of its phase image or itself
+        a prediction, or a prediction is not finite, not float or of another shape. The field or
+        its file is named.
     """
     settings = settings or ScoreSettings()
     chosen = _chosen(pairs, split)
