@@ -322,6 +322,10 @@ def test_predicted_stains_in_place_of_measured_ones_are_refused(tmp_path: Path) 
     with pytest.raises(DataError, match=r"told\.h5ad: has CD105 as a model predicted it"):
         agree_files(measured, told, tmp_path / "swapped")
     assert agree_files(told, measured, tmp_path / "right").table["n"].tolist() == [60]
+    # predicted is another marker, which is not compared
+    made.uns["unstained"] = {"predicted": ["CD44"]}
+    beside = write_cells(made, tmp_path / "beside.h5ad")
+    assert agree_files(measured, beside, tmp_path / "beside").table["n"].tolist() == [60]
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:

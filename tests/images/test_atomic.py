@@ -247,7 +247,7 @@ def test_a_path_that_is_too_long_for_windows_is_told_so(windows: list[float]) ->
     def said(file: str) -> str | None:
         return disk_remedy(FileNotFoundError(errno.ENOENT, "No such file or directory", file))
 
-    assert "choose a folder nearer to the drive" in str(said("a" * 250))
+    assert "choose one nearer to the drive" in str(said("a" * 250))
     assert said("a.tif") is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,20 @@ def test_an_ome_tiff_comes_back_as_it_was(tmp_path: Path, dtype: str) -> None:
     assert (back.pixel_size_um, back.frame_interval_s, back.z_step_um) == (0.65, 120.0, 1.5)
     np.testing.assert_array_equal(tifffile.imread(path), pixels)
     assert [p.name for p in tmp_path.iterdir()] == ["a.ome.tif"]
+
+
+def test_an_ome_tiff_says_that_it_was_predicted(tmp_path: Path) -> None:
+    about = {"predicted_by": ["1a2b"], "learned_from": ["µ < 1 & day 2"]}
+    image = Image(PIXELS, CHANNELS, about=about)
+    assert read_image(write_ome_tiff(image, tmp_path / "a.ome.tif")).about == about
+    plain = write_ome_tiff(replace(image, about={}), tmp_path / "plain.ome.tif")
+    assert read_image(plain).about == {}
+    # a comment of another program, or of one that only seems to be ours
+    for text in ("not JSON", "[1]"):
+        odd = tmp_path / "odd.ome.tif"
+        note = {"Namespace": "unstained", "Value": text}
+        tifffile.imwrite(odd, PIXELS[0, 0, 0], metadata={"axes": "YX", "CommentAnnotation": note})
+        assert not read_image(odd).predicted
 
 
 class Wide(LazyPlanes):

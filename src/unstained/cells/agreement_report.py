@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..cell_table import label_free_features, read_cells
+from ..cell_table import label_free_features, names_of, read_cells
 from ..errors import DataError, contents_of
 from ..images.image import Array
 from ..statistics import MIN_GROUPS
@@ -94,6 +94,7 @@ def agree_files(
 
     of_predicted, of_measured = read_cells(predicted), read_cells(measured)
     made = [str(name) for name in of_measured.uns.get("unstained", {}).get("predicted", ())]
+    made = [name for name in made if name in names_of(of_predicted, "marker")]
     if made:
         raise DataError(
             f"has {', '.join(made)} as a model predicted it: that measures nothing",

@@ -283,8 +283,8 @@ def disk_remedy(error: OSError) -> str | None:
     # Windows says of a path that is too long that it is not there
     if sys.platform == "win32" and error.errno == errno.ENOENT and len(name) > _LONGEST:
         return (
-            f"the path has {len(name)} characters, and Windows takes 260: choose a folder nearer "
-            "to the drive, or allow long paths (LongPathsEnabled)"
+            f"the path has {len(name)} characters, and Windows takes {_LONGEST} of a folder, 259 "
+            "of a file: choose one nearer to the drive, or allow long paths (LongPathsEnabled)"
         )
     return _REMEDIES.get(error.errno or 0)
 

@@ -17,6 +17,7 @@ from ..errors import DataError, InputError
 __all__ = [
     "AXES",
     "LARGEST_PIXEL_UM",
+    "NOTE",
     "Array",
     "Channel",
     "Image",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 AXES = "TCZYX"
+NOTE = "unstained"
+"""What `Image.about` is called in files."""
 LARGEST_PIXEL_UM = 100.0
 """A pixel this large sees no cell: a size above it is a mistake of units."""
 
@@ -95,7 +98,7 @@ class Image:
         Coarser levels of a pyramid, finest first, without `data` itself.
     about : mapping
         How its pixels came to be, where `unstained` made them: `staining.predict` names the model
-        in ``about["predicted_by"]``. JSON values; OME-Zarr keeps them.
+        in ``about["predicted_by"]``. JSON values; OME-Zarr and OME-TIFF keep them.
     """
 
     data: LazyArray

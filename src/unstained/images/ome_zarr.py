@@ -10,13 +10,10 @@ import numpy as np
 import zarr
 
 from ..errors import DataError, FileError
-from .image import Array, Channel, Image, LazyPlanes
+from .image import NOTE, Array, Channel, Image, LazyPlanes
 from .tiff_metadata import micrometers, seconds
 
-__all__ = ["NOTE", "find_labels", "open_ome_zarr", "zarr_fields"]
-
-NOTE = "unstained"
-"""Key of `Image.about` among the folder's attributes."""
+__all__ = ["find_labels", "open_ome_zarr", "zarr_fields"]
 
 _DAMAGED = "copy it again from its origin, or write it again"
 

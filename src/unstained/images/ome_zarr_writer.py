@@ -16,8 +16,7 @@ from zarr.codecs import BloscCodec
 
 from ..errors import InputError
 from .atomic import atomic_dir, remove_folder
-from .image import Array, Channel, Image, LazyArray
-from .ome_zarr import NOTE
+from .image import NOTE, Array, Channel, Image, LazyArray
 from .pyramid import Shrunk, block_mean, every_nth, fill
 from .read import stem_of
 

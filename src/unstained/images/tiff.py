@@ -230,6 +230,7 @@ def open_tiff(
             z_step_um=facts.z_step_um,
             source=path,
             levels=tuple(levels[1:]),
+            about=facts.about,
         ),
         color,
     )

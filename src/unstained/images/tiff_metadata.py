@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
 
-from .image import Channel
+from .image import NOTE, Channel
 
 __all__ = ["Facts", "facts_of", "micrometers", "ome_facts", "seconds"]
 
@@ -55,13 +56,14 @@ _PRINTERS_DPI = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 360, 4
 
 @dataclass(frozen=True)
 class Facts:
-    """None and () where the file says nothing."""
+    """None, () and {} where the file says nothing."""
 
     pixel_size_um: float | None = None
     pixel_height_um: float | None = None
     frame_interval_s: float | None = None
     z_step_um: float | None = None
     channels: tuple[Channel, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 def micrometers(value: float | str | None, unit: str | None) -> float | None:
@@ -119,7 +121,20 @@ def ome_facts(xml: str, field: int) -> Facts:
         z_step_um=micrometers(found.get("PhysicalSizeZ"), found.get("PhysicalSizeZUnit", "µm")),
         frame_interval_s=seconds(found.get("TimeIncrement"), found.get("TimeIncrementUnit", "s")),
         channels=tuple(channels),
+        about=_about(root),
     )
+
+
+def _about(root: ElementTree.Element) -> dict[str, Any]:
+    """What `write_ome_tiff` noted of the image; empty in files from elsewhere."""
+    for element in root.iter():
+        if _tag(element) == "CommentAnnotation" and element.get("Namespace") == NOTE:
+            try:
+                found = json.loads("".join(element.itertext()))
+            except ValueError:
+                return {}
+            return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _tag(element: ElementTree.Element) -> str:

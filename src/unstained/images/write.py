@@ -10,8 +10,8 @@ import imagecodecs
 import numpy as np
 
 from ..errors import InputError
-from .atomic import atomic_path
-from .image import Array, Image
+from .atomic import atomic_path, json_text
+from .image import NOTE, Array, Image
 
 __all__ = ["write_ome_tiff", "write_png"]
 
@@ -80,6 +80,8 @@ def _ome_metadata(image: Image) -> dict[str, Any]:
     if all(channel.color for channel in image.channels):
         channels["Color"] = [_ome_color(str(channel.color)) for channel in image.channels]
     metadata: dict[str, Any] = {"axes": "TCZYX", "Channel": channels}
+    if image.about:
+        metadata["CommentAnnotation"] = {"Namespace": NOTE, "Value": json_text(image.about)}
     if image.pixel_size_um is not None:
         for axis in "XY":
             metadata[f"PhysicalSize{axis}"] = image.pixel_size_um
