@@ -233,29 +233,10 @@ def test_two_classes_have_the_probabilities_of_scikit_learns_regression():
 
 def test_the_map_has_the_kernel_as_its_inner_product_at_the_landmarks():
     x = np.random.default_rng(7).normal(size=(20, 6))
-    model = feature_model._new(x, np.arange(20), 2)
+    model = feature_model._new(x, 2, seed=0)
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     expected = np.exp(-0.1 / 6 * ((z[:, None] - z) ** 2).sum(axis=2))
     np.testing.assert_allclose(model._map(x) @ model._map(x).T, expected, atol=1e-6)
-
-
-def test_all_labelled_patches_are_landmarks_and_others_fill_up():
-    # 10 + 340 labelled: the map has their kernel as its inner product, and nothing is lost
-    at = feature_model._landmarks(np.repeat([0, 1], [10, 340]), 3000, seed=0)
-    assert sorted(at) == list(range(350))
-    # 10 + 40: 250 of the others beside them
-    at = feature_model._landmarks(np.repeat([0, 1], [10, 40]), 3000, seed=0)
-    assert at.size == np.unique(at).size == 300
-    assert set(range(50)) <= set(at)
-    assert at.max() < 3050
-    # as many as there are
-    assert feature_model._landmarks(np.array([0, 1]), 0, seed=0).tolist() == [0, 1]
-
-
-def test_of_many_labelled_patches_the_rare_ones_are_all_landmarks():
-    y = np.repeat([0, 1, 2], [50, 1500, 3000])
-    at = feature_model._landmarks(y, 3000, seed=0)
-    assert np.bincount(y[at]).tolist() == [50, 275, 275]
 
 
 def test_an_image_with_several_places_has_the_mean_over_its_patches():

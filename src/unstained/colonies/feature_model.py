@@ -38,7 +38,7 @@ __all__ = ["FeatureModel"]
 
 _ROUNDS = 3
 _FOLDS = 5
-_LANDMARKS = 300, 600  # at least, where there are as many patches, and at most
+_LANDMARKS = 300
 _LARGEST_Z = 4.0
 """Standardized features beyond are outliers and count as this."""
 _GAMMA = 0.1
@@ -76,9 +76,7 @@ class FeatureModel:
         Of the features over the training images.
     landmarks, root : (M, F), (M, M) float64 arrays
         With k(u, v) = exp(-0.1 / F |u - v|^2), the map is k(x, landmarks) @ root, where root is
-        k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). Landmarks are the labelled patches, in
-        turn of each class, then others up to 300: a regression on all M = R labelled patches is
-        that on the kernel itself, and of more than 600 the rare classes are all among them.
+        k(landmarks, landmarks)^(-1/2) (Nystroem [1]_). M is at most 300.
     weights, offset : (M, K), (K,) float64 arrays
         Logits are map @ weights + offset.
     rounds : int
@@ -125,8 +123,7 @@ class FeatureModel:
 
         known, unknown = rows(data.labelled), rows(data.unlabelled)
         seen = np.concatenate([known.x, unknown.x]) if unknown.x.size else known.x
-        at = _landmarks(data.labelled_y[known.image], len(unknown.x), settings.seed)
-        start = _new(seen, at, data.classes)
+        start = _new(seen, data.classes, settings.seed)
         rounds = _self_training(start, known, unknown, data)
         models, losses = [r.model for r in rounds], [r.loss for r in rounds]
         best = models[-1]
@@ -227,23 +224,12 @@ def _kernel(a: Array, b: Array) -> Array:
     return np.asarray(np.exp(-_GAMMA / a.shape[1] * np.maximum(square, 0)))
 
 
-def _landmarks(y: Array, others: int, seed: int) -> Array:
-    """(M,) places of the landmarks among the labelled patches, of classes `y`, and the others."""
-    rng = generator(seed, ORDER)
-    turn = np.empty(y.size, int)
-    for k in np.unique(y):
-        turn[y == k] = rng.permutation(np.count_nonzero(y == k))
-    least, most = _LANDMARKS
-    labelled = np.argsort(turn, kind="stable")[:most]
-    more = rng.permutation(others)[: max(0, least - labelled.size)]
-    return np.concatenate([labelled, y.size + more])
-
-
-def _new(seen: Array, at: Array, classes: int) -> FeatureModel:
-    """Standardized over (R, F) features, with those `at` (M,) as landmarks, and logits of 0."""
+def _new(seen: Array, classes: int, seed: int) -> FeatureModel:
+    """Standardized over (R, F) features, with landmarks among them, and logits of 0."""
     sd = seen.std(axis=0, dtype=np.float64)
     mean, sd = seen.mean(axis=0, dtype=np.float64), np.where(sd > 1e-6, sd, 1.0)
-    landmarks = _standard(seen[at], mean, sd)
+    some = generator(seed, ORDER).permutation(len(seen))[:_LANDMARKS]
+    landmarks = _standard(seen[some], mean, sd)
     values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks))
     root = (vectors / np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
     return FeatureModel(
