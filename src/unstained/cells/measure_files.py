@@ -190,8 +190,7 @@ def measure_segmentation(
     markers = list(dict.fromkeys(name for of in stains.values() for name in of.images))
     table = _table(obs, frames, markers, notes)
     table.uns["unstained"] = _about(images, settings, stains)
-    predicted = _predicted(stains)
-    if predicted:
+    if predicted := table.uns["unstained"]["predicted"]:
         notes.append(f"{', '.join(predicted)}: predicted by a model, not measured")
     return Measured(table, tuple(notes))
 

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 
-from ..errors import DataError, InputError, ModelError
+from ..errors import InputError, ModelError
 from ..images.atomic import atomic_dir, read_json, write_json
 from ..images.image import Array
 from ..images.saved import from_saved
@@ -26,8 +25,17 @@ from ..learning.memory import tune_allocator
 from ..learning.training_folder import NOTE
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .balance import geometric_mean
-from .crops import ArrayCrops, Crops, Patches
-from .deal import MIXED, check_learnable, choose_labelled, hidden
+from .classifier_inputs import (
+    as_codes,
+    as_crops,
+    as_groups,
+    as_positions,
+    check_inputs,
+    check_validation,
+    class_names,
+)
+from .crops import Crops, Patches
+from .deal import choose_labelled, hidden
 from .feature_model import FeatureModel
 from .methods import train_method
 from .model_files import (
@@ -156,15 +164,15 @@ class ColonyClassifier:
             is blank; two classes of one name; in `validation` what is no position of a labelled
             image.
         """
-        crops = _as_crops(images, masks)
-        codes = _as_codes(y)
-        group = np.arange(codes.size) if groups is None else _as_groups(groups)
-        self.classes = _class_names(codes, classes)
-        _check(codes, crops, group, self.classes, self.settings)
+        crops = as_crops(images, masks)
+        codes = as_codes(y)
+        group = np.arange(codes.size) if groups is None else as_groups(groups)
+        self.classes = class_names(codes, classes)
+        check_inputs(codes, crops, group, self.classes, self.settings)
         if validation is not None:
             file = getattr(crops, "name", None)  # of examples
-            validation = _as_positions(validation)
-            _check_validation(validation, codes, self.classes, file)
+            validation = as_positions(validation)
+            check_validation(validation, codes, self.classes, file)
         tune_allocator()
         began = time.perf_counter()
         data = self._data(crops, codes, group, validation)
@@ -278,7 +286,7 @@ class ColonyClassifier:
             They have integers of other bits, floats of 0 to 1 where training had integers, or an
             empty mask.
         """
-        crops = _as_crops(images, masks)
+        crops = as_crops(images, masks)
         if views is not None and views < 1:
             raise InputError(f"views is {views}", "give 1 or more")
         if not len(crops):
@@ -485,93 +493,9 @@ def check_same_run(
     write_json(file, said)
 
 
-def _as_crops(images: Iterable[Array] | Crops, masks: Iterable[Array | None] | None) -> Crops:
-    if isinstance(images, Crops):
-        if masks is not None:
-            raise InputError("masks beside crops that have their own", "give one of them")
-        return images
-    return ArrayCrops(images, masks)
-
-
-def _as_codes(y: npt.ArrayLike) -> Array:
-    codes = np.asarray(y)
-    if codes.dtype.kind not in "iu" or codes.ndim != 1:
-        raise InputError(
-            f"y is of {codes.dtype} and shape {codes.shape}",
-            "give a code for each class from 0, -1 where it is not known; names go to `classes`: "
-            "y, classes = pandas.factorize(pandas.Series(names), sort=True)",
-        )
-    return codes.astype(int)
-
-
-def _as_groups(groups: npt.ArrayLike) -> Array:
-    names = np.asarray(groups)
-    if names.ndim != 1:
-        raise InputError(f"groups are of shape {names.shape}", "give one for each image")
-    blank = np.flatnonzero(pd.isna(names) | np.array([name == "" for name in names.tolist()]))
-    if blank.size:
-        raise InputError(
-            f"image {blank[0]} has no group", "give each image one, or none to all of them"
-        )
-    return names
-
-
-def _as_positions(validation: npt.ArrayLike) -> Array:
-    positions = np.asarray(validation)
-    if positions.ndim != 1 or (positions.size and positions.dtype.kind not in "iu"):
-        raise InputError(
-            f"validation is of {positions.dtype} and shape {positions.shape}",
-            "give positions in y; of a mask: numpy.flatnonzero(mask)",
-        )
-    return positions.astype(int)
-
-
 def _log(p: Array) -> Array:
     """Logarithms of probabilities, finite."""
     return np.asarray(np.log(np.maximum(p, 1e-12)))
-
-
-def _class_names(y: Array, given: Sequence[str] | None) -> tuple[str, ...]:
-    k = int(y.max(initial=-1)) + 1
-    if given is None:
-        return tuple(map(str, range(k)))
-    if len(given) < k:
-        raise InputError(f"{len(given)} class names for codes up to {k - 1}", "name each class")
-    names = tuple(map(str, given))
-    if len(set(names)) < len(names):
-        raise InputError(f"classes are {', '.join(names)}", "give each a name of its own")
-    return names
-
-
-def _check(
-    y: Array, crops: Crops, groups: Array, classes: Sequence[str], settings: ClassifierSettings
-) -> None:
-    file = getattr(crops, "name", None)  # of examples
-    if not y.size == len(crops) == groups.size:
-        raise InputError(
-            f"{len(crops)} images, {y.size} labels, {groups.size} groups", "give one of each"
-        )
-    if y.size and y.min() < MIXED:
-        raise InputError(f"class code {y.min()}", "give 0 and up, -1 unknown, -2 several classes")
-    check_learnable(y, classes, settings, file)
-
-
-def _check_validation(positions: Array, y: Array, classes: Sequence[str], file: str | None) -> None:
-    strange = positions[~np.isin(positions, np.flatnonzero(y >= 0))].tolist()
-    if strange:
-        raise InputError(
-            f"validation has {strange[0]}, which is no position of a labelled image",
-            f"give positions in y from 0 to {y.size - 1} whose class is known",
-        )
-    teaching = np.delete(y, positions)
-    untaught = np.flatnonzero(np.bincount(teaching[teaching >= 0], minlength=len(classes)) == 0)
-    if untaught.size:
-        names = ", ".join(classes[k] for k in untaught.tolist())
-        raise DataError(
-            f"every labelled image of {names} is in validation",
-            "leave one or more to learn from in the train part, or leave the class out",
-            file=file,
-        )
 
 
 def _auto_patch(crops: Crops, labelled: Array, settings: ClassifierSettings) -> int:
