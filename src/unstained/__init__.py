@@ -1,4 +1,4 @@
-"""Virtual staining of label-free microscopy, with scores that say how far to believe it.
+"""Virtual staining of label-free microscopy, with scores that say how far to trust it.
 
 Subpackages come when first used, so that ``import unstained`` costs nothing:
 ``unstained.images``, ``unstained.datasets``, ``unstained.staining`` ...

@@ -61,7 +61,7 @@ def agree_files(
     level: float = 0.6,
     training: str | os.PathLike[str] | None = None,
 ) -> AgreementReport:
-    """Compare two tables of cells, and learn from them how far to believe new predictions.
+    """Compare two tables of cells, and learn from them how far to trust new predictions.
 
     Writes into a new folder ``agreement.csv``, ``cells.csv`` (matched totals), ``coverage.csv``,
     the figures ``scatter``, ``bland_altman`` and, where it is known, ``coverage`` (PNG, SVG),

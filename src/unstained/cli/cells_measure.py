@@ -1,4 +1,4 @@
-"""``unstained cells measure`` and ``agree``: a table of cells, and how far to believe it."""
+"""``unstained cells measure`` and ``agree``: a table of cells, and how far to trust it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def agree(
         float, typer.Option(metavar="SHARE", help="Of cells that the bands are to hold.")
     ] = 0.6,
 ) -> None:
-    """Compare predicted with measured cells: how far to believe new predictions.
+    """Compare predicted with measured cells: how far to trust new predictions.
 
     Writes tables, figures, bands.json and reference.json, the last two for unstained cells measure.
     """

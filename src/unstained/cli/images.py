@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=WholeSentences,
-    help="Check pairs of images before training on them.",
+    help="Check pairs of images before training; subtract background.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -24,7 +24,7 @@ app = typer.Typer(
 
 @app.callback()
 def _images() -> None:
-    """Check pairs of images before training on them."""
+    """Check pairs of images before training; subtract background."""
 
 
 @app.command()

@@ -24,19 +24,19 @@ __all__ = ["GROUPS", "main"]
 GROUPS = {
     "demo": "Train on a real field, predict and score it: a few minutes.",
     "datasets": "List and fetch small, openly licensed data sets.",
-    "images": "Check pairs of images before training on them.",
+    "images": "Check pairs of images before training; subtract background.",
     "cells": "Outline, follow and measure single cells.",
     "heterogeneity": "How cells differ: distributions, clusters, components, factors.",
     "dynamics": "How cells change: traces, correlation times, kymographs, divisions.",
     "colonies": "Find colonies in whole wells and learn what they are from few labels.",
     "simulate": "Make cells, movies and wells of colonies whose truth is known.",
-    "staining": "Train, predict, score: stains that nobody applied.",
+    "staining": "Predict stains: train models, predict, score.",
 }
 
 _HELP = """\
 Usage: unstained COMMAND [ARGS]...
 
-  See stains that nobody applied, and know how far to believe them.
+  Predict fluorescent stains in unstained cells, and know how far to trust them.
 
 Commands:
 {commands}

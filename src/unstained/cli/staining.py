@@ -30,7 +30,7 @@ _FEWEST_NEW = 30  # a share of one half, counted in them, has an error of a tent
 
 app = typer.Typer(
     cls=WholeSentences,
-    help="Train, predict, score: stains that nobody applied.",
+    help="Predict stains: train models, predict, score.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,

@@ -1,4 +1,4 @@
-"""Virtual staining: train panels, predict stains, and say how far to believe them.
+"""Virtual staining: train panels, predict stains, and say how far to trust them.
 
 Names come from their modules when they are first used, so importing this package is quick.
 """
