@@ -18,7 +18,8 @@ from .matching import (
     score_labels,
 )
 from .measure import FrameCells, MeasureSettings, measure_frame
-from .measure_files import FileOptions, Measured, measure_folder, measure_segmentation
+from .measure_files import FileOptions, measure_folder, measure_segmentation
+from .measure_table import Measured
 from .measuring import Measuring
 from .model import CellModel
 from .outline_files import read_outlines, write_geojson, write_imagej

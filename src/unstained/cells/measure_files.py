@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from ..cell_table import OBS_COLUMNS, names_of, new_cells, write_cells
+from ..cell_table import names_of, write_cells
 from ..errors import DataError, InputError, contents_of
 from ..images.resample import SAME_SIZE
 from .conditions import read_conditions, with_tracks
-from .lazy_plane import LazyPlane
-from .measure import STATISTICS, FrameCells, MeasureSettings, measure_frame
+from .measure import MeasureSettings
+from .measure_table import Measured, Outlined, measured_frames, observations, table_of
 from .segmentation_folder import Segmented, read_segmentation
 from .stain_sources import Channels, label_free, own_stains, stains_of
 
 if TYPE_CHECKING:
-    from anndata import AnnData
+    import pandas as pd
 
     from .bands import Bands
     from .familiar import Reference
 
-__all__ = ["FileOptions", "Measured", "measure_folder", "measure_segmentation"]
-
-
-_LAYERS = STATISTICS[1:]
+__all__ = ["FileOptions", "measure_folder", "measure_segmentation"]
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,6 @@ class FileOptions:
     frame_interval_s: float | None = None
     bands: str | os.PathLike[str] | None = None
     reference: str | os.PathLike[str] | None = None
-
-
-class Measured(NamedTuple):
-    """A table of cells, and what the user should know about it."""
-
-    cells: AnnData
-    notes: tuple[str, ...]
-
-
-class _Frame(NamedTuple):
-    image: str
-    t: int
-    time_s: float
-    cells: FrameCells
 
 
 def measure_folder(
@@ -163,36 +144,15 @@ def measure_segmentation(
     images = [_sized(one, options) for one in segmented]
     conditions = None if options.conditions is None else read_conditions(options.conditions, images)
     stains = {} if options.stains is None else stains_of(images, Path(options.stains))
-    channels = {one.image: label_free(one) for one in images}
-    for one in images:
-        _add_own(stains, channels, one, options.channels)
-    total = max(1, sum(one.frames for one in images))
-    frames: list[_Frame] = []
+    outlined = [
+        _outlined(one, stains.get(one.image, Channels({}, {})), options.channels) for one in images
+    ]
     notes = _contradicted(segmented, options)
-    done = 0
-    for one in images:
-        of_image = []
-        for t in range(one.frames):
-            cells = _measured(one, t, stains.get(one.image), channels[one.image], settings)
-            of_image.append(_Frame(one.image, t, _time_s(one, t), cells))
-            done += 1
-            if progress is not None:
-                progress(done / total)
-        frames += _with_background(of_image, notes)
-    if not sum(frame.cells.label.size for frame in frames):
-        raise DataError("no frame has a cell", "look at the labels", file=folder)
-    if any(one.frames > 1 and one.frame_interval_s is None for one in images):
-        notes.append("the time between frames is not known: give --frame-interval")
-    obs = with_tracks(_observations(frames), Path(folder))
-    if conditions is not None:
-        obs = obs.merge(conditions, on="image", how="left")
-    obs["image"] = pd.Categorical(obs["image"], [one.image for one in images])
-    markers = list(dict.fromkeys(name for of in stains.values() for name in of.images))
-    table = _table(obs, frames, markers, notes)
-    table.uns["unstained"] = _about(images, settings, stains)
-    if predicted := table.uns["unstained"]["predicted"]:
-        notes.append(f"{', '.join(predicted)}: predicted by a model, not measured")
-    return Measured(table, tuple(notes))
+    frames = measured_frames(outlined, settings, notes, progress)
+    with contents_of(folder):
+        obs = observations(frames)
+    obs = with_tracks(obs, Path(folder))
+    return table_of(obs, conditions, frames, outlined, settings, notes)
 
 
 def _doubts(
@@ -265,180 +225,26 @@ def _contradicted(segmented: Sequence[Segmented], options: FileOptions) -> list[
     return notes
 
 
-def _add_own(
-    stains: dict[str, Channels],
-    channels: dict[str, Channels],
-    one: Segmented,
-    names: Sequence[str],
-) -> None:
-    """Put the image's own stains beside the others, and out of the label-free channels."""
-    if not names:
-        return
-    own = own_stains(one, names)
-    there = stains.setdefault(one.image, Channels({}, {}))
-    twice = sorted(set(own.images) & set(there.images))
+def _outlined(one: Segmented, stains: Channels, own: Sequence[str]) -> Outlined:
+    """With its stains and the image's own ones, which are none of the label-free channels."""
+    of_image = own_stains(one, own) if own else Channels({}, {})
+    twice = sorted(set(of_image.images) & set(stains.images))
     if twice:
         raise DataError(
             f"image {one.image} has two stains {twice[0]}", "leave it out of --channels"
         )
-    there.images.update(own.images)
-    there.files.update(own.files)
-    for name in set(own.images) & set(channels[one.image].images):
-        del channels[one.image].images[name]
-
-
-def _measured(
-    one: Segmented,
-    t: int,
-    stains: Channels | None,
-    channels: Channels,
-    settings: MeasureSettings,
-) -> FrameCells:
-    nuclei = one.nuclei_image
-    return measure_frame(
-        LazyPlane(one.labels_image.data, t),
-        {} if stains is None else stains.planes(t),
+    images, files = stains.images | of_image.images, stains.files | of_image.files
+    free = label_free(one).images
+    return Outlined(
+        one.image,
+        one.labels_image,
+        images,
+        {name: image for name, image in free.items() if name not in of_image.images},
+        one.nuclei_image,
         one.pixel_size_um or 0.0,  # `_sized` refused None
-        settings,
-        image=channels.planes(t),
-        nuclei=None if nuclei is None else LazyPlane(nuclei.data, t),
+        one.frame_interval_s,
+        tuple(name for name, image in images.items() if image.predicted),
+        "" if one.path is None else one.image_path,
+        str(one.labels_path.resolve()),
+        "; ".join(f"{name}={file}" for name, file in files.items()),
     )
-
-
-def _time_s(one: Segmented, t: int) -> float:
-    """From the first frame, whose time is 0 whatever the interval."""
-    if t == 0:
-        return 0.0
-    return float("nan") if one.frame_interval_s is None else t * one.frame_interval_s
-
-
-def _with_background(frames: list[_Frame], notes: list[str]) -> list[_Frame]:
-    """Frames of one image; where one shows no background, the median level of the others."""
-    some = [frame for frame in frames if frame.cells.label.size]
-    lacking = [frame.t for frame in some if np.isnan(frame.cells.background).any()]
-    if not lacking:
-        return frames
-    image = some[0].image
-    levels = np.array(
-        [
-            np.median(known[np.isfinite(known)]) if np.isfinite(known).any() else np.nan
-            for known in np.concatenate([frame.cells.background for frame in some]).T
-        ]
-    )
-    if np.isnan(levels).any():
-        raise DataError(
-            f"the cells of {image} leave no background to look at",
-            "give its grey value as --background VALUE, or --background none where the stain "
-            "has none, as a prediction of background-subtracted stains",
-        )
-    notes.append(
-        f"{image}: no background between the cells of {len(lacking)} frames (from {lacking[0]} "
-        "on); the level of its other frames is subtracted"
-    )
-    return [frame._replace(cells=frame.cells.with_background(levels)) for frame in frames]
-
-
-def _observations(frames: Sequence[_Frame]) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame(
-            {
-                "image": image,
-                "frame": t,
-                "time_s": time_s,
-                "label": cells.label,
-                "track": 0,
-                "parent": 0,
-                "y_um": cells.y_um,
-                "x_um": cells.x_um,
-                "border": cells.border,
-                "neighbors": cells.neighbors,
-            }
-        )
-        for image, t, time_s, cells in frames
-        if cells.label.size
-    ]
-    return pd.concat(parts, ignore_index=True)[list(OBS_COLUMNS)]
-
-
-def _table(
-    obs: pd.DataFrame, frames: Sequence[_Frame], markers: Sequence[str], notes: list[str]
-) -> AnnData:
-    some = [frame for frame in frames if frame.cells.label.size]
-    channels = list(dict.fromkeys(name for frame in some for name in frame.cells.names))
-    free = [name for name in channels if name not in markers]
-    names = [*markers, *free]
-    features = list(some[0].cells.shape.columns)
-    width = len(names) + len(features)
-    value = np.full((len(obs), width, len(STATISTICS)), np.nan, np.float32)
-    level = np.full((len(obs), width), np.nan, np.float32)
-    begin = 0
-    for _, _, _, cells in some:
-        rows = slice(begin, begin + cells.label.size)
-        begin = rows.stop
-        at = [names.index(name) for name in cells.names]
-        value[rows, at] = cells.values
-        level[rows, at] = cells.background
-        value[rows, len(names) :, 0] = cells.shape[features].to_numpy()
-    lacking = [name for i, name in enumerate(names) if np.isnan(value[:, i, 0]).any()]
-    if lacking:
-        notes.append(f"some cells have no {', '.join(lacking)}: the image lacks it there")
-    columns = [*names, *features]
-    var = pd.DataFrame(
-        {
-            "kind": ["marker"] * len(markers) + ["image"] * len(free) + ["shape"] * len(features),
-            "unit": ["grey"] * len(names) + [_unit(name) for name in features],
-        },
-        index=pd.Index(columns),
-    )
-    layers = {name: value[..., i] for i, name in enumerate(_LAYERS, 1)}
-    return new_cells(
-        obs, pd.DataFrame(value[..., 0], columns=columns), var, {**layers, "background": level}
-    )
-
-
-def _unit(feature: str) -> str:
-    return next((unit for unit in ("um2", "um") if feature.endswith(f"_{unit}")), "1")
-
-
-def _about(
-    images: Sequence[Segmented], settings: MeasureSettings, stains: dict[str, Channels]
-) -> dict[str, Any]:
-    """What belongs to the table as a whole; ``uns["unstained"]``."""
-
-    def common(values: Sequence[float | None]) -> float:
-        known = set(values)
-        only = known.pop() if len(known) == 1 else None
-        return float("nan") if only is None else float(only)
-
-    movies = [one.frame_interval_s for one in images if one.frames > 1]
-    sources = pd.DataFrame(
-        {
-            "image": [one.image for one in images],
-            "path": ["" if one.path is None else one.image_path for one in images],
-            "labels": [str(one.labels_path.resolve()) for one in images],
-            "stains": [
-                "; ".join(f"{name}={file}" for name, file in stains[one.image].files.items())
-                if one.image in stains
-                else ""
-                for one in images
-            ],
-            "frames": [one.frames for one in images],
-            "pixel_size_um": [common([one.pixel_size_um]) for one in images],
-            "frame_interval_s": [common([one.frame_interval_s]) for one in images],
-        }
-    )
-    return {
-        "version": version("unstained"),
-        "pixel_size_um": common([one.pixel_size_um for one in images]),
-        "frame_interval_s": common(movies),
-        "neighbor_um": settings.neighbor_um,
-        "settings": asdict(settings),
-        "sources": sources,
-        "predicted": _predicted(stains),
-    }
-
-
-def _predicted(stains: dict[str, Channels]) -> list[str]:
-    """Markers of which some image is a prediction, as far as the files tell."""
-    made = [(name, image) for of in stains.values() for name, image in of.images.items()]
-    return list(dict.fromkeys(name for name, image in made if image.predicted))

@@ -12,7 +12,6 @@ from ..errors import DataError, FileError
 from ..images.folders import images_in
 from ..images.image import Image
 from ..images.read import drop_ome, name_of_source, read_image, split_joined, split_selector
-from .lazy_plane import LazyPlane
 from .segmentation_folder import Segmented
 from .segmentation_sources import image_key, is_of_labels
 
@@ -24,10 +23,6 @@ class Channels(NamedTuple):
 
     images: dict[str, Image]
     files: dict[str, str]
-
-    def planes(self, t: int) -> dict[str, LazyPlane]:
-        """The planes of a frame by name."""
-        return {name: LazyPlane(image.data, t) for name, image in self.images.items()}
 
 
 def stains_of(images: Sequence[Segmented], stains: str | Path) -> dict[str, Channels]:
