@@ -19,6 +19,7 @@ from .matching import (
 )
 from .measure import FrameCells, MeasureSettings, measure_frame
 from .measure_files import FileOptions, measure_folder, measure_segmentation
+from .measure_movies import CellMovie, measure_movies
 from .measure_table import Measured
 from .measuring import Measuring
 from .model import CellModel
@@ -59,6 +60,7 @@ __all__ = [
     "Bands",
     "Canvas",
     "CellModel",
+    "CellMovie",
     "CellSettings",
     "ClassicalSettings",
     "Coverage",
@@ -122,6 +124,7 @@ __all__ = [
     "match_overlaps",
     "measure_folder",
     "measure_frame",
+    "measure_movies",
     "measure_segmentation",
     "model_segmenter",
     "polygon_area",

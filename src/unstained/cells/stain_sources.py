@@ -15,7 +15,7 @@ from ..images.read import drop_ome, name_of_source, read_image, split_joined, sp
 from .segmentation_folder import Segmented
 from .segmentation_sources import image_key, is_of_labels
 
-__all__ = ["Channels", "label_free", "own_stains", "stains_of"]
+__all__ = ["Channels", "label_free", "label_free_name", "own_stains", "stains_of"]
 
 
 class Channels(NamedTuple):
@@ -90,16 +90,17 @@ def own_stains(segmented: Segmented, names: Sequence[str]) -> Channels:
 
 
 def label_free(segmented: Segmented) -> Channels:
-    """The channel in which the cells were outlined; none where labels come without an image.
-
-    A channel that its file does not name is called ``image``.
-    """
+    """The channel in which the cells were outlined; none where labels come without an image."""
     if segmented.path is None:
         return Channels({}, {})
     image = segmented.open_image()
-    name = image.channels[0].name
-    name = "image" if re.fullmatch(r"C\d+", name) else name
+    name = label_free_name(image.channels[0].name)
     return Channels({name: image}, {name: segmented.image_path})
+
+
+def label_free_name(channel: str) -> str:
+    """What the only label-free channel is called: ``image`` where its file does not name it."""
+    return "image" if re.fullmatch(r"C\d+", channel) else channel
 
 
 def _add(channels: Channels, segmented: Segmented, file: str, marker: str | None) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "TRACK_AGAIN",
     "TRACK_COLUMNS",
     "TRACK_OF_COLUMNS",
+    "TRACK_THESE",
     "Tracked",
     "check_whole",
     "tables_of",
@@ -29,6 +30,7 @@ DIVISION_COLUMNS = ("frame", "mother", "daughter_1", "daughter_2")
 EVENT_COLUMNS = ("frame", "kind", "tracks")
 EVENT_KINDS = ("division", "merge", "gap", "appear", "disappear")
 TRACK_AGAIN = "track again: unstained cells track DIR --overwrite"
+TRACK_THESE = "follow these very labels: cells.track_labels"
 
 
 class Tracked(NamedTuple):
@@ -56,9 +58,9 @@ class Tracked(NamedTuple):
 
 
 def check_whole(
-    track_of: pd.DataFrame, tracks: pd.DataFrame, lost: int, cells: int, folder: Path
+    track_of: pd.DataFrame, tracks: pd.DataFrame, lost: int, cells: int, folder: Path | None
 ) -> None:
-    """Refuse tables that were cut short, or are of other labels than the folder's.
+    """Refuse tables that were cut short, or are of other labels.
 
     Parameters
     ----------
@@ -66,27 +68,29 @@ def check_whole(
         With the column `image`.
     lost, cells : int
         How many cells of movies that were followed have no row in `track_of`; all cells.
-    folder : Path
-        For the error.
+    folder : Path or None
+        That they were read from, for the error.
 
     Raises
     ------
     DataError
         A track has no row in `tracks`, or `lost` is not 0.
     """
+    ending, again = ("", TRACK_THESE) if folder is None else (".csv", TRACK_AGAIN)
     keys = ["image", "track"]
     of_track = track_of[track_of["track"] > 0]
     known = pd.MultiIndex.from_frame(of_track[keys]).isin(pd.MultiIndex.from_frame(tracks[keys]))
     if not known.all():
         raise DataError(
-            f"track {of_track['track'][~known].iloc[0]} of track_of.csv is not in tracks.csv",
-            TRACK_AGAIN,
+            f"track {of_track['track'][~known].iloc[0]} of track_of{ending} is not in "
+            f"tracks{ending}",
+            again,
             file=folder,
         )
     if lost:
         raise DataError(
-            f"track_of.csv lacks {lost} of {cells} cells",
-            f"it may be cut short, or the labels newer; {TRACK_AGAIN}",
+            f"track_of{ending} lacks {lost} of {cells} cells",
+            f"it may be cut short, or the labels newer; {again}",
             file=folder,
         )
 
