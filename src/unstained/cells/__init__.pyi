@@ -18,8 +18,8 @@ from .matching import (
     score_labels,
 )
 from .measure import FrameCells, MeasureSettings, measure_frame
+from .measure_arrays import CellMovie, measure_movies
 from .measure_files import FileOptions, measure_folder, measure_segmentation
-from .measure_movies import CellMovie, measure_movies
 from .measure_table import Measured
 from .measuring import Measuring
 from .model import CellModel

@@ -16,8 +16,8 @@ from unstained import dynamics, heterogeneity
 from unstained.cell_table import names_of, read_cells, values_of, write_cells
 from unstained.cells.conditions import Condition
 from unstained.cells.measure import MeasureSettings
+from unstained.cells.measure_arrays import CellMovie, measure_movies
 from unstained.cells.measure_files import FileOptions, measure_segmentation
-from unstained.cells.measure_movies import CellMovie, measure_movies
 from unstained.cells.segmentation_folder import create_segmentation
 from unstained.cells.tiling import TiledLabels
 from unstained.cells.track_files import track_folder

@@ -49,12 +49,13 @@ class CellMovie:
     ----------
     labels : int arrays
         Cell of each pixel; 0 is background. Of `CellModel.segment`, `segment_classical`,
-        `label_tiles`, Cellpose or a person.
+        ``label_tiles(...).labels``, Cellpose or a person.
     stains : Image or mapping of str to arrays
         An `Image` whose channels are the markers, as ``panel.predict`` gives it, or stains by
-        marker. None for shape alone.
+        marker. Left out: shape and label-free channels alone are measured.
     image : Image or mapping of str to arrays
-        Label-free channels, such as ``{"phase": phase}``; measured as the stains are.
+        Label-free channels, such as ``{"phase": phase}``; measured as the stains are. A single
+        one without a name (``C0``) is called ``image``.
     nuclei : int arrays, optional
         Numbered in any way, one number a nucleus; 0 is none. For the shape.
     tracks : Tracked or "labels", optional
@@ -91,17 +92,15 @@ def measure_movies(
 ) -> Measured:
     """Measure the cells of all frames of images and movies in memory.
 
-    The table is that of `measure_segmentation`, of which all of `heterogeneity` and `dynamics`
-    goes on; ``uns["unstained"]["sources"]`` names no files. It continues a prediction::
+    The table is that of `measure_segmentation`, which `heterogeneity` and `dynamics` take; its
+    ``uns["unstained"]["sources"]`` names no files. Several movies, such as wells, give one table,
+    where each has its own name. So it goes on from a prediction of a movie::
 
-        stains = panel.predict(phase)  # an Image; phase is one, too, of a movie
+        stains = panel.predict(phase)  # phase: an Image, with the size of pixels and the interval
         labels = [model.segment(phase.plane(t)) for t in range(phase.shape[0])]
         tracks = cells.track_labels(labels)
-        movie = cells.CellMovie(labels, stains, {"phase": phase}, tracks=tracks)
+        movie = cells.CellMovie(labels, stains, phase, tracks=tracks, conditions={"donor": "A"})
         table, notes = cells.measure_movies(movie)
-
-    Several wells give one table: ``measure_movies([CellMovie(..., name="A1", conditions={"donor":
-    "A"}), ...])``.
 
     Parameters
     ----------
