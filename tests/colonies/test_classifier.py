@@ -448,6 +448,60 @@ def test_an_addition_changes_the_model_and_is_loaded_as_it_was_saved(
     assert np.allclose(again, p, atol=1e-6)
 
 
+BRIEF: dict[str, Any] = {**QUICK, "pretrain_steps": 1, "steps": 1, "refit": False}
+
+
+def seen_by_network(classifier: ColonyClassifier) -> tuple[int, ...]:
+    """Its planes; () for all."""
+    spec = model_tensors(classifier._ready())[1]
+    assert spec is not None
+    return tuple(spec["seen"])
+
+
+@pytest.fixture(scope="module")
+def two_planes() -> tuple[list[np.ndarray], np.ndarray]:
+    """Textures in the first plane, in the second log-normal values as of scattered light."""
+    images, y = textures(60)
+    scattered, _ = textures(60, seed=3)
+    return [np.stack([a, np.exp(b / 15)]) for a, b in zip(images, scattered, strict=True)], y
+
+
+@pytest.mark.parametrize(
+    ("how", "seen"),
+    [
+        ({}, (0,)),
+        ({"adviser_alone": False}, ()),
+        ({"logarithm": False}, ()),  # nor is it looked for
+        ({"adviser": False}, ()),  # nobody else would see it
+    ],
+)
+def test_a_plane_with_a_long_tail_is_left_to_the_adviser(
+    how: dict[str, Any],
+    seen: tuple[int, ...],
+    two_planes: tuple[list[np.ndarray], np.ndarray],
+    tmp_path: Path,
+) -> None:
+    images, y = two_planes
+    classifier = ColonyClassifier("ipb", **{**BRIEF, **how}).fit(images, hidden(y, 5))
+    assert seen_by_network(classifier) == seen
+    classifier.save(tmp_path / "model")
+    loaded = ColonyClassifier.load(tmp_path / "model")
+    assert seen_by_network(loaded) == seen
+    other = [np.stack([plain, np.sqrt(scattered)]) for plain, scattered in images]
+    p = loaded.predict_proba(images)
+    assert np.array_equal(p, classifier.predict_proba(images))
+    assert not np.allclose(loaded.predict_proba(other), p)  # somebody sees it
+
+
+def test_where_every_plane_has_a_long_tail_the_network_sees_them_all(
+    two_planes: tuple[list[np.ndarray], np.ndarray],
+) -> None:
+    images, y = two_planes
+    scattered = [image[1:] for image in images]
+    classifier = ColonyClassifier("ipb", **BRIEF).fit(scattered, hidden(y, 5))
+    assert seen_by_network(classifier) == ()
+
+
 def test_posthoc_adjustment_divides_by_the_labelled_shares() -> None:
     plain, adjusted = (fitted(method="features", posthoc=by) for by in (0.0, 1.0))
     share = np.array(plain.about["labelled"]) / sum(plain.about["labelled"])

@@ -184,6 +184,16 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(network.train().classify(vectors), network.classify(vectors))
 
 
+def test_planes_that_are_not_seen_change_nothing() -> None:
+    network = build_classifier(EncoderSpec("small", 3, 4, seen=(0, 2)), seed=0).eval()
+    x = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    unseen, seen = x.clone(), x.clone()
+    unseen[:, 1] = 0
+    seen[:, 2] = 0
+    assert torch.equal(network(unseen), network(x))
+    assert not torch.allclose(network(seen), network(x))
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -192,6 +202,7 @@ def test_dropout_acts_in_training_only() -> None:
         (EncoderSpec("small", 1, 4, scales=3), "choose 1 or 2 scales"),
         (EncoderSpec("small", 1, 4, dropout=1.0), "from 0 to below 1"),
         (EncoderSpec("vgg19", 1, 4, weights="a.safetensors"), "only zoo:NAME"),
+        (EncoderSpec("small", 2, 4, seen=(2,)), "planes from 0 to 1"),
     ],
 )
 def test_a_spec_that_cannot_be_built_says_why(spec: EncoderSpec, message: str) -> None:

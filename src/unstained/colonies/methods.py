@@ -87,6 +87,7 @@ class _Stages:
             settings.scales,
             weights=settings.weights or None,
             auxiliary=auxiliary,
+            seen=self.data.seen,
         )
         return build_classifier(spec, seed=settings.seed + number)
 

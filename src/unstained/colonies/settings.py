@@ -113,6 +113,9 @@ class ClassifierSettings:
         predictions, which are then weighted geometric means of its probabilities and the network's.
     advice : float
         The adviser's weight; the network's is 1 less this.
+    adviser_alone : bool
+        Whether planes with a long tail, those that get a `logarithm`, are left to the adviser, if
+        there is one; the network then sees the others, or all where there are no others.
     student_labels : float
         Weight of a supervised term in the student's loss; the paper has none.
     auxiliary : float
@@ -200,6 +203,7 @@ class ClassifierSettings:
     teacher: str = "trained"
     adviser: bool = False
     advice: float = 0.5
+    adviser_alone: bool = False
     student_labels: float = 0.0
     auxiliary: float = 0.0
     ema: float = 0.0
@@ -337,6 +341,8 @@ _IPB: Mapping[str, Any] = {
     "redraw": True,
     "adviser": True,
     "advice": 0.8,
+    # two that see the same planes are wrong about the same images: docs/results.md
+    "adviser_alone": True,
     "refit": True,
 }
 

@@ -82,6 +82,14 @@ class TrainingData:
         return int(self.patches.prepared(int(self.labelled[0])).pixels.shape[0])
 
     @property
+    def seen(self) -> tuple[int, ...]:
+        """The planes that the network sees, empty for all; `ClassifierSettings.adviser_alone`."""
+        left_out = self.normalizer.skewed
+        if not (left_out and self.settings.adviser and self.settings.adviser_alone):
+            return ()
+        return tuple(plane for plane in range(self.planes) if plane not in left_out)
+
+    @property
     def shares(self) -> Array:
         """(K,) shares of the classes among the labelled images."""
         count = np.bincount(self.labelled_y, minlength=self.classes)

@@ -79,6 +79,11 @@ class Normalizer:
         mean, sd = torch.tensor(self.mean), torch.tensor(self.sd)
         return (x - mean[:, None, None]) / sd[:, None, None]
 
+    @property
+    def skewed(self) -> tuple[int, ...]:
+        """The planes that get a logarithm."""
+        return tuple(plane for plane, unit in enumerate(self.unit) if unit)
+
     def _logged(self, x: Tensor) -> Tensor:
         planes = [
             torch.log1p((x[:, p] - low).clamp_min(0) / unit) if unit else x[:, p]

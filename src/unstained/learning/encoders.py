@@ -71,6 +71,8 @@ class EncoderSpec:
     auxiliary : bool
         Whether there is a second head, which then gives the logits: an auxiliary classifier,
         trained in balance on the vectors of a network that is not (Lee et al. 2021, NeurIPS).
+    seen : tuple of int
+        Those of the planes that the network looks at, from 0; empty for all.
     """
 
     name: str
@@ -80,6 +82,7 @@ class EncoderSpec:
     dropout: float = 0.0
     weights: str | None = None
     auxiliary: bool = False
+    seen: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -128,6 +131,7 @@ class Classifier(nn.Module):
             image in training mode.
         """
         self._check(x)
+        x = x[:, list(self.spec.seen)] if self.spec.seen else x
         views = (x, _concentric_half(x))
         # as many views as streams
         vectors = [stream(view) for stream, view in zip(self.streams, views, strict=False)]
@@ -312,6 +316,11 @@ def _check_spec(spec: EncoderSpec) -> None:
         raise InputError(f"network {spec} has a size below 1", "give positive sizes")
     if spec.scales not in (1, 2):
         raise InputError(f"a network of {spec.scales} scales", "choose 1 or 2 scales")
+    if spec.seen and not set(spec.seen) <= set(range(spec.planes)):
+        raise InputError(
+            f"planes {spec.seen} are to be seen of {spec.planes}",
+            f"name planes from 0 to {spec.planes - 1}",
+        )
     if not 0 <= spec.dropout < 1:
         raise InputError(f"dropout is {spec.dropout}", "give a share from 0 to below 1")
     if spec.weights is not None and not spec.name.startswith(ZOO):
@@ -322,14 +331,15 @@ def _check_spec(spec: EncoderSpec) -> None:
 
 
 def _stream(spec: EncoderSpec) -> SmallEncoder | VGG19 | HRNet | ZooEncoder:
+    planes = len(spec.seen) or spec.planes
     if spec.name.startswith(ZOO):
-        return ZooEncoder(spec.name.removeprefix(ZOO), spec.planes, spec.weights)
+        return ZooEncoder(spec.name.removeprefix(ZOO), planes, spec.weights)
     if spec.name == "small":
-        return SmallEncoder(spec.planes)
+        return SmallEncoder(planes)
     if spec.name == "vgg19":
-        return VGG19(spec.planes)
+        return VGG19(planes)
     if spec.name == "hrnet":
-        return HRNet(spec.planes)
+        return HRNet(planes)
     raise InputError(
         f"no network is called {spec.name!r}", f"choose small, vgg19, hrnet or {ZOO}NAME"
     )
