@@ -23,11 +23,12 @@ import numpy as np
 from unstained.cells.classical import segment_classical
 from unstained.cells.labelled import LabelledImage, load_labelled
 from unstained.cells.matching import ImageScore, pool_scores, score_labels
-from unstained.cells.model import MODEL, CellModel
+from unstained.cells.model import CellModel
 from unstained.cells.settings import CellSettings
 from unstained.cells.training import train_cells
 from unstained.images.atomic import atomic_path
 from unstained.learning.loop import Progress
+from unstained.learning.model_file import MODEL
 
 FOLDS = 4
 # small cells: 13, 15, 19 dense, 30, 36, 41 sparse

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unstained.cells.labelled import load_labelled
-from unstained.cells.model import MODEL, CellModel
+from unstained.cells.model import CellModel
 from unstained.cells.settings import CellSettings
 from unstained.cells.training import train_cells
 from unstained.datasets.download import fetch
+from unstained.learning.model_file import MODEL
 from unstained.statistics import resampled_interval
 
 TILE = 40  # px

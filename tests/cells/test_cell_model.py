@@ -148,7 +148,7 @@ def test_a_folder_that_is_no_model_says_what_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"kind": "colonies"}, "no segmentation"),
+        ({"kind": "colonies"}, "is a model of colonies, not of cells"),
         ({"format": 99}, "update unstained"),
         ({"network": None}, "not what unstained wrote"),
         ({"cuts": {"depth": 1}}, "not what unstained wrote"),

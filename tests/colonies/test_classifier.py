@@ -184,7 +184,7 @@ def test_folders_that_are_no_classifier_are_told_apart(
     file = tmp_path / "model" / "model.json"
     said = json.loads(file.read_text())
     for change, message in [
-        ({"kind": "stains"}, "not a classifier of colonies"),
+        ({"kind": "stains"}, "is a model of stains, not of colonies"),
         ({"format": 99}, "update unstained"),
         ({"normalizer": None}, "is not what unstained wrote"),
     ]:

@@ -142,5 +142,5 @@ def test_it_tells_what_taught_it_and_that_the_test_part_did_not() -> None:
 def test_a_model_of_something_else_is_told_apart(kind: str, tmp_path: Path) -> None:
     said = {"format": 1, "kind": kind, "unstained": "0.1.0"}
     (tmp_path / "model.json").write_text(json.dumps(said))
-    with pytest.raises(ModelError, match="is no model of stains"):
+    with pytest.raises(ModelError, match=f"is a model of {kind}, not of stains"):
         StainPlanes.load(tmp_path)

@@ -483,7 +483,7 @@ def test_model_json_tells_what_is_needed_to_build_it_again(
     for a, b in zip(_weights(panel), _weights(Panel.load(tmp_path / "model")), strict=True):
         assert torch.equal(a, b)
     (tmp_path / "model" / "model.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ModelError, match=r"model\.json: is damaged"):
+    with pytest.raises(ModelError, match=r"model\.json: is not what unstained wrote"):
         Panel.load(tmp_path / "model")
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,24 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, write_json
+from ..images.atomic import atomic_dir
 from ..images.saved import from_saved
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, save_tensors
 from ..learning.engines import Engine, make_engine
+from ..learning.model_file import (
+    FORMAT,
+    MODEL,
+    WEIGHTS,
+    read_model_file,
+    told_as_damage,
+    write_model_file,
+)
 from ..learning.networks import Generator, NetworkSpec, load_network
-from ..learning.training_folder import TRAINING
 from .normalize import Statistics, measure_statistics, normalize
 from .partition import PartitionSettings, partition
 from .release import opened_release
 from .targets import HEIGHT, INTERIOR, NUCLEI, NUCLEUS, maps_of_outputs
 
-__all__ = ["MODEL", "CellModel", "CellsAndNuclei"]
+__all__ = ["CellModel", "CellsAndNuclei"]
 
-MODEL, WEIGHTS = "model.json", "model.safetensors"
 KIND = "cells"
-FORMAT = 1
 
 _TILE = 1024
 _ALIKE = 0.05  # pixel sizes that differ by less count as equal
@@ -214,9 +217,6 @@ class CellModel:
         """Both files, ``model.json`` last."""
         save_tensors(folder / WEIGHTS, self.network.state_dict(), {"format": FORMAT})
         said = {
-            "format": FORMAT,
-            "kind": KIND,
-            "unstained": version("unstained"),
             "maps": self.map_names,
             "network": self.network.spec.as_dict(),
             "cuts": self.cuts._asdict(),
@@ -225,7 +225,7 @@ class CellModel:
             "pixel_size_um": self.pixel_size_um,
             "about": dict(self.about),
         }
-        write_json(folder / MODEL, said)
+        write_model_file(folder, KIND, said)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "cpu") -> CellModel:
@@ -239,8 +239,8 @@ class CellModel:
         folder = Path(folder)
         if folder.suffix == ".zip" and folder.is_file():
             return cls._of_release(folder, device)
-        said = _read_json(folder)
-        try:
+        said = read_model_file(folder, KIND)
+        with told_as_damage(folder):
             spec = NetworkSpec.from_saved(said["network"])
             cuts = from_saved(PartitionSettings, said["cuts"], "cuts")
             rest = {
@@ -251,12 +251,6 @@ class CellModel:
             }
             _ = _motions(rest["views"])  # refuses 3
             network = load_network(spec, load_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"is not what unstained wrote ({error})",
-                "copy the model again",
-                file=folder / MODEL,
-            ) from error
         return cls(network, cuts, **rest, device=device)
 
     @classmethod
@@ -266,36 +260,6 @@ class CellModel:
                 return cls.load(folder, device=device)
             except (FileError, ModelError) as error:  # the temporary folder is gone when it is read
                 raise type(error)(error.reason, error.remedy, file=file) from error
-
-
-def _read_json(folder: Path) -> dict[str, Any]:
-    file = folder / MODEL
-    if not file.is_file():
-        if (folder / TRAINING).is_dir():
-            raise ModelError(
-                "the training of this model is not finished",
-                "go on with `unstained cells train ... --resume`",
-                file=folder,
-            )
-        raise FileError(
-            f"is no model: it has no {MODEL}" if folder.exists() else "is not there",
-            "give the folder that --out named, or the .zip that --release named",
-            file=folder,
-        )
-    try:
-        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        newer = said["format"] > FORMAT
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"is not what unstained wrote ({error})", "copy the model again", file=file
-        ) from error
-    if said.get("kind") != KIND:
-        raise ModelError("is no segmentation of cells", "it may be a model of stains", file=file)
-    if newer:
-        raise ModelError(
-            f"was written by unstained {said.get('unstained')}", "update unstained", file=file
-        )
-    return said
 
 
 def _plane(image: NDArray[Any]) -> NDArray[Any]:

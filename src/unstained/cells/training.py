@@ -26,11 +26,12 @@ from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Outcome, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
+from ..learning.model_file import MODEL
 from ..learning.networks import NetworkSpec, build_network
 from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun, leave_note
 from .labelled import LabelledImage, Split, split_images
 from .matching import Overlaps, match_overlaps, overlaps_of
-from .model import MODEL, CellModel
+from .model import CellModel
 from .normalize import measure_statistics
 from .partition import PartitionSettings, partition
 from .samples import make_scene

@@ -22,6 +22,7 @@ from ..images.saved import from_saved
 from ..learning.encoders import least_side
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
+from ..learning.model_file import told_as_damage
 from ..learning.training_folder import NOTE
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .balance import geometric_mean
@@ -45,7 +46,6 @@ from .model_files import (
     model_of,
     model_tensors,
     read_model,
-    told_as_damage,
     write_model,
 )
 from .settings import ClassifierSettings

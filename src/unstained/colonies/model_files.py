@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,30 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import FileError, ModelError
-from ..images.atomic import write_json
 from ..images.saved import from_saved
 from ..learning.checkpoints import check_sizes, load_tensors, load_weights, save_tensors
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
-from ..learning.training_folder import TRAINING
+from ..learning.model_file import FORMAT, WEIGHTS, read_model_file, write_model_file
 from .feature_model import FeatureModel
 
 __all__ = [
     "HISTORY",
-    "MODEL",
     "Advised",
     "Model",
     "check_about",
     "model_of",
     "model_tensors",
     "read_model",
-    "told_as_damage",
     "write_model",
 ]
 
-MODEL, WEIGHTS, HISTORY = "model.json", "model.safetensors", "history"
+HISTORY = "history"
 KIND = "colonies"
-FORMAT = 1
 
 
 class Advised(NamedTuple):
@@ -100,8 +92,7 @@ def check_about(about: Mapping[str, Any]) -> None:
 def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:
     """Both files, ``model.json`` last."""
     save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
-    whole = {"format": FORMAT, "kind": KIND, "unstained": version("unstained"), **said}
-    write_json(folder / MODEL, whole)
+    write_model_file(folder, KIND, said)
 
 
 def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -112,35 +103,5 @@ def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     FileError, ModelError
         The folder is no classifier, is unfinished, damaged, or of a newer version.
     """
-    file = folder / MODEL
-    if not file.is_file():
-        if (folder / TRAINING).is_dir():
-            raise ModelError(
-                "the training of this model is not finished",
-                "go on with `unstained colonies train ... --resume`",
-                file=folder,
-            )
-        raise FileError(
-            f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
-        )
-    with told_as_damage(folder):
-        said: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        newer = said["format"] > FORMAT
-    if said.get("kind") != KIND:
-        raise ModelError("is not a classifier of colonies", "it may be one of stains", file=file)
-    if newer:
-        raise ModelError(
-            f"was written by unstained {said['unstained']}", "update unstained", file=file
-        )
+    said = read_model_file(folder, KIND)
     return said, load_tensors(folder / WEIGHTS)[0]
-
-
-@contextmanager
-def told_as_damage(folder: Path) -> Iterator[None]:
-    """An entry that is missing or of another kind means that the file is not ours."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"is not what unstained wrote ({error})", "copy the model again", file=folder / MODEL
-        ) from error

@@ -17,11 +17,12 @@ from ..errors import DataError, FileError, InputError, ModelError, count_of
 from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..learning.loop import Progress
+from ..learning.model_file import MODEL
 from ..learning.training_folder import NOTE, TRAINING, leave_note
 from .classifier import ColonyClassifier, check_same_run
 from .deal import check_grouped, parts, unit_names, units
 from .examples import Examples
-from .model_files import HISTORY, MODEL
+from .model_files import HISTORY
 from .stains import STAIN
 
 __all__ = ["check_table_name", "held_out", "keep_history", "train_model", "write_table"]

@@ -20,8 +20,9 @@ from ..figures import (
 from ..images.image import Array, as_image
 from ..images.ome_zarr_writer import write_ome_zarr
 from ..images.pairs import Pairs
+from ..learning.model_file import MODEL
 from .card import record_scores, score_with_panel
-from .panel import MODEL, Panel
+from .panel import Panel
 from .predict_plan import halo_of, stride_of
 from .prediction import PredictOptions, Predictor
 from .score_report import write_score_report

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FileError, InputError, ModelError
-from ..images.atomic import atomic_dir, write_json, write_text
+from ..errors import InputError, ModelError
+from ..images.atomic import atomic_dir, write_text
 from ..images.saved import from_saved
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, save_tensors
+from ..learning.model_file import (
+    FORMAT,
+    MODEL,
+    WEIGHTS,
+    read_model_file,
+    told_as_damage,
+    write_model_file,
+)
 from ..learning.networks import Generator, NetworkSpec, apply_whole, load_network
-from ..learning.training_folder import TRAINING
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
 
 if TYPE_CHECKING:
@@ -28,10 +33,10 @@ if TYPE_CHECKING:
     from ..images.image import Array, Image
     from .normalize import Floats
 
-__all__ = ["CARD", "MODEL", "WEIGHTS", "Member", "Panel"]
+__all__ = ["CARD", "Member", "Panel"]
 
-MODEL, WEIGHTS, CARD = "model.json", "model.safetensors", "CARD.md"
-_FORMAT = 1
+CARD = "CARD.md"
+KIND = "stains"
 
 
 @dataclass(frozen=True)
@@ -277,14 +282,12 @@ class Panel:
             for i, member in enumerate(self.members)
             for name, tensor in member.network.state_dict().items()
         }
-        save_tensors(folder / WEIGHTS, tensors, {"format": _FORMAT})
+        save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
         write_text(folder / CARD, card)
-        write_json(folder / MODEL, self._as_json())
+        write_model_file(folder, KIND, self._as_json())
 
     def _as_json(self) -> dict[str, Any]:
         return {
-            "format": _FORMAT,
-            "unstained": version("unstained"),
             "markers": [asdict(m) for m in self.markers],
             "members": [
                 {"network": m.network.spec.as_dict(), "markers": list(m.markers)}
@@ -306,29 +309,8 @@ class Panel:
             The folder is no model, is unfinished, damaged, or of a newer version.
         """
         folder = Path(folder)
-        file = folder / MODEL
-        if not file.is_file():
-            if (folder / TRAINING).is_dir():
-                raise ModelError(
-                    "the training of this model is not finished",
-                    "go on with `unstained staining train ... --resume`",
-                    file=folder,
-                )
-            raise FileError(
-                f"is no model: it has no {MODEL}", "give the folder that --out named", file=folder
-            )
-        try:
-            said = json.loads(file.read_text(encoding="utf-8"))
-            if said["format"] > _FORMAT:
-                raise ModelError(
-                    f"was written by unstained {said['unstained']}", "update unstained", file=file
-                )
-            if "kind" in said:  # which the others have
-                raise ModelError(
-                    "is no model of stains, but of colonies or cells",
-                    "give a folder of unstained staining train",
-                    file=file,
-                )
+        said = read_model_file(folder, KIND)
+        with told_as_damage(folder):
             markers = from_saved(tuple[MarkerSpec, ...], said["markers"], "markers")
             normalization = from_saved(Normalization, said["normalization"], "normalization")
             symmetries = tuple(
@@ -350,10 +332,6 @@ class Panel:
                 )
                 for i, member in enumerate(said["members"])
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"is damaged ({error})", "copy the model folder again", file=file
-            ) from error
         try:
             return cls(
                 markers=markers,
@@ -364,7 +342,7 @@ class Panel:
                 about=about,
             )
         except ModelError as error:
-            raise ModelError(error.reason, error.remedy, file=file) from error
+            raise ModelError(error.reason, error.remedy, file=folder / MODEL) from error
 
 
 _NOTED: dict[str, type | tuple[type, ...]] = {

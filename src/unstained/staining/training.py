@@ -23,13 +23,14 @@ from ..learning.checkpoints import load_weights
 from ..learning.loop import LoopSettings, Progress
 from ..learning.loop import train as run_loop
 from ..learning.memory import tune_allocator
+from ..learning.model_file import MODEL
 from ..learning.networks import Generator, NetworkSpec, UNet, build_network, check_step
 from ..learning.training_folder import TRAINING, begin_training, forget_if_unbegun
 from ..statistics import effective_number
 from .calibrate import calibrated
 from .card import describe_training, write_card
 from .normalize import MarkerSpec, Normalization, normalize
-from .panel import MODEL, Member, Panel, remove_training
+from .panel import Member, Panel, remove_training
 from .samples import (
     Scene,
     constant_stains,

@@ -19,10 +19,11 @@ from ...images.pairs import Pairs
 from ...images.tiles import round_up
 from ...learning.devices import autocast, choose_device, resolve_precision
 from ...learning.memory import tune_allocator
+from ...learning.model_file import MODEL
 from ...learning.networks import NetworkSpec, build_network
 from ...statistics import MIN_GROUPS
 from ..card import score_with_panel
-from ..panel import MODEL, Panel
+from ..panel import Panel
 from ..prediction import PredictOptions
 from ..score_table import score_interval
 from ..settings import TrainSettings
