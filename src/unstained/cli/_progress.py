@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from ..learning.loop import Progress
 
-__all__ = ["Bar", "TrainingReport"]
+__all__ = ["Bar", "TrainingReport", "newly_trained"]
+
+Trained = TypeVar("Trained")
 
 
 class Bar:
@@ -81,6 +85,21 @@ class TrainingReport:
     def note(self, text: str) -> None:
         """A line before the first step."""
         print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def newly_trained(out: Path, train: Callable[[], Trained]) -> Trained | None:
+    """What `train` gives; None, which is said, where `out` held a finished model before.
+
+    Said afterwards: `train` refuses a model that was begun with other settings.
+    """
+    from ..learning.model_file import MODEL
+
+    finished = (out / MODEL).exists()
+    trained = train()
+    if finished:
+        print(f"nothing is left to train: {out} is finished")
+        return None
+    return trained
 
 
 def _duration(seconds: float) -> str:

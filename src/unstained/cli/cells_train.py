@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError
-from ._progress import TrainingReport
+from ._progress import TrainingReport, newly_trained
 from ._words import parse_settings
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def train(
 
     if release is not None and release.suffix != ".zip":  # before hours of training
         raise InputError(f"--release {release}", "name a file that ends in .zip")
-    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device}
     changes |= {} if steps is None else {"steps": steps}
     settings = CellSettings().changed(changes | parse_settings(setting))
@@ -72,10 +71,10 @@ def train(
         shown("cells", progress)
 
     images = load_labelled(data, labels, group)
-    model = train_cells(images, out, settings, resume=resume, report=report)
-    if finished:
-        print(f"nothing is left to train: {out} is finished")
-    else:
+    model = newly_trained(
+        out, lambda: train_cells(images, out, settings, resume=resume, report=report)
+    )
+    if model is not None:
         _print_trained(model)
         print(f"model: {out}")
     if release is not None:

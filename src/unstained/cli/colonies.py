@@ -10,7 +10,7 @@ import typer
 from ..errors import FileError
 from ._colony_images import OwnPlanes, Stain, classified_images, images_with_stains
 from ._group import WholeSentences
-from ._progress import TrainingReport
+from ._progress import TrainingReport, newly_trained
 from ._words import parse_settings
 from .colonies_compare import compare
 from .colonies_detect import detect, votes
@@ -81,24 +81,26 @@ def train(
     """
     from ..colonies.training import train_model
 
-    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device}
     given = {"network": network, "scales": scales, "multi_label": not no_multi_label}
     changes |= {k: v for k, v in given.items() if v is not None}
     changes |= parse_settings(setting)
     report = TrainingReport()
-    trained = train_model(
-        images_with_stains(data, stain, planes),
+    images = images_with_stains(data, stain, planes)
+    trained = newly_trained(
         out,
-        method,
-        changes,
-        labelled=labelled,
-        by=split_by,
-        resume=resume,
-        report=report,
+        lambda: train_model(
+            images,
+            out,
+            method,
+            changes,
+            labelled=labelled,
+            by=split_by,
+            resume=resume,
+            report=report,
+        ),
     )
-    if finished:
-        print(f"nothing is left to train: {out} is finished")
+    if trained is None:
         return
     about = trained.about
     rows: list[tuple[str, ...]] = [("class", "labelled", "validation", "test")]

@@ -10,7 +10,7 @@ import typer
 from ..errors import FileError, InputError
 from . import study
 from ._group import WholeSentences
-from ._progress import Bar, TrainingReport
+from ._progress import Bar, TrainingReport, newly_trained
 from ._scores import print_scores, print_summary
 from ._tables import check_folder
 from ._words import expanded, listed, parse_settings
@@ -80,7 +80,6 @@ def train(
     from ..staining.settings import TrainSettings
     from ..staining.training import train as run
 
-    finished = (out / "model.json").exists()
     changes: dict[str, Any] = {"seed": seed, "device": device, "processes": processes}
     if panel:
         changes["panel"] = panel
@@ -91,17 +90,14 @@ def train(
     if wanted := listed(markers):
         pairs = pairs.of_markers(wanted)
     report = TrainingReport()
-    trained = run(
-        pairs,
+    settings = TrainSettings.preset(preset, **changes)
+    trained = newly_trained(
         out,
-        TrainSettings.preset(preset, **changes),
-        init=init,
-        resume=resume,
-        report=report,
-        notify=report.note,
+        lambda: run(
+            pairs, out, settings, init=init, resume=resume, report=report, notify=report.note
+        ),
     )
-    if finished:
-        print(f"nothing is left to train: {out} is finished")
+    if trained is None:
         return
     scores = trained.about["scores"]["validation"]
     print_summary(scores["summary"])
