@@ -47,7 +47,7 @@ def run_fold(
     """Train without the fold (or load what was trained), and score it."""
     folds = fold_of(image.group for image in images)
     if (out / "model" / MODEL).exists():
-        model = CellModel.load(out / "model")
+        model = CellModel.load(out / "model", device="cpu")
     else:
         taught = [image for image in images if folds[image.group] != fold]
         model = train_cells(taught, out / "model", settings, resume=True, report=_say)

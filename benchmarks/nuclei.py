@@ -50,7 +50,7 @@ def main() -> None:
     if not (given.out / "model" / MODEL).exists():
         settings = CellSettings(steps=given.steps)
         train_cells(list(images.values()), given.out / "model", settings, resume=True)
-    model = CellModel.load(given.out / "model")
+    model = CellModel.load(given.out / "model", device="cpu")
     found = model.segment_both(tested.image)
     assert found.nuclei is not None
     assert tested.nuclei is not None

@@ -79,6 +79,7 @@ def ours(arm: dict[str, Any]) -> dict[str, Any]:
         model = panel(arm["network"], arm["markers"], arm["panel"], tuple(arm["spec"]))
     image = np.repeat(picture(arm["size"]), model.planes, axis=0)
     options = PredictOptions(
+        device="cpu",
         engine=arm["engine"],
         precision=arm.get("precision", "auto"),
         pixel_size_um=model.pixel_size_um,
@@ -95,7 +96,10 @@ def ours(arm: dict[str, Any]) -> dict[str, Any]:
     }
     if arm["engine"] != "torch":
         options = PredictOptions(
-            engine="torch", precision="float32", pixel_size_um=model.pixel_size_um
+            device="cpu",
+            engine="torch",
+            precision="float32",
+            pixel_size_um=model.pixel_size_um,
         )
         expected = np.asarray(Predictor(model, options)(image).data)[0, :, 0]
         got = np.asarray(first.data)[0, :, 0]
@@ -120,7 +124,7 @@ def memory(arm: dict[str, Any]) -> dict[str, Any]:
             return ((y[:, None] * 7919 + x * 104729) % 4093).astype(np.uint16)[None, None]
 
     model = panel(arm["network"], 1, "shared", tuple(arm["spec"]))
-    predictor = Predictor(model, PredictOptions(engine="torch", tile=arm["tile"]))
+    predictor = Predictor(model, PredictOptions(device="cpu", engine="torch", tile=arm["tile"]))
     image = Image(Endless(), (Channel("phase"),))
     before = peak_bytes()
     start = time.perf_counter()

@@ -75,11 +75,21 @@ def test_averaged_views_turn_with_the_image(views: int) -> None:
 def test_a_model_comes_back_from_its_folder(tmp_path: Path) -> None:
     model = replace(untaught(), pixel_size_um=0.65, about={"train_groups": ["a"]})
     model.save(tmp_path / "model")
-    again = CellModel.load(tmp_path / "model")
+    again = CellModel.load(tmp_path / "model", device="cpu")
     image = disc_field((64, 64), seed=3)
     np.testing.assert_array_equal(again.maps(image), model.maps(image))
     assert (again.cuts, again.views, again.cell_px) == (model.cuts, model.views, model.cell_px)
     assert (again.pixel_size_um, again.about) == (0.65, {"train_groups": ["a"]})
+
+
+def test_a_loaded_model_runs_where_the_command_would_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untaught().save(tmp_path / "model")
+    for there, device in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        assert CellModel.load(tmp_path / "model").device == device
+        assert CellModel.load(tmp_path / "model", device="cpu").device == "cpu"
 
 
 def test_nuclei_carry_the_numbers_of_their_cells() -> None:

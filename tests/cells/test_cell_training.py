@@ -85,12 +85,12 @@ def taught(fields: list[LabelledImage], tmp_path_factory: pytest.TempPathFactory
 
 def test_touching_discs_of_a_new_field_are_found_apart(taught: Path) -> None:
     field = disc_field(99)
-    found = CellModel.load(taught).segment(field.image)
+    found = CellModel.load(taught, device="cpu").segment(field.image)
     assert average_precision(field.labels, found)[0] > 0.9
 
 
 def test_tiles_with_the_halo_that_the_model_asks_for_cut_no_cell(taught: Path) -> None:
-    model = CellModel.load(taught)
+    model = CellModel.load(taught, device="cpu")
     image = disc_field(5, side=480).image
     whole = model.segment(image)
     statistics = measure_statistics(image)
@@ -125,7 +125,7 @@ def test_the_folder_tells_who_taught_and_how_good_it_is(taught: Path) -> None:
 
 
 def test_thresholds_are_those_that_find_the_cells(taught: Path) -> None:
-    model = CellModel.load(taught)
+    model = CellModel.load(taught, device="cpu")
     field = disc_field(98)
     # discs have 100 px and more: with 1000 as the least, none is found
     cuts = fit_cuts(model, [field], [1000, 40])
@@ -179,7 +179,7 @@ def test_a_finished_training_is_resumed_to_what_it_is(
         raise AssertionError("trained again")
 
     model = train_cells(fields, taught, TINY, resume=True, report=no_step)
-    assert model.about == CellModel.load(taught).about
+    assert model.about == CellModel.load(taught, device="cpu").about
     with pytest.raises(InputError, match="other settings"):
         train_cells(fields, taught, replace(TINY, steps=61), resume=True)
     with pytest.raises(InputError, match="other data"):
@@ -202,14 +202,16 @@ def test_a_release_is_the_model_and_its_hash(taught: Path, tmp_path: Path) -> No
     with zipfile.ZipFile(first.file) as archive:
         archive.extractall(tmp_path)
     image = disc_field(7).image
-    unpacked = CellModel.load(tmp_path / "disc-cells")
-    np.testing.assert_array_equal(unpacked.segment(image), CellModel.load(taught).segment(image))
+    unpacked = CellModel.load(tmp_path / "disc-cells", device="cpu")
+    np.testing.assert_array_equal(
+        unpacked.segment(image), CellModel.load(taught, device="cpu").segment(image)
+    )
 
 
 def test_a_release_outlines_cells_as_its_model_does(taught: Path, tmp_path: Path) -> None:
     file = write_release(taught, tmp_path / "disc-cells.zip").file
     image = disc_field(50).image
-    of_file, of_folder = CellModel.load(file), CellModel.load(taught)
+    of_file, of_folder = CellModel.load(file, device="cpu"), CellModel.load(taught, device="cpu")
     assert np.array_equal(of_file.segment(image), of_folder.segment(image))
     # one byte more than what its hash was taken of
     file.write_bytes(file.read_bytes() + b" ")

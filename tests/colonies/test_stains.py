@@ -198,7 +198,7 @@ def test_a_panel_gives_colonies_the_stains_that_it_gives_the_whole_frame(
         Normalization("background"),
         pixel_size_um=model_um,
     )
-    options = PredictOptions(precision="float32", engine="torch")
+    options = PredictOptions(device="cpu", precision="float32", engine="torch")
     frame = as_image(image, "YX", pixel_size_um=0.8)
     whole = Predictor(panel, options)(frame).planes()
     examples = load_examples(folder).with_stains(Stains(StainPlanes(panel), ()))

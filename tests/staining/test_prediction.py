@@ -87,6 +87,12 @@ def whole(model: Panel, planes: np.ndarray) -> np.ndarray:
     return model.offset[:, None, None] + model.scale[:, None, None] * np.concatenate(out)
 
 
+@pytest.fixture(autouse=True)
+def _on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where there is a GPU: numbers and engines here are the processor's."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 EXACT = PredictOptions(precision="float32")  # `auto` is bf16 on processors that multiply it
 
 

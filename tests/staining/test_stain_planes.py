@@ -18,6 +18,8 @@ from unstained.staining.panel import CARD, Member, Panel
 from unstained.staining.predictor import PredictOptions, Predictor
 from unstained.staining.stain_planes import StainPlanes
 
+EXACT = PredictOptions(device="cpu", precision="float32")
+
 ABOUT = {
     "data": {
         "name": "day 1",
@@ -53,7 +55,9 @@ def test_stains_are_those_of_the_panel_in_its_order() -> None:
 def test_another_pixel_size_is_resampled_and_comes_back_on_the_image_s_own() -> None:
     planes = StainPlanes(panel(pixel_size_um=0.5))
     found = planes(image(pixel_size_um=0.8))
-    predictor = Predictor(panel(pixel_size_um=0.5), PredictOptions(precision="float32"))
+    predictor = Predictor(
+        panel(pixel_size_um=0.5), PredictOptions(device="cpu", precision="float32")
+    )
     expected = predictor(image(pixel_size_um=0.8)).planes()
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.ptp(expected))
     # unknown: taken to be the panel's
@@ -67,7 +71,7 @@ def test_another_pixel_size_is_resampled_and_comes_back_on_the_image_s_own() -> 
     "window", [(slice(0, 9), slice(0, 5)), (slice(33, 71), slice(50, 51)), (slice(90, 150),) * 2]
 )
 def test_a_window_is_that_part_of_the_whole(window: tuple[slice, slice], um: float) -> None:
-    whole = Predictor(panel(pixel_size_um=0.5), PredictOptions(precision="float32"))
+    whole = Predictor(panel(pixel_size_um=0.5), EXACT)
     expected = whole(image(150, um)).planes()[:, *window]
     found = StainPlanes(panel(pixel_size_um=0.5))(image(150, um), window)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.ptp(expected) + 1e-3)
@@ -91,6 +95,15 @@ def test_a_frame_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for frame in ("a", "a", "b", None, None):
         planes(image(), window, frame=frame)
     assert len(measured) == 4
+
+
+def test_a_gpu_is_left_alone_so_that_stains_are_the_same_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = StainPlanes(panel())(image())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Predictor(panel())._device.type == "cuda"  # `auto` takes it
+    np.testing.assert_array_equal(StainPlanes(panel())(image()), expected)
 
 
 def test_precision_is_that_of_float32_within_another_s_autocast() -> None:

@@ -18,6 +18,7 @@ from ..images.saved import from_saved
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
 from ..learning.checkpoints import load_tensors, save_tensors
+from ..learning.devices import choose_device
 from ..learning.engines import Engine, make_engine
 from ..learning.model_file import (
     FORMAT,
@@ -228,11 +229,19 @@ class CellModel:
         write_model_file(folder, KIND, said)
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "cpu") -> CellModel:
+    def load(cls, folder: str | Path, *, device: str = "auto") -> CellModel:
         """Read what `save` wrote, or a release (``.zip``) of it.
+
+        Parameters
+        ----------
+        folder : path
+        device : str
+            Where it is to run: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
 
         Raises
         ------
+        InputError
+            The device is not there.
         FileError, ModelError
             The folder is no segmentation, is unfinished, damaged, or of a newer version.
         """
@@ -251,7 +260,7 @@ class CellModel:
             }
             _ = _motions(rest["views"])  # refuses 3
             network = load_network(spec, load_tensors(folder / WEIGHTS)[0], folder / WEIGHTS)
-        return cls(network, cuts, **rest, device=device)
+        return cls(network, cuts, **rest, device=str(choose_device(device)))
 
     @classmethod
     def _of_release(cls, file: Path, device: str) -> CellModel:

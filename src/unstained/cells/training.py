@@ -101,7 +101,7 @@ def train_cells(
     said = {"settings": settings.as_dict(), "data": _fingerprint(split)}
     if not begin_training(out, MODEL, said, resume=resume):
         leave_note(out / TRAINING)  # it may have been broken off in doing so
-        return CellModel.load(out)
+        return CellModel.load(out, device="cpu")
     try:
         task, outcome = _learn(split, out / TRAINING, settings, resume, report)
     except UnstainedError:

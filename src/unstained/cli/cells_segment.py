@@ -147,7 +147,6 @@ def _trained(model: str | None, device: str) -> FrameSegmenter:
         )
     from ..cells.model import CellModel
     from ..cells.segmenting import model_segmenter
-    from ..learning.devices import choose_device
 
-    trained = CellModel.load(model, device=str(choose_device(device)))
+    trained = CellModel.load(model, device=device)
     return model_segmenter(trained, {"method": "model", "model": Path(model).resolve().as_posix()})

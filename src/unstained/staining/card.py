@@ -128,7 +128,7 @@ def score_with_panel(
     on the way, as in prediction, and scored on their own pixels; those of unknown size are taken
     to have the model's.
     """
-    options = options or PredictOptions(device="auto")
+    options = options or PredictOptions()
     way = PredictFields.by_panel(panel, pairs.fields(), options)
     table = score_panel(
         way.predict,

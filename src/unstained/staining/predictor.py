@@ -81,7 +81,7 @@ class PredictOptions:
         Of the result. 16-bit values are rounded and cut off at 0 and 65535.
     """
 
-    device: str = "cpu"
+    device: str = "auto"
     engine: str = "auto"
     precision: str = "auto"
     tile: int | None = None

@@ -59,7 +59,8 @@ class StainPlanes:
         self.taught_groups = frozenset(taught)
         self.learned_from = _learned_from(data.get("name"), taught, panel.about.get("parent"))
         self._card = card
-        self._predictor = Predictor(panel, PredictOptions(precision="float32"))
+        # a classifier learned from these very numbers: they must not depend on the machine
+        self._predictor = Predictor(panel, PredictOptions(device="cpu", precision="float32"))
         self._statistics: dict[Hashable, Statistics] = {}
         self._lock = Lock()
 
