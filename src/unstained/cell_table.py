@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .errors import DataError, FileError, InputError, contents_of
+from .errors import DataError, FileError, InputError, contents_of, refuse_name
 from .images.image import Array
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ def whole_numbers(column: pd.Series, remedy: str = "write whole numbers") -> Arr
 
 def names_of(cells: AnnData, *kinds: str) -> list[str]:
     """Names of the variables of some kinds, in their order."""
+    refuse_name(cells, "a table of cells", "read_cells({})")
     return [str(name) for name in cells.var_names[cells.var["kind"].isin(kinds)]]
 
 
@@ -306,6 +307,7 @@ def need_columns(cells: AnnData, names: Sequence[str], why: str) -> None:
     DataError
         With the columns that are there.
     """
+    refuse_name(cells, "a table of cells", "read_cells({})")
     missing = [name for name in names if name not in cells.obs]
     if missing:
         raise DataError(

@@ -20,6 +20,7 @@ __all__ = [
     "UnstainedError",
     "contents_of",
     "count_of",
+    "refuse_name",
     "some_of",
 ]
 
@@ -84,6 +85,27 @@ def contents_of(file: str | PathLike[str]) -> Iterator[None]:
         if error.file is not None:
             raise
         raise type(error)(error.reason, error.remedy, file=file) from error
+
+
+def refuse_name(value: object, wanted: str, instead: str) -> None:
+    """Refuse the name of a file or data set where its contents are needed.
+
+    Parameters
+    ----------
+    value : object
+        What was given; anything but text and paths passes.
+    wanted : str
+        In words: ``pairs``.
+    instead : str
+        How to get it, as Python, with the name in the place of ``{}``: ``load_pairs({})``.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(value, str | PathLike):
+        name = repr(str(value))
+        raise InputError(f"got the name {name}, not {wanted}", f"give {instead.format(name)}")
 
 
 def count_of(number: int, noun: str) -> str:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..errors import DataError, InputError, UnstainedError
+from ..errors import DataError, InputError, UnstainedError, refuse_name
 from ..images.atomic import atomic_path, write_text
 from ..images.folders import is_of_system
 from ..images.image import Array
@@ -92,6 +92,7 @@ def train_cells(
         The folder is in use, settings or data differ from the earlier run's, or the data
         cannot be learned from.
     """
+    refuse_name(images, "labelled images", "load_labelled({})")
     out, settings = Path(out), settings or CellSettings()
     split = split_images(images, settings.validation, settings.seed)
     learned = [*split.train, *split.validation]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import cv2
 import numpy as np
 
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refuse_name
 from ..images.image import Array
 from ..images.kept import Kept
 from ..images.tiles import read_reflected
@@ -55,6 +55,7 @@ class ArrayCrops:
     """
 
     def __init__(self, images: Iterable[Array], masks: Iterable[Array | None] | None = None):
+        refuse_name(images, "images", "load_examples({})")
         # a generator is read once, and a Series counts by its index, not by position
         images, masks = list(images), None if masks is None else list(masks)
         if masks is not None and len(masks) != len(images):

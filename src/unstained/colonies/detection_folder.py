@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_integer_dtype
 
-from ..errors import DataError, FileError, InputError, count_of
+from ..errors import DataError, FileError, InputError, count_of, refuse_name
 from ..images.atomic import atomic_dir, write_json
 from ..images.fields import file_key
 from ..images.image import Array, Channel, Image
@@ -119,6 +119,7 @@ def detect_files(
         No image, color, several planes, names that do not fit the pattern, two files that claim
         the same well and frame, or frames of different sizes.
     """
+    refuse_name(paths, "a list of files", "[{}]")
     settings = DetectSettings() if settings is None else settings
     options = FileOptions() if options is None else options
     sources, notes = find_sources(paths, options)

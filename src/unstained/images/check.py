@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, UnstainedError, count_of
+from ..errors import DataError, UnstainedError, count_of, refuse_name
 from .duplicates import content_hash, correlation, exact_twins, near_twins, thumbnail
 from .fields import (
     Field,
@@ -53,6 +53,7 @@ def check_pairs(
     progress : callable, optional
         Called with image pairs done and in all.
     """
+    refuse_name(pairs, "pairs", "load_pairs({})")
     doctor = _Doctor(pairs, settings or CheckSettings())
     units = pairs.table.drop_duplicates(["phase", "stain", "marker"])
     units = units.sort_values("phase", kind="stable")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refuse_name
 from .fields import Field, Region, split_paths
 from .pairs import Pairs
 
@@ -57,6 +57,7 @@ def split_pairs(
         The given split puts a group, or overlapping regions, on two sides (`check_split`), or
         only some rows have a split, there is no row, or the image is too small to be cut.
     """
+    refuse_name(pairs, "pairs", "load_pairs({})")
     share = _fractions(fractions)
     if not len(pairs):
         raise DataError("there are no pairs to split", "give some", file=pairs.name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import refuse_name
 from ..images.splits import split_kind, split_pairs
 from ..images.versions import versions_of
 from .predict_fields import PredictFields
@@ -95,6 +96,8 @@ def split_as_trained(panel: Panel, pairs: Pairs) -> Pairs:
     the test part; a model whose groups were cut, as a single field is, has them cut the same way
     again. A note tells where groups are tested that the model learned from.
     """
+    refuse_name(panel, "a model", "Panel.load({})")
+    refuse_name(pairs, "pairs", "load_pairs({})")
     known: dict[str, list[str]] = panel.about.get("data", {}).get("groups", {})
     placed = [group for groups in known.values() for group in groups]
     if (pairs.table["split"] == "").all() and placed and len(set(placed)) == len(placed):
@@ -128,6 +131,8 @@ def score_with_panel(
     on the way, as in prediction, and scored on their own pixels; those of unknown size are taken
     to have the model's.
     """
+    refuse_name(panel, "a model", "Panel.load({})")
+    refuse_name(pairs, "pairs", "load_pairs({})")
     options = options or PredictOptions()
     way = PredictFields.by_panel(panel, pairs.fields(), options)
     table = score_panel(

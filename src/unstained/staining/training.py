@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import torch
 
-from ..errors import DataError, ModelError, UnstainedError
+from ..errors import DataError, ModelError, UnstainedError, refuse_name
 from ..images.fields import Field
 from ..images.pairs import Pairs
 from ..images.resample import common_pixel_size
@@ -119,6 +119,7 @@ def train(
         The folder is in use, settings or pairs differ from the earlier run's, a marker has no
         pairs or is constant in all, or the parent does not fit.
     """
+    refuse_name(pairs, "pairs", "load_pairs({})")
     out = Path(out)
     settings = TrainSettings() if settings is None else settings
     pairs = _weights_told(split_pairs(pairs, seed=settings.seed))
