@@ -139,7 +139,7 @@ def test_lengths_below_a_micrometer_are_judged_in_the_pixels_of_the_image() -> N
     segmenter = classical_segmenter({"seed_distance_um": "0.4"})
     blank = np.zeros((8, 8))
     assert not np.any(segmenter.begin(blank, 0.1)(blank))  # 4 px
-    with pytest.raises(InputError, match="distance of seeds 0"):
+    with pytest.raises(InputError, match="seed_distance_px is 0"):
         segmenter.begin(blank, 1.0)
 
 

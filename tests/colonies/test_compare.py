@@ -323,11 +323,11 @@ def test_classes_named_like_the_parts_leave_the_numbers_of_the_parts_alone(
 @pytest.mark.parametrize(
     ("plan", "reason"),
     [
-        ({"folds": 2, "only": 3}, "--only 3 of 2 folds"),
-        ({"only": -1}, "--only -1 of 5 folds"),
-        ({"only": 0}, "--only 0 of 5 folds"),
-        ({"labelled": ()}, "--labelled ''; give shares"),
-        ({"labelled": (0.1, 1.5)}, "--labelled '0.1,1.5'; give shares"),
+        ({"folds": 2, "only": 3}, "only 3 of 2 folds"),
+        ({"only": -1}, "only is -1; give 1 or more"),
+        ({"only": 0}, "only is 0; give 1 or more"),
+        ({"labelled": ()}, "labelled ''; give shares"),
+        ({"labelled": (0.1, 1.5)}, "labelled '0.1,1.5'; give shares"),
         ({"labelled": (0.1, 0.1)}, "each once"),
     ],
 )
@@ -409,7 +409,7 @@ def test_a_class_in_one_group_is_noted(examples: Examples, tmp_path: Path) -> No
 
 def test_a_model_folder_that_exists_is_not_overwritten(examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with pytest.raises(FileError, match=r"exists already; .* --resume"):
+    with pytest.raises(FileError, match=r"exists already; .* resume"):
         train_model(examples, tmp_path / "model", "features", QUICK)
 
 

@@ -225,7 +225,7 @@ def test_a_table_without_parents_is_refused():
 
 
 def test_a_negative_window_is_refused():
-    with pytest.raises(InputError, match="window_min -1"):
+    with pytest.raises(InputError, match="window_min is -1"):
         DivisionSettings(window_min=-1)
 
 

@@ -232,5 +232,5 @@ def test_what_is_too_short_or_constant_is_refused():
         main_periods(np.ones((9, 9)), frame_interval_s=0, step_um=1)
     with pytest.raises(InputError, match=r"least_cycles is 0\.5"):
         PeriodSettings(least_cycles=0.5)
-    with pytest.raises(InputError, match="5 surrogates"):
+    with pytest.raises(InputError, match="surrogates is 5"):
         PeriodSettings(surrogates=5)

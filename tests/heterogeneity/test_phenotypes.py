@@ -38,7 +38,7 @@ def test_areas_that_cannot_be_parted_are_refused():
         phenotype_rule([900.0, 900.0], [1.0, 1.0])
     with pytest.raises(DataError, match="no cell has an area"):
         phenotype_rule([np.nan], [1.0])
-    with pytest.raises(InputError, match="aspect ratio"):
+    with pytest.raises(InputError, match="aspect_ratio"):
         RuleSettings(aspect_ratio=0.5)
 
 

@@ -591,3 +591,13 @@ def test_a_corrected_level_is_another_fingerprint_and_no_level_the_one_from_befo
     phase, stain = ((folder / d / "a.png").stat().st_size for d in ("phase", "DAPI"))
     line = f"DAPI\t1\t\t\t\tphase/a.png={phase}\tDAPI/a.png={stain}"
     assert prints[2] == hashlib.sha256(line.encode()).hexdigest()
+
+
+def test_pairs_say_in_one_line_what_they_hold(folder: Path) -> None:
+    table = pd.DataFrame({"phase": ["a", "a", "b"], "stain": ["c", "d", "e"]})
+    table = table.assign(marker=["DAPI", "TuJ1", "DAPI"], group=["w1", "w1", "w2"])
+    pairs = Pairs(table, name="mine")
+    assert repr(pairs) == "<Pairs mine: 3 pairs of DAPI, TuJ1; 2 groups>"
+    dealt = pairs.with_split(["test", "test", "train"])
+    assert repr(dealt) == "<Pairs mine: 3 pairs of DAPI, TuJ1; 2 groups; 1 train, 2 test>"
+    assert repr(pairs.of_split("train")) == "<Pairs mine: 0 pairs of no marker; 0 groups>"

@@ -96,7 +96,7 @@ def test_what_floats_moves_light_about_in_smooth_patterns() -> None:
     [
         ({"read_noise": -1.0}, "read_noise is -1.0"),
         ({"photons_per_unit": math.inf}, "photons_per_unit is inf"),
-        ({"gain": 0.0}, "sees nothing"),
+        ({"gain": 0.0}, "gain is 0.0; give a number above 0"),
         ({"bits": 32}, "32 bits"),
     ],
 )

@@ -443,11 +443,11 @@ def test_the_treated_share_holds_and_spreads_over_the_wells() -> None:
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"wells": 0}, "0 wells"),
-        ({"frames": 0}, "0 frames"),
+        ({"wells": 0}, "wells is 0"),
+        ({"frames": 0}, "frames is 0"),
         ({"size": 200}, "200 px"),
-        ({"colonies": 0}, "0 colonies"),
-        ({"frame_interval_h": 0.0}, "0.0 hours"),
+        ({"colonies": 0}, "colonies is 0"),
+        ({"frame_interval_h": 0.0}, "frame_interval_h is 0.0"),
         # 6 frames of 1e300 h with less than 0.1 changes an hour
         ({"frame_interval_h": 1e300}, r"6 frames, 1e\+300 h apart: up to .*e\+299 changes"),
         ({"effect": 1e300}, "changes of each colony"),

@@ -401,8 +401,9 @@ def test_the_commands_refuse_in_one_line(
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"frames": 0}, "a movie of 0 frames"),
-        ({"tau_min": -1.0}, "tau_min of CD105 is -1.0"),
+        ({"frames": 0}, "frames is 0; give 1 or more"),
+        ({"tau_min": -1.0}, "tau_min is -1.0"),
+        ({"tau_min": {"CD105": 0.0}}, "tau_min of CD105 is 0.0; give a positive number"),
         ({"tau_min": {"CD90": 20.0}}, "a tau_min for CD90; markers: CD105, CD29"),
         ({"interval_s": 0.0}, "interval_s is 0.0"),
         ({"interval_s": 1e300}, r"interval_s is 1e\+300; give at most 604800, a week"),

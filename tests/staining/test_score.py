@@ -68,6 +68,10 @@ def table(fields):
     return score_panel(oracle(fields[1]), fields[0], settings=QUICK)
 
 
+def test_a_table_says_in_one_line_what_it_holds(table):
+    assert repr(table) == "<ScoreTable of the split test: 6 pairs of DAPI>"
+
+
 def test_summary_is_the_json_of_the_command_line(table):
     found = json.loads(json.dumps(table.summary(), allow_nan=False))
     assert list(found) == ["DAPI"]

@@ -273,3 +273,14 @@ def test_a_level_in_percent_is_refused(rows):
     codes = np.arange(rows) % 2
     with pytest.raises(InputError, match="level 95"):
         classification_scores(codes, codes, ("a", "b"), level=95)
+
+
+@pytest.mark.parametrize(("count", "n"), [(11, 10), ([3, -1], 4), (1, 0)])
+def test_a_part_is_not_larger_than_its_whole(count: object, n: int) -> None:
+    with pytest.raises(InputError, match=f" of {n} rows; give the part first"):
+        wilson_interval(count, n)  # type: ignore[arg-type]
+
+
+def test_a_sum_of_shares_may_be_its_whole_but_for_rounding() -> None:
+    whole = 0.1 + 0.2  # 0.30000000000000004
+    assert wilson_interval(whole, 0.3)[1] == 1

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from ..errors import DataError, InputError
 from ..images.image import Array, LazyArray
-from ..learning.settings import changed_settings
+from ..settings import changed_settings, check_settings
 from .flooding import flood
 from .partition import without_small
 
@@ -71,23 +71,9 @@ class ClassicalSettings:
     seed_distance_px: int = 20
 
     def __post_init__(self) -> None:
-        lengths = (
-            self.closing_px,
-            self.hole_px2,
-            self.shrink_px,
-            self.opening_px,
-            self.min_area_px2,
+        check_settings(
+            self, least={"seed_distance_px": 1}, positive=("window_px", "threshold_scale")
         )
-        if min(lengths) < 0 or min(self.window_px, self.threshold_scale) <= 0:
-            raise InputError(
-                f"lengths {lengths}, window {self.window_px}, scale {self.threshold_scale}",
-                "give lengths of at least 0, and a window and a scale above 0",
-            )
-        if self.smooth_px < 0 or self.seed_distance_px < 1:
-            raise InputError(
-                f"smoothing {self.smooth_px}, distance of seeds {self.seed_distance_px}",
-                "give at least 0 and at least 1 px",
-            )
 
     def changed(
         self, changes: Mapping[str, Any], pixel_size_um: float | None = None

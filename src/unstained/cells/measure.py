@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .boxes import Box, Plane, label_boxes, nucleus_pixels, tiles_of
 from .intensities import STATISTICS, CellPixels, cell_medians, cell_pixels, cell_statistics
 
@@ -54,15 +55,11 @@ class MeasureSettings:
     tile_px: int = 2048
 
     def __post_init__(self) -> None:
+        check_settings(self, least={"tile_px": 16})
         if self.background not in ("outside", "ring", "none") and self.level is None:
             raise InputError(
                 f"background {self.background!r}", "choose outside, ring, none or a grey value"
             )
-        for name in ("gap_um", "ring_um", "neighbor_um"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise InputError(f"{name} {getattr(self, name)}", "give micrometers, 0 or more")
-        if self.tile_px < 16:
-            raise InputError(f"tile_px {self.tile_px}", "give 16 or more")
 
     @property
     def level(self) -> float | None:

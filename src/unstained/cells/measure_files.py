@@ -13,6 +13,7 @@ import numpy as np
 from ..cell_table import names_of, write_cells
 from ..errors import DataError, InputError, contents_of
 from ..images.resample import SAME_SIZE
+from ..settings import check_settings
 from .conditions import read_conditions, with_tracks
 from .measure import MeasureSettings
 from .measure_table import Measured, Outlined, measured_frames, observations, table_of
@@ -54,6 +55,9 @@ class FileOptions:
     frame_interval_s: float | None = None
     bands: str | os.PathLike[str] | None = None
     reference: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self, positive=("pixel_size_um", "frame_interval_s"))
 
 
 def measure_folder(
@@ -200,7 +204,7 @@ def _sized(one: Segmented, options: FileOptions) -> Segmented:
         one = replace(one, frame_interval_s=interval)
     if one.pixel_size_um is None:
         raise InputError(
-            f"the pixel size of image {one.image} is not known", "give --pixel-size, micrometers"
+            f"the pixel size of image {one.image} is not known", "give pixel_size_um (--pixel-size)"
         )
     return one
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..cell_table import plain_name
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, refuse_name
 from ..images.fields import file_key
 from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyPlanes
@@ -25,6 +25,7 @@ from ..images.read import (
     read_image,
     split_selector,
 )
+from ..settings import check_settings
 from .frame_order import check_frames
 
 __all__ = [
@@ -52,7 +53,8 @@ class CellSource(NamedTuple):
     image: Image
 
 
-class SourceOptions(NamedTuple):
+@dataclass(frozen=True)
+class SourceOptions:
     """What files do not say themselves.
 
     Attributes
@@ -70,6 +72,9 @@ class SourceOptions(NamedTuple):
     frame_interval_s: float | None = None
     channel: str | None = None
     movie: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self, positive=("pixel_size_um", "frame_interval_s"))
 
 
 def find_images(
@@ -97,6 +102,7 @@ def find_images(
         A file is absent or no image, a folder has none, or an image has several channels or
         planes in z.
     """
+    refuse_name(paths, "a list of files", "[{}]")
     options = options or SourceOptions()
     if not paths:
         raise InputError("no image is given", "name images or folders of images")

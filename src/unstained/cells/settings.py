@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..learning.settings import changed_settings, check_settings
+from ..settings import changed_settings, check_settings
 
 __all__ = ["CellSettings"]
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .tracks import Tracked, tables_of
 
 __all__ = ["TrackSettings", "track_labels"]
@@ -77,15 +78,13 @@ class TrackSettings:
     min_swallowed: float = 0.5
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{item.name} is {value}", "give a number from 0 on")
-        if self.max_distance_um == 0:
-            raise InputError("max_distance_um is 0", "give micrometers above 0")
-        for name in ("min_overlap", "min_swallowed"):
-            if not 0.5 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0.5 to 1")
+        overlaps = ("min_overlap", "min_swallowed")
+        check_settings(
+            self,
+            least=dict.fromkeys(overlaps, 0.5),
+            positive=("max_distance_um",),
+            shares=overlaps,
+        )
 
 
 class _Cells(NamedTuple):

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError
+from ..errors import DataError, FileError, InputError, refuse_name
 from ..images.atomic import read_json, write_csv, write_json
 from ..images.folders import is_empty
 from ..images.image import Array
 from ..images.saved import from_saved
 from ..learning.loop import Progress
+from ..settings import check_settings
 from .classifier import ColonyClassifier
 from .deal import MIXED, UNLABELLED, Parts, check_grouped, check_learnable, folds, parts, units
 from .examples import Examples
@@ -101,13 +102,14 @@ class Plan:
     only: int | None = None
 
     def __post_init__(self) -> None:
+        check_settings(self, {"by": ("group", "image")}, least={"folds": 2, "only": 1})
         if self.only is not None and not 1 <= self.only <= self.folds:
-            raise InputError(f"--only {self.only} of {self.folds} folds", "give 1 or more of them")
+            raise InputError(f"only {self.only} of {self.folds} folds", "give 1 or more of them")
         wrong = [share for share in self.labelled if not 0 < share <= 1]
         if wrong or not self.labelled or len(set(self.labelled)) < len(self.labelled):
             said = ",".join(f"{share:g}" for share in self.labelled)
             raise InputError(
-                f"--labelled {said!r}", "give shares above 0 and at most 1, each once: 0.05,0.1"
+                f"labelled {said!r}", "give shares above 0 and at most 1, each once: 0.05,0.1"
             )
 
 
@@ -177,6 +179,7 @@ def compare(
         Images without a group whose names show one (`deal.check_grouped`), fewer groups than
         folds, or a class without labelled images in a training part.
     """
+    refuse_name(examples, "examples", "load_examples({})")
     check_grouped(examples, plan.by)
     folder = Path(folder)
     _same_plan(folder, examples, plan)

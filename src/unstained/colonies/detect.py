@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .entropy import local_entropy
 
 __all__ = ["DetectSettings", "Detection", "detect_colonies", "otsu_threshold", "to_uint8"]
@@ -60,21 +61,16 @@ class DetectSettings:
     window_percent: float = 0.01
 
     def __post_init__(self) -> None:
+        check_settings(
+            self,
+            least=dict.fromkeys(("blur_px", "entropy_radius_px", "min_area_px"), 1),
+            positive=("min_area_um2",),
+        )
         possible = {
-            "blur_px": (self.blur_px >= 1 and self.blur_px % 2 == 1, "an odd number from 1 on"),
-            "entropy_radius_px": (1 <= self.entropy_radius_px <= 100, "1 to 100"),
-            "opening_radius_px": (0 <= self.opening_radius_px <= 100, "0 to 100"),
-            "min_area_px": (self.min_area_px >= 1, "at least 1"),
-            "min_area_um2": (
-                self.min_area_um2 is None
-                or (math.isfinite(self.min_area_um2) and self.min_area_um2 > 0),
-                "an area above 0",
-            ),
-            "min_contrast": (
-                math.isfinite(self.min_contrast) and self.min_contrast >= 0,
-                "0 or more",
-            ),
-            "window_percent": (0 <= self.window_percent < 50, "0 to below 50"),
+            "blur_px": (self.blur_px % 2 == 1, "an odd number from 1 on"),
+            "entropy_radius_px": (self.entropy_radius_px <= 100, "1 to 100"),
+            "opening_radius_px": (self.opening_radius_px <= 100, "0 to 100"),
+            "window_percent": (self.window_percent < 50, "0 to below 50"),
         }
         for name, (holds, wanted) in possible.items():
             if not holds:

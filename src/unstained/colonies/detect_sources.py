@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from ..errors import DataError, InputError
 from ..images.folders import images_in, is_zarr, natural_order
 from ..images.image import Image
@@ -21,6 +19,7 @@ from ..images.read import (
     read_image,
     split_selector,
 )
+from ..settings import check_settings
 from .links import LinkSettings
 
 __all__ = ["NOT_IMAGES", "FileOptions", "Source", "find_sources"]
@@ -65,8 +64,7 @@ class FileOptions:
     links: LinkSettings = field(default_factory=LinkSettings)
 
     def __post_init__(self) -> None:
-        if self.interval_h is not None and not 0 < self.interval_h < np.inf:
-            raise InputError(f"{self.interval_h} hours between frames", "give a number above 0")
+        check_settings(self, positive=("pixel_size_um", "interval_h"))
         try:
             groups = re.compile(self.pattern or "(?P<well>)").groupindex
         except re.error as error:

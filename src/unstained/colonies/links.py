@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -59,10 +59,7 @@ class LinkSettings:
     min_overlap: float = 0.3
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.min_overlap) and 0 < self.min_overlap <= 1):
-            raise InputError(
-                f"a least overlap of {self.min_overlap}", "give a share above 0, at most 1"
-            )
+        check_settings(self, positive=("min_overlap",), shares=("min_overlap",))
 
 
 class Links(NamedTuple):

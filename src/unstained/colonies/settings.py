@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..learning.settings import changed_settings, check_settings
+from ..settings import changed_settings, check_settings
 
 __all__ = ["METHODS", "ClassifierSettings"]
 

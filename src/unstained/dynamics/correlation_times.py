@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from ..statistics import check_level
 from .autocorrelation import Acf, Trend, autocovariance, checked_traces, expected_sums
 
@@ -57,9 +58,8 @@ class CorrelationTimeSettings:
     head_lags: int | None = None
 
     def __post_init__(self) -> None:
+        check_settings(self, {"trend": get_args(Trend)}, least={"head_lags": _LEAST_LAGS})
         check_level(self.level)
-        if self.head_lags is not None and self.head_lags < _LEAST_LAGS:
-            raise InputError(f"head_lags {self.head_lags}", f"give at least {_LEAST_LAGS}")
 
 
 @dataclass(frozen=True)

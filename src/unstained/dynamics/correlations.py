@@ -15,6 +15,8 @@ from scipy.special import stdtrit
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
+from ..statistics import check_level
 
 __all__ = [
     "ComparedCorrelations",
@@ -33,11 +35,8 @@ class CorrelationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1 or self.draws < 100:
-            raise InputError(
-                f"level {self.level}, {self.draws} draws",
-                "give a coverage between 0 and 1, and at least 100 draws",
-            )
+        check_settings(self, least={"draws": 100})
+        check_level(self.level)
 
 
 class Correlations(NamedTuple):

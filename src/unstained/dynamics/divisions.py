@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..cell_table import interval_of, names_of, need_columns, values_of
-from ..errors import DataError, InputError
+from ..errors import DataError
 from ..images.image import Array
-from ..statistics.intervals import Interval, Scale, resampled_interval
+from ..settings import check_settings
+from ..statistics.intervals import Interval, Scale, check_level, resampled_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,15 +65,10 @@ class DivisionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.window_min >= 0 and self.skip_min >= 0):
-            raise InputError(
-                f"window_min {self.window_min}, skip_min {self.skip_min}", "give minutes, 0 or more"
-            )
-        if not (0 < self.least_share <= 1 and 0 < self.level < 1 and self.draws >= 100):
-            raise InputError(
-                f"least_share {self.least_share}, level {self.level}, draws {self.draws}",
-                "give shares between 0 and 1, and at least 100 draws",
-            )
+        check_settings(
+            self, least={"draws": 100}, positive=("least_share",), shares=("least_share",)
+        )
+        check_level(self.level)
 
 
 class Inheritance(NamedTuple):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,14 +54,15 @@ class ValiditySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1 or self.draws < 1 / self.level - 1:
+        check_settings(
+            self,
+            least={"most": 20, "least_cells": 2},
+            positive=("level",),
+            below_one=("level",),
+        )
+        if self.draws < 1 / self.level - 1:
             raise InputError(
-                f"level {self.level} by {self.draws} draws",
-                "give a level between 0 and 1, and at least 1 / level - 1 draws",
-            )
-        if self.most < 20 or self.least_cells < 2:
-            raise InputError(
-                f"most {self.most}, least_cells {self.least_cells}", "give at least 20 and 2"
+                f"level {self.level} by {self.draws} draws", "give at least 1 / level - 1 draws"
             )
 
 

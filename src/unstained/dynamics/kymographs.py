@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .profiles import Profile, body_shifts, cell_profile, long_axis, rebinned
 
 __all__ = [
@@ -76,14 +77,12 @@ class KymographSettings:
     least_anisotropy: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.axis not in ("cell", "image"):
-            raise InputError(f"no axis {self.axis!r}", "choose cell or image")
-        if self.center not in ("body", "outline"):
-            raise InputError(f"no center {self.center!r}", "choose body or outline")
-        if self.step_um is not None and not (self.step_um > 0 and math.isfinite(self.step_um)):
-            raise InputError(f"positions {self.step_um} um apart", "give a positive number")
-        if not 0 <= self.least_anisotropy < 1:
-            raise InputError(f"least_anisotropy is {self.least_anisotropy}", "give 0 to 1")
+        check_settings(
+            self,
+            {"axis": ("cell", "image"), "center": ("body", "outline")},
+            positive=("step_um",),
+            below_one=("least_anisotropy",),
+        )
 
 
 class Kymograph(NamedTuple):

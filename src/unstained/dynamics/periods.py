@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .kymographs import inner_fluctuation
 from .missing_frames import filled_frames, mean_step, seen_often, thinned
 
@@ -55,19 +56,17 @@ class PeriodSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.peaks < 1 or self.surrogates < 19:
+        check_settings(
+            self,
+            least={"peaks": 1, "least_cycles": 1},
+            positive=("level", "least_seen"),
+            shares=("least_seen",),
+            below_one=("level",),
+        )
+        if self.surrogates < 19:
             raise InputError(
-                f"{self.peaks} peaks against {self.surrogates} surrogates",
-                "give at least 1 and 19: with fewer no chance below 0.05 can be told",
-            )
-        if not 1 <= self.least_cycles < math.inf:
-            raise InputError(f"least_cycles is {self.least_cycles}", "give 1 or more")
-        if not self.least_amplitude >= 0:
-            raise InputError(f"least_amplitude is {self.least_amplitude}", "give 0 or more")
-        if not (0 < self.level < 1 and 0 < self.least_seen <= 1 and self.shortest_um >= 0):
-            raise InputError(
-                f"level {self.level}, least_seen {self.least_seen}, shortest {self.shortest_um} um",
-                "give level and least_seen from 0 to 1, shortest_um from 0 on",
+                f"surrogates is {self.surrogates}",
+                "give at least 19: with fewer no chance below 0.05 can be told",
             )
 
 

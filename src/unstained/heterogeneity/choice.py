@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..cell_table import names_of, need_columns, values_of
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refuse_name
 from ..images.image import Array
+from ..settings import check_settings
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,6 +51,9 @@ class Choice:
     where: Mapping[str, Sequence[str]] = field(default_factory=dict)
     frame: int | None = None
     keep_border: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self)
 
 
 class ChosenCells(NamedTuple):
@@ -97,6 +101,7 @@ def choose_cells(cells: AnnData, choice: Choice | None = None) -> ChosenCells:
     DataError
         A column is missing, or no cell is left.
     """
+    refuse_name(cells, "a table of cells", "read_cells({})")
     chosen = choice or Choice()
     obs, notes = cells.obs, []
     keep = np.ones(cells.n_obs, bool)

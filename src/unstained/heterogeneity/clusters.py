@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 
 __all__ = ["ClusterSettings", "Clusters", "Stability", "cluster_cells", "cut_stability", "scaled"]
 
@@ -44,10 +45,7 @@ class ClusterSettings:
     variable_metric: str = "correlation"
 
     def __post_init__(self) -> None:
-        if self.clusters < 1:
-            raise InputError(f"{self.clusters} clusters", "give 1 or more")
-        if self.scale not in _SCALES:
-            raise InputError(f"scale {self.scale!r}", f"choose {', '.join(_SCALES)}")
+        check_settings(self, {"scale": _SCALES}, least={"clusters": 1})
         for linkage, metric in (
             (self.linkage, self.metric),
             (self.variable_linkage, self.variable_metric),

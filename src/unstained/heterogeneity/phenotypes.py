@@ -14,6 +14,7 @@ import pandas as pd
 from ..cell_table import plain_name, values_of
 from ..errors import DataError, InputError
 from ..images.image import Array
+from ..settings import check_settings
 from ..statistics import Interval, resampled_sums
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ class RuleSettings:
     area_um2: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.aspect_ratio >= 1:
-            raise InputError(f"aspect ratio {self.aspect_ratio}", "give a number from 1 on")
-        if self.area_um2 is not None and not self.area_um2 > 0:
-            raise InputError(f"area {self.area_um2} um2", "give a positive number, or none")
+        check_settings(self, least={"aspect_ratio": 1}, positive=("area_um2",))
 
 
 class Rule(NamedTuple):

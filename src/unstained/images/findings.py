@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import count_of
+from ..settings import check_settings
 from .atomic import json_text
 
 __all__ = ["CheckReport", "CheckSettings", "Problem"]
@@ -44,6 +45,13 @@ class CheckSettings:
     """Smaller images are registered together, all of one marker and group."""
     most_small: int = 100
     few_fields: int = 20
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self,
+            least=dict.fromkeys(("focus_n", "large_px", "small_px", "most_small"), 1),
+            shares=("saturated", "saturated_error", "c_max", "copy_r", "near_r"),
+        )
 
 
 @dataclass(frozen=True)

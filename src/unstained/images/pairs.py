@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, count_of, some_of
 from .fields import Field, Region, file_of, split_paths
 from .image import LARGEST_PIXEL_UM
 
@@ -28,7 +28,7 @@ COLUMNS = (*REQUIRED, *_TEXT, *_NUMBERS)
 SPLITS = ("", "train", "validation", "test", "omit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pairs:
     """Training pairs: one row for each (phase, region, marker), or each level of light of it.
 
@@ -67,6 +67,15 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        """``<Pairs isl: 8 pairs of DAPI, TuJ1; 2 groups; 6 train, 2 test>``."""
+        said = [f"{count_of(len(self), 'pair')} of {some_of(self.markers) or 'no marker'}"]
+        said.append(count_of(len(self.groups), "group"))
+        of_split = self.table["split"].value_counts()
+        splits = [f"{of_split[name]} {name}" for name in SPLITS if name and name in of_split]
+        said += [", ".join(splits)] if splits else []
+        return f"<Pairs {self.name}: {'; '.join(said)}>"
 
     @property
     def markers(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .optics import Optics, image_of
 
 __all__ = ["Camera", "dust", "expose", "floaters", "uneven_illumination"]
@@ -53,16 +54,8 @@ class Camera:
     bits: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("photons_per_unit", "gain", "offset", "read_noise"):
-            value = getattr(self, name)
-            if not (value >= 0 and math.isfinite(value)):
-                raise InputError(f"the camera's {name} is {value}", "give a number from 0 on")
-        if self.gain == 0 or self.photons_per_unit == 0:
-            raise InputError(
-                f"a camera of gain {self.gain} and {self.photons_per_unit} photons sees nothing",
-                "give both above 0",
-            )
-        if not 1 <= self.bits <= 16:
+        check_settings(self, least={"bits": 1}, positive=("photons_per_unit", "gain"))
+        if self.bits > 16:
             raise InputError(f"a camera of {self.bits} bits", "give 1 to 16")
 
 

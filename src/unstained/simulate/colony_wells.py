@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .camera import Camera, dust, expose, uneven_illumination
 from .colony_fates import (
     CLASSES,
@@ -129,26 +130,19 @@ class ColonySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("wells", "frames"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{getattr(self, name)} {name}", "give at least 1")
+        check_settings(
+            self,
+            least={"wells": 1, "frames": 1, "colonies": 1},
+            positive=("frame_interval_h",),
+            shares=("treated",),
+        )
         if self.size < SMALLEST_WELL_PX:
             raise InputError(
                 f"a well of {self.size} px holds no colony of the paper's sizes",
                 f"give at least {SMALLEST_WELL_PX}",
             )
-        if self.colonies is not None and self.colonies < 1:
-            raise InputError(f"{self.colonies} colonies in a well", "give at least 1")
-        if not (math.isfinite(self.frame_interval_h) and self.frame_interval_h > 0):
-            raise InputError(
-                f"{self.frame_interval_h} hours between frames", "give a number above 0"
-            )
-        if not 0 <= self.treated <= 1:
-            raise InputError(f"a treated share of {self.treated}", "give 0 to 1")
-        if not 0 <= self.variation <= MOST_VARIATION:
+        if self.variation > MOST_VARIATION:
             raise InputError(f"a variation of {self.variation}", f"give 0 to {MOST_VARIATION:g}")
-        if self.seed < 0:
-            raise InputError(f"a seed of {self.seed}", "give a whole number from 0 on")
         leaving = max(float(self.rates(treated=x).sum(1).max()) for x in (False, True))
         changes = leaving * self.frames * self.frame_interval_h
         if not changes <= MOST_CHANGES:

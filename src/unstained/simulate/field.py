@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .camera import Camera, dust, expose, floaters, uneven_illumination
 from .cells import SHARES, Cell, Phenotype, place_cells
 from .optics import Optics, check_workers, image_of
@@ -66,13 +66,7 @@ class Dish:
     floaters_per_mm2: float = 20.0
 
     def __post_init__(self) -> None:
-        shares = (self.illumination, self.haze)
-        amounts = (self.dust, self.debris_per_mm2, self.floaters_per_mm2)
-        if not all(0 <= s < 1 for s in shares) or not all(0 <= a < math.inf for a in amounts):
-            raise InputError(
-                f"illumination and haze {shares}, dust, debris and floaters {amounts}",
-                "give illumination and haze from 0 to below 1, the others from 0 on",
-            )
+        check_settings(self, below_one=("illumination", "haze"))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array, Channel, Image, LazyPlanes
+from ..settings import check_settings
 from .camera import Camera
 from .cells import SHARES, Cell, Phenotype, checked_shares, outline_um, polygon_area
 from .field import Dish, check_pixel, expose_stains, label_free
@@ -123,11 +125,14 @@ class MovieSettings:
     dish: Dish = field(default_factory=Dish)
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.size < 64 or self.cells < 0:
-            raise InputError(
-                f"a movie of {self.frames} frames of {self.size} px with {self.cells} cells",
-                "give at least 1 frame, 64 px and 0 cells",
-            )
+        positive = ("interval_s", "persistence_min", "shape_tau_min", "cycle_h", "mitosis_min")
+        signed = ("fluctuation_correlation", "level_correlation")
+        check_settings(
+            self,
+            least={"frames": 1, "size": 64} | dict.fromkeys(signed, -1),
+            positive=(*positive, "wave_period_min", "wave_period_um"),
+            shares=("mother_daughter", "partition", "wave_amplitude"),
+        )
         check_pixel(self.optics.pixel_size_um)
         chosen = chosen_markers(self.markers)
         checked_shares(self.shares)
@@ -135,28 +140,18 @@ class MovieSettings:
             odd = [name for name in self.tau_min if name not in chosen]
             if odd:
                 raise InputError(f"a tau_min for {', '.join(odd)}", f"markers: {', '.join(chosen)}")
-        positive = ("interval_s", "persistence_min", "shape_tau_min", "cycle_h", "mitosis_min")
-        values = [(name, getattr(self, name)) for name in positive]
-        values += [(name, getattr(self, name)) for name in ("wave_period_min", "wave_period_um")]
-        values += [(f"tau_min of {name}", self.tau_of(name)) for name in chosen]
-        for name, value in values:
-            if not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} is {value}", "give a positive number")
+        for name in chosen:
+            tau: Any = self.tau_of(name)
+            number = isinstance(tau, Real) and not isinstance(tau, bool)
+            if not number or not 0 < tau < math.inf:
+                raise InputError(f"tau_min of {name} is {tau!r}", "give a positive number")
         if self.interval_s > _LONGEST_INTERVAL_S:
             raise InputError(
                 f"interval_s is {self.interval_s:g}", f"give at most {_LONGEST_INTERVAL_S}, a week"
             )
-        least = ("fluctuation_sd", "speed_um_per_h", "shape_sd", "cycle_cv", "death_per_h")
-        for name in least:
-            value = getattr(self, name)
-            if not (value >= 0 and math.isfinite(value)):
-                raise InputError(f"{name} is {value}", "give a number from 0 on")
-        for name in ("mother_daughter", "partition", "wave_amplitude"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}", "give 0 to 1")
         # the matrix of equal correlations r of M markers has the eigenvalue 1 + (M - 1) r
         lowest = -1 / (len(chosen) - 1) if len(chosen) > 1 else -1.0
-        for name in ("fluctuation_correlation", "level_correlation"):
+        for name in signed:
             if not lowest <= getattr(self, name) <= 1:
                 raise InputError(
                     f"{name} is {getattr(self, name)} between {len(chosen)} markers",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy import fft
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 
 __all__ = ["Modality", "Optics", "check_workers", "image_of"]
 
@@ -100,14 +100,12 @@ class Optics:
             raise InputError(
                 f"no modality {self.modality!r}", "there are phase, brightfield and dic"
             )
-        positive = ("pixel_size_um", "wavelength_um", "na", "magnification")
-        for name in (*positive, "medium_index", "immersion_index"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} is {value}", "give a positive number")
-        for name in ("shear_um", "shear_angle_rad", "bias_rad", "ring_margin_na", "defocus_um"):
-            if not math.isfinite(getattr(self, name)):
-                raise InputError(f"{name} is {getattr(self, name)}", "give a finite number")
+        signed = ("ring_phase_rad", "shear_um", "shear_angle_rad", "bias_rad", "defocus_um")
+        check_settings(
+            self,
+            least=dict.fromkeys(signed, -math.inf) | {"source_points": 1},
+            positive=("pixel_size_um", "wavelength_um", "na", "magnification"),
+        )
         if min(self.medium_index, self.immersion_index) < 1:
             raise InputError(
                 f"refractive index {min(self.medium_index, self.immersion_index)}",
@@ -118,12 +116,6 @@ class Optics:
                 f"NA {self.na} with an immersion of index {self.immersion_index}",
                 "an NA stays below the index it works in: give immersion_index "
                 "(air 1.0, water 1.33, oil 1.515) or a smaller NA",
-            )
-        points = (self.source_points, self.coarse_points)
-        if not all(isinstance(n, Integral) for n in points) or points[0] < 1 or points[1] < 0:
-            raise InputError(
-                f"{self.source_points} source points, {self.coarse_points} coarse",
-                "give whole numbers: at least 1, and 0 or more coarse ones",
             )
         if self.modality == "phase":
             self._check_ring()
@@ -145,11 +137,6 @@ class Optics:
         if not 0 < self.ring_transmission <= 1:
             raise InputError(
                 f"ring transmission {self.ring_transmission}", "give a share above 0 up to 1"
-            )
-        if not (self.ring_margin_na >= 0 and math.isfinite(self.ring_phase_rad)):
-            raise InputError(
-                f"ring margin {self.ring_margin_na}, ring phase {self.ring_phase_rad}",
-                "give a margin of at least 0 and a finite phase",
             )
 
     def _check_condenser(self) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..images.image import Array
+from ..settings import check_settings
 from .structures import Structures
 
 __all__ = [
@@ -89,17 +90,10 @@ class Marker:
             raise InputError(
                 f"no localization {self.localization!r}", f"there are {', '.join(_SCALE)}"
             )
-        amounts = ("photons", "background", "level_sd", "unspecific")
-        for name in (*amounts, "speckles_per_mm2", "speckle_photons"):
-            value = getattr(self, name)
-            if not (value >= 0 and math.isfinite(value)):
-                raise InputError(f"a marker's {name} is {value}", "give a number from 0 on")
-        if self.photons == 0 or not math.isfinite(self.elongation):
-            raise InputError(
-                f"a marker of {self.photons} photons and elongation {self.elongation}",
-                "give photons above 0 and a finite elongation",
-            )
-        for what, share in (("hidden", self.hidden), *self.bleed):
+        check_settings(
+            self, least={"elongation": -math.inf}, positive=("photons",), shares=("hidden",)
+        )
+        for what, share in self.bleed:
             if not 0 <= share <= 1:
                 raise InputError(f"a marker's share {what} is {share}", "give 0 to 1")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, refuse_name
 from ..images.image import Array, Channel, Image, as_image
 from ..images.resample import SAME_SIZE, resample
 from ..images.tiles import Tile, Window, read_reflected
@@ -25,6 +25,7 @@ from ..learning.augment import ALL_MOTIONS, IDENTITY, Symmetry
 from ..learning.devices import choose_device
 from ..learning.engines import ENGINES, PRECISIONS
 from ..learning.memory import tune_allocator
+from ..settings import check_settings
 from .member_engines import MemberEngines
 from .predict_plan import (
     Estimate,
@@ -91,21 +92,11 @@ class PredictOptions:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        choices = (
-            ("engine", self.engine, ENGINES),
-            ("precision", self.precision, PRECISIONS),
-            ("dtype", self.dtype, ("float32", "uint16")),
+        check_settings(
+            self,
+            {"engine": ENGINES, "precision": PRECISIONS, "dtype": ("float32", "uint16")},
+            positive=("tile", "pixel_size_um", "memory_gb"),
         )
-        for name, value, allowed in choices:
-            if value not in allowed:
-                raise InputError(f"{name} is {value!r}", f"choose one of {', '.join(allowed)}")
-        for name, number in (
-            ("tile", self.tile),
-            ("pixel_size_um", self.pixel_size_um),
-            ("memory_gb", self.memory_gb),
-        ):
-            if number is not None and not 0 < number < float("inf"):
-                raise InputError(f"{name} is {number}", "give a number above 0")
 
 
 class Sink(Protocol):
@@ -157,6 +148,7 @@ class Predictor:
     def __init__(
         self, panel: Panel, options: PredictOptions | None = None, *, notify: Notify | None = None
     ) -> None:
+        refuse_name(panel, "a model", "Panel.load({})")
         tune_allocator()
         self.panel = panel
         self.options = PredictOptions() if options is None else options
@@ -215,6 +207,7 @@ class Predictor:
             It has another number of planes than the panel was trained on, or no pixel size where
             the panel has one.
         """
+        refuse_name(image, "an image", "read_image({})")
         if not isinstance(image, Image):
             axes = {2: "YX", 3: "CYX", 4: "TCYX", 5: "TCZYX"}.get(np.ndim(image), "?")
             image = as_image(image, axes)

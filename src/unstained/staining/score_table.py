@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, count_of, some_of
 from ..images.image import Array
+from ..settings import check_settings
 from ..statistics import (
     MIN_GROUPS,
     Interval,
@@ -71,17 +72,17 @@ class ScoreSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("ksize", "block_px", "part_px", "window_px", "batch", "draws"):
-            value = getattr(self, name)
-            if not (isinstance(value, int | np.integer) and value >= 1):
-                raise InputError(f"{name} is {value!r}", "give a whole number, 1 or more")
+        sizes = ("ksize", "block_px", "part_px", "window_px", "batch", "draws")
+        check_settings(
+            self, least=dict.fromkeys(sizes, 1), positive=("level",), below_one=("level",)
+        )
         if not self.ksize % 2 or self.ksize > _LARGEST_KSIZE:
             raise InputError(
                 f"ksize is {self.ksize}", f"give an odd size up to {_LARGEST_KSIZE} px"
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreTable:
     """Scores of a model on the pairs of one split.
 
@@ -113,6 +114,11 @@ class ScoreTable:
     split: str = "test"
     settings: ScoreSettings = field(default_factory=ScoreSettings)
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """``<ScoreTable of the split test: 8 pairs of DAPI, TuJ1>``."""
+        pairs = count_of(len(self.pairs), "pair")
+        return f"<ScoreTable of the split {self.split}: {pairs} of {some_of(self.markers)}>"
 
     @property
     def markers(self) -> tuple[str, ...]:

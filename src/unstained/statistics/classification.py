@@ -39,6 +39,7 @@ _MACRO = {
 }
 """Scores of all classes: of all rows alike, or else means over classes."""
 _CHUNK = 4_000_000  # drawn rows or groups held at a time: 32 MB of int64
+_ROUNDING = 1e-9  # by which a sum of shares may surpass its whole
 
 
 class ClassScore(NamedTuple):
@@ -235,6 +236,11 @@ def wilson_interval(
     quantile: unlike p +- q sd it stays in 0 ... 1 and has a width at p = 0. Arrays of any
     shape; NaN where n is 0. Counts may be fractions (sums of probabilities).
 
+    Raises
+    ------
+    InputError
+        A count is negative or above its n.
+
     References
     ----------
     .. [1] Wilson (1927), J Am Stat Assoc 22:209.
@@ -242,9 +248,14 @@ def wilson_interval(
     from scipy.special import ndtri
 
     check_level(level)
-    size = np.asarray(n, dtype=np.float64)
+    counts, size = np.broadcast_arrays(np.asarray(count, np.float64), np.asarray(n, np.float64))
+    odd = (counts < 0) | (counts > size * (1 + _ROUNDING))
+    if odd.any():
+        raise InputError(
+            f"{counts[odd][0]:g} of {size[odd][0]:g} rows", "give the part first, then the whole"
+        )
     size = np.where(size > 0, size, np.nan)
-    p = np.asarray(count, dtype=np.float64) / size
+    p = counts / size
     q2 = float(ndtri(0.5 + level / 2)) ** 2
     middle = (p + q2 / (2 * size)) / (1 + q2 / size)
     half = np.sqrt(q2 * (p * (1 - p) / size + q2 / (4 * size**2))) / (1 + q2 / size)

@@ -1,14 +1,15 @@
-"""What the settings of all trainings have in common: changes that come as text, and ranges."""
+"""What all settings have in common: changes that come as text, types and ranges."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import MISSING, fields, replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType, NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from ..errors import InputError
+from .errors import InputError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     Settings = TypeVar("Settings", bound=DataclassInstance)
 
 __all__ = ["changed_settings", "check_settings"]
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -73,16 +76,18 @@ def _converted(value: Any, kind: type) -> Any:
 
 def check_settings(
     settings: DataclassInstance,
-    choices: Mapping[str, Sequence[Any]],
+    choices: Mapping[str, Sequence[Any]] = _NOTHING,
     *,
-    least: Mapping[str, float],
+    least: Mapping[str, float] = _NOTHING,
+    positive: Sequence[str] = (),
     shares: Sequence[str] = (),
     below_one: Sequence[str] = (),
     infinite: Sequence[str] = (),
 ) -> None:
     """Refuse values of another type or out of range.
 
-    A number must be finite and 0 or more where nothing else is said.
+    A number must be finite and 0 or more where nothing else is said. Fields that are neither
+    text nor number nor boolean, such as lists, are left to the class.
 
     Parameters
     ----------
@@ -91,31 +96,49 @@ def check_settings(
         What a setting may be, by its name.
     least : mapping of str to float
         The smallest value of a setting, where it is not 0.
-    shares, below_one, infinite : sequence of str
-        Names of settings that must be at most 1, below 1, and of those that may be infinite.
+    positive, shares, below_one, infinite : sequence of str
+        Names of settings that must be above 0, at most 1, below 1, and of those that may be
+        infinite.
 
     Raises
     ------
     InputError
         Names the first setting that is out of range.
     """
-    values = asdict(settings)
-    for f in fields(settings):
-        kind = type(f.default)
-        if not isinstance(values[f.name], _TYPES[kind]):
-            raise InputError(f"{f.name} is {values[f.name]!r}", _WANTED.get(kind, "give text"))
+    kinds = get_type_hints(type(settings))
+    values: dict[str, Any] = {f.name: getattr(settings, f.name) for f in fields(settings)}
+    for name, value in values.items():
+        if (kind := _plain(kinds[name], value)) and not _is(value, kind):
+            raise InputError(f"{name} is {value!r}", _WANTED.get(kind, "give text"))
     for name, allowed in choices.items():
         if values[name] not in allowed:
             raise InputError(
                 f"{name} is {values[name]!r}", f"choose {', '.join(map(str, allowed))}"
             )
-    for name, value in values.items():
-        number = isinstance(value, Real)  # NumPy's too
-        if number and name not in infinite and not abs(value) < math.inf:
+    # NumPy's too
+    numbers: dict[str, Any] = {n: value for n, value in values.items() if isinstance(value, Real)}
+    for name, value in numbers.items():
+        lowest = least.get(name, 0)
+        if name not in infinite and not abs(value) < math.inf:
             raise InputError(f"{name} is {value}", "give a finite number")
-        if number and not value >= least.get(name, 0):
-            raise InputError(f"{name} is {value}", f"give {least.get(name, 0)} or more")
+        if name in positive and not value > 0:
+            raise InputError(f"{name} is {value}", "give a number above 0")
+        if not value >= lowest:
+            raise InputError(f"{name} is {value}", f"give {lowest} or more")
         if name in shares and value > 1:
-            raise InputError(f"{name} is {value}", "give 0 to 1")
+            raise InputError(f"{name} is {value}", f"give {lowest} to 1")
         if name in below_one and value >= 1:
-            raise InputError(f"{name} is {value}", "give 0 to below 1")
+            raise InputError(f"{name} is {value}", f"give {lowest} to below 1")
+
+
+def _plain(kind: Any, value: Any) -> type | None:
+    """The type that a value of this annotation must have; None where it is no plain one."""
+    if isinstance(kind, UnionType):
+        kinds = [one for one in get_args(kind) if one is not NoneType]
+        kind = kinds[0] if len(kinds) == 1 and value is not None else None
+    return kind if kind in _TYPES else None
+
+
+def _is(value: Any, kind: type) -> bool:
+    """True is no number."""
+    return isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind is bool)

@@ -1,12 +1,16 @@
-"""Settings of trainings: changes that come as text, and ranges."""
+"""Settings: changes that come as text, and ranges."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 
+from unstained import cells, colonies, dynamics, heterogeneity, images, simulate, staining
 from unstained.errors import InputError
-from unstained.learning.settings import changed_settings, check_settings
+from unstained.settings import changed_settings, check_settings
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,73 @@ def test_values_of_another_type_are_refused_where_nothing_reads_text(settings, s
     check_settings(Some(rate=1, steps=np.int64(3)), {}, least={})
     with pytest.raises(InputError, match=said):
         check_settings(settings, {}, least={})
+
+
+def test_a_setting_may_have_to_be_above_0():
+    check_settings(Some(rate=1e-9), positive=("rate",))
+    with pytest.raises(InputError, match=r"rate is 0\.0; give a number above 0"):
+        check_settings(Some(rate=0.0), positive=("rate",))
+
+
+def test_true_is_no_number():
+    with pytest.raises(InputError, match="steps is True; give a whole number"):
+        check_settings(Some(steps=True))
+
+
+def test_a_setting_that_may_be_none_is_checked_where_it_is_not():
+    @dataclass(frozen=True)
+    class Free:
+        tile: int | None = None
+        parts: Sequence[str] = ()
+
+    check_settings(Free(), least={"tile": 8})
+    check_settings(Free(8, ["a"]), least={"tile": 8})
+    for tile, said in ((7, "give 8 or more"), (8.0, "whole number"), ("8", "whole number")):
+        with pytest.raises(InputError, match=said):
+            check_settings(Free(tile), least={"tile": 8})
+
+
+PUBLIC = [
+    getattr(package, name)
+    for package in (cells, colonies, dynamics, heterogeneity, images, simulate, staining)
+    for name in package.__all__
+    if re.search(r"(Settings|Options|Plan|Camera|Dish|Marker|Optics)$", name)
+    and is_dataclass(getattr(package, name))
+]
+
+
+@pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_all_settings_refuse_what_is_not_of_their_type(kind):
+    for name, hint in get_type_hints(kind).items():
+        allowed = set(get_args(hint) or [hint])
+        if get_origin(hint) is tuple or not allowed <= {int, float, type(None)}:
+            continue
+        others = [float("nan"), "3", True, *([2.5] if float not in allowed else [])]
+        others += [] if type(None) in allowed else [None]
+        for value in others:
+            with pytest.raises(InputError, match=name):
+                kind(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (cells.FileOptions, {"pixel_size_um": 0}),
+        (cells.SourceOptions, {"frame_interval_s": -1.0}),
+        (colonies.FileOptions, {"pixel_size_um": -1.0}),
+        (colonies.Plan, {"folds": 1}),
+        (colonies.Plan, {"by": "x"}),
+        (colonies.Plan, {"seed": -1}),
+        (dynamics.CorrelationTimeSettings, {"trend": "cubic"}),
+        (dynamics.PeriodSettings, {"least_amplitude": float("inf")}),
+        (heterogeneity.ClusterSettings, {"clusters": 0}),
+        (images.CheckSettings, {"c_max": 70}),
+        (simulate.MovieSettings, {"seed": -1}),
+        (simulate.Optics, {"condenser_na": -0.1}),
+        (staining.ScoreSettings, {"level": 95}),
+    ],
+)
+def test_settings_refuse_what_cannot_be(kind, wrong):
+    (name,) = wrong
+    with pytest.raises(InputError, match=f"^{name} is "):
+        kind(**wrong)
