@@ -172,7 +172,7 @@ def test_a_gpu_that_is_not_there_is_refused_with_a_remedy() -> None:
         pytest.skip("a GPU is there")
     from unstained.errors import InputError
 
-    with pytest.raises(InputError, match="--device cpu"):
+    with pytest.raises(InputError, match="choose cpu"):
         devices.choose_device("cuda")
 
 

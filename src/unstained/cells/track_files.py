@@ -106,7 +106,9 @@ def track_folder(
     images = read_segmentation(root)
     if there and not overwrite:
         raise FileError(
-            f"has tracks already ({there[0]}.csv)", "allow it with --overwrite", file=root
+            f"has tracks already ({there[0]}.csv)",
+            "allow it with overwrite (--overwrite)",
+            file=root,
         )
     notes = [note for image in images if (note := _hindrance(image))]
     movies = [image for image in images if not _hindrance(image)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import DataError, FileError, InputError, ModelError, count_of
+from ..errors import DataError, FileError, InputError, ModelError, count_of, refuse_name
 from ..images.atomic import atomic_path, write_csv
 from ..images.image import Array
 from ..learning.loop import Progress
@@ -72,6 +72,7 @@ def train_model(
     InputError
         A training goes on with other settings, labels or stains.
     """
+    refuse_name(examples, "examples", "load_examples({})")
     out = Path(out)
     finished = (out / MODEL).exists()
     if finished and not (resume and (out / TRAINING / NOTE).exists()):
@@ -80,7 +81,9 @@ def train_model(
         )
     if out.exists() and not resume:
         raise FileError(
-            "exists already", "choose another name, remove it, or go on with --resume", file=out
+            "exists already",
+            "choose another name, remove it, or go on with resume (--resume)",
+            file=out,
         )
     classes = examples.classes
     if len(classes) < 2:

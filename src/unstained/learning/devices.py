@@ -45,7 +45,7 @@ def choose_device(name: str) -> torch.device:
     if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(
             f"device {name!r} was asked for, but this PyTorch sees no GPU",
-            "choose --device cpu, or install the CUDA build of PyTorch (see README)",
+            "choose cpu, or install the CUDA build of PyTorch (see README)",
         )
     if kind == "cuda" and colon and int(number) >= torch.cuda.device_count():
         raise InputError(
@@ -53,7 +53,7 @@ def choose_device(name: str) -> torch.device:
             "they are counted from cuda:0",
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError(f"device {name!r} is not available here", "choose --device cpu")
+        raise InputError(f"device {name!r} is not available here", "choose cpu")
     return torch.device(name)
 
 

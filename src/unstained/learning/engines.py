@@ -260,7 +260,9 @@ def _check(engine: str, precision: str, device: torch.device) -> None:
     if device.type == "cpu":
         return
     if engine not in ("auto", "torch") or precision == "int8":
-        raise InputError(f"on {device} there is only the engine torch", "leave --engine at auto")
+        raise InputError(
+            f"on {device} there is only the engine torch", "leave engine at auto (--engine)"
+        )
 
 
 def _planes(network: nn.Module) -> int:

@@ -54,12 +54,12 @@ def begin_training(out: Path, model: str, said: Mapping[str, Any], *, resume: bo
     finished = (out / model).exists()
     if finished and not (resume and note.exists()):
         raise InputError(
-            f"{out} holds a finished model", "choose another --out, or remove the folder first"
+            f"{out} holds a finished model", "choose another folder, or remove this one first"
         )
     if note.exists() and not resume:
         raise InputError(
             f"{out} holds an interrupted training",
-            "go on with --resume, choose another --out, or remove the folder",
+            "go on with resume (--resume), choose another folder, or remove this one",
         )
     if note.exists():
         before = read_json(note, "remove the folder, or name a new one")

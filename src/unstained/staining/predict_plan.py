@@ -202,7 +202,7 @@ def choose_tile(panel: Panel, grid: Grid, *, tile: int | None, budget: int) -> i
     raise InputError(
         f"a tile of {_SIDES[-1]} px needs {need / 1e9:.1f} GB, "
         f"and {budget / 1e9:.1f} GB are allowed",
-        "allow more memory (--memory), or free some",
+        "allow more memory (memory_gb, --memory), or free some",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, refuse_name
 from ..images.folders import images_in, is_zarr
 from ..images.image import Array, Image, LazyArray, LazyPlanes, as_image
 from ..images.ome_zarr_writer import Version, create_ome_zarr
@@ -183,6 +183,8 @@ def predict_files(
     """
     from .panel import Panel
 
+    refuse_name(panels, "a model", "Panel.load({})")
+    refuse_name(paths, "a list of files", "[{}]")
     panel = panels if isinstance(panels, Panel) else Panel.join(list(panels))
     sources = list(_sources(paths))
     targets = dict(zip(_targets(sources, Path(out_dir)), sources, strict=True))
@@ -334,7 +336,7 @@ def _targets(sources: Sequence[str], out_dir: Path) -> list[Path]:
         path = split_selector(part).path
         if path.exists() and _identity(path) in replaced:
             raise InputError(
-                f"the prediction would replace the image {part}", "choose another --out"
+                f"the prediction would replace the image {part}", "choose another folder (--out)"
             )
     return targets
 
@@ -349,8 +351,8 @@ def _left(sources: Mapping[Path, str], existing: Existing) -> dict[Path, str]:
             if path.exists() and not mine:
                 raise FileError(
                     "exists already",
-                    "choose another --out, replace what is there with --overwrite, or go on after "
-                    "a break with --resume",
+                    "choose another folder, or allow it: existing='replace' (--overwrite), or "
+                    "existing='keep' to go on after a break (--resume)",
                     file=path,
                 )
     if existing == "replace":
@@ -365,7 +367,7 @@ def _check_same(target: Path, about: Mapping[str, Any]) -> None:
         if there.get(key) != about[key]:
             raise FileError(
                 f"was predicted {what}" if key in there else "does not say what predicted it",
-                "choose another --out, or predict it anew with --overwrite",
+                "choose another folder, or predict it anew: existing='replace' (--overwrite)",
                 file=target,
             )
 

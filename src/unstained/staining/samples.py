@@ -178,7 +178,7 @@ def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[Ma
         if not having:
             raise DataError(
                 f"marker {marker!r} has no training pair",
-                "add pairs, or leave the marker out with --markers",
+                "add pairs, or leave the marker out (of_markers, --markers)",
             )
         pixels = sum(scene.stains[i].size for scene in having)
         every = max(1, int(np.sqrt(pixels / 4e6)))
@@ -187,7 +187,7 @@ def measure_markers(scenes: Sequence[Scene], markers: Sequence[str]) -> tuple[Ma
         if not scale > 0 or all(_is_constant(scene.stains[i]) for scene in having):
             raise DataError(
                 f"marker {marker!r} is constant in all training pairs, this one among them",
-                "name images that show it, or leave the marker out with --markers",
+                "name images that show it, or leave the marker out (of_markers, --markers)",
                 file=having[0].field.stains[marker],
             )
         color = _COLORS.get(marker.casefold(), _PALETTE[i % len(_PALETTE)])
