@@ -193,7 +193,7 @@ def test_wildcards_that_no_shell_expanded_are_expanded(
     ("words", "told"),
     [
         (["staining", "predict", "nowhere", "--out", "x"], "is a model"),
-        (["staining", "card", "nowhere"], "no model"),
+        (["staining", "card", "nowhere"], "nowhere: is not there; give what"),
         (["staining", "train", "nowhere.csv", "--out", "x"], "nowhere.csv"),
         (["staining", "train", "{manifest}", "--out", "x", "--preset", "slow"], "fast, paper"),
         (["staining", "train", "{manifest}", "--out", "x", "--set", "steps"], "NAME=VALUE"),

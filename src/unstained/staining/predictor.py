@@ -207,7 +207,6 @@ class Predictor:
             It has another number of planes than the panel was trained on, or no pixel size where
             the panel has one.
         """
-        refuse_name(image, "an image", "read_image({})")
         if not isinstance(image, Image):
             axes = {2: "YX", 3: "CYX", 4: "TCYX", 5: "TCZYX"}.get(np.ndim(image), "?")
             image = as_image(image, axes)
