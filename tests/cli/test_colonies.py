@@ -112,7 +112,7 @@ def test_a_classifier_with_a_stain_travels_as_one_folder(
     assert "stain: is not the model whose stains the classifier" in capsys.readouterr().err
     shutil.rmtree(model / "stain")
     assert run("colonies", "score", str(model), data) == 1
-    assert "stain: is no model" in capsys.readouterr().err
+    assert "stain: is not there" in capsys.readouterr().err
     assert run("colonies", "train", data, "--out", str(tmp_path / "m"), "--planes", "1") == 1
     assert "--planes '1' without a stain" in capsys.readouterr().err
 
