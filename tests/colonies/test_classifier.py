@@ -18,6 +18,7 @@ from unstained.colonies.examples import Examples, load_examples
 from unstained.colonies.model_files import model_tensors
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.learning.loop import Progress
+from unstained.learning.training_folder import NOTE
 
 SIDE = 24
 QUICK: dict[str, Any] = {
@@ -514,6 +515,17 @@ def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:
     fitted(method="supervised", steps=2, folder=tmp_path)
     with pytest.raises(InputError, match="began with other learning_rate"):
         fitted(method="supervised", steps=2, learning_rate=0.5, folder=tmp_path, resume=True)
+
+
+def test_a_run_that_was_begun_before_a_setting_came_goes_on_without_it(tmp_path: Path) -> None:
+    fitted(method="supervised", steps=2, folder=tmp_path)
+    note = tmp_path / NOTE
+    said = json.loads(note.read_text("utf-8"))
+    del said["settings"]["adviser_alone"]
+    note.write_text(json.dumps(said), "utf-8")
+    fitted(method="supervised", steps=2, folder=tmp_path, resume=True)
+    with pytest.raises(InputError, match="began with other adviser_alone;"):
+        fitted(method="supervised", steps=2, adviser_alone=True, folder=tmp_path, resume=True)
 
 
 def test_given_validation_images_teach_nothing() -> None:

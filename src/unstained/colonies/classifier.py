@@ -480,7 +480,10 @@ def check_same_run(
     if resume and file.is_file():
         before = read_json(file, "remove the folder, or name a new one")
         settings_then = before.get("settings")
-        if not isinstance(settings_then, dict):
+        if isinstance(settings_then, dict):
+            # a setting that came later has the default that does what was done before it
+            settings_then = {**ClassifierSettings().as_dict(), **settings_then}
+        else:
             settings_then = {}
         differ = [k for k, v in said["settings"].items() if settings_then.get(k) != v]
         differ += [k for k in ("images", "labels", "stains") if before.get(k) != said[k]]
