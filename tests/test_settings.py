@@ -107,6 +107,20 @@ def test_a_setting_may_have_to_be_above_0():
         check_settings(Some(rate=0.0), positive=("rate",))
 
 
+@pytest.mark.parametrize(("value", "most"), [(1.5, "at most 1"), (1.0, "and below 1")])
+def test_a_share_that_must_be_above_0_is_not_offered_0(value, most):
+    shares, below_one = (["rate"], []) if value > 1 else ([], ["rate"])
+    with pytest.raises(InputError, match=f"give above 0,? {most}"):
+        check_settings(Some(rate=value), positive=["rate"], shares=shares, below_one=below_one)
+
+
+def test_what_numpy_calls_true_is_as_good_as_true():
+    chosen = heterogeneity.Choice(keep_border=np.bool_(True))
+    assert chosen == heterogeneity.Choice(keep_border=True)
+    with pytest.raises(InputError, match=r"steps is .*; give a whole number"):
+        check_settings(Some(steps=np.bool_(True)))
+
+
 def test_true_is_no_number():
     with pytest.raises(InputError, match="steps is True; give a whole number"):
         check_settings(Some(steps=True))

@@ -9,6 +9,8 @@ from numbers import Integral, Real
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
+import numpy as np
+
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +57,12 @@ def changed_settings(settings: Settings, changes: Mapping[str, Any]) -> Settings
 
 
 _WANTED = {bool: "give true or false", int: "give a whole number", float: "give a number"}
-_TYPES: dict[type, type] = {bool: bool, int: Integral, float: Real, str: str}
+_TYPES: dict[type, type | tuple[type, ...]] = {
+    bool: (bool, np.bool_),
+    int: Integral,
+    float: Real,
+    str: str,
+}
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -86,8 +93,9 @@ def check_settings(
 ) -> None:
     """Refuse values of another type or out of range.
 
-    A number must be finite and 0 or more where nothing else is said. Fields that are neither
-    text nor number nor boolean, such as lists, are left to the class.
+    A number must be finite and 0 or more where nothing else is said; NumPy's are as good as
+    Python's. Fields that are neither text nor number nor boolean, such as lists, are left to the
+    class.
 
     Parameters
     ----------
@@ -125,10 +133,12 @@ def check_settings(
             raise InputError(f"{name} is {value}", "give a number above 0")
         if not value >= lowest:
             raise InputError(f"{name} is {value}", f"give {lowest} or more")
+        begin = "above 0, at most" if name in positive else f"{lowest} to"
         if name in shares and value > 1:
-            raise InputError(f"{name} is {value}", f"give {lowest} to 1")
+            raise InputError(f"{name} is {value}", f"give {begin} 1")
+        begin = "above 0 and" if name in positive else f"{lowest} to"
         if name in below_one and value >= 1:
-            raise InputError(f"{name} is {value}", f"give {lowest} to below 1")
+            raise InputError(f"{name} is {value}", f"give {begin} below 1")
 
 
 def _plain(kind: Any, value: Any) -> type | None:
@@ -141,4 +151,4 @@ def _plain(kind: Any, value: Any) -> type | None:
 
 def _is(value: Any, kind: type) -> bool:
     """True is no number."""
-    return isinstance(value, _TYPES[kind]) and isinstance(value, bool) == (kind is bool)
+    return isinstance(value, _TYPES[kind]) and isinstance(value, _TYPES[bool]) == (kind is bool)
