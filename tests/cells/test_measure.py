@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,14 @@ def test_the_background_is_taken_from_every_pixel_of_a_total() -> None:
     assert cells.label.tolist() == [7]
     assert cells.background.tolist() == [[100.0]]
     assert cells.values[0, 0, [TOTAL, MEAN, SD]].tolist() == [600.0, 30.0, 0.0]
+
+
+@pytest.mark.parametrize("level", [100, 100.0, np.float32(100), "100"])
+def test_the_background_may_be_a_number_or_its_text(level: Any) -> None:
+    settings = MeasureSettings(level)
+    assert (type(settings.background), settings.level) == (str, 100.0)
+    with pytest.raises(InputError, match="background"):
+        MeasureSettings(True)  # type: ignore[arg-type]
 
 
 def test_light_that_spills_out_of_a_cell_is_not_background() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class MeasureSettings:
         than `gap_um` from all cells, one level an image and marker; "ring", the median of those of
         them that are nearest to the cell and not farther than `gap_um` + `ring_um`, one level a
         cell and marker, for uneven light (the level outside where a cell's ring is empty);
-        "none"; or a grey value, such as "100".
+        "none"; or a grey value, such as "100" or 100, which is kept as text.
     gap_um, ring_um : float
         Micrometers. The gap leaves out what the microscope's blur and halo carry out of a cell.
     neighbor_um : float
@@ -55,6 +56,9 @@ class MeasureSettings:
     tile_px: int = 2048
 
     def __post_init__(self) -> None:
+        background: Any = self.background
+        if isinstance(background, Real) and type(background) is not bool:
+            object.__setattr__(self, "background", str(background))
         check_settings(self, least={"tile_px": 16})
         if self.background not in ("outside", "ring", "none") and self.level is None:
             raise InputError(
@@ -179,10 +183,18 @@ def measure_frame(
     DataError
         Shapes differ, or labels are not integers from 0.
     InputError
-        The size of a pixel is not positive, or a channel has a marker's name.
+        The size of a pixel is not positive, or a channel has a marker's name, or a measure's of
+        shape.
     """
+    from .shape import SHAPE_FEATURES
+
     chosen = settings or MeasureSettings()
     planes = {**stains, **(image or {})}
+    if clash := [name for name in planes if name in SHAPE_FEATURES]:
+        raise InputError(
+            f"{clash[0]} is the name of a marker or channel, and of a measure of shape",
+            "give it another name",
+        )
     if len(planes) < len(stains) + len(image or {}):
         raise InputError("a label-free channel has the name of a marker", "give it another name")
     if not 0 < pixel_size_um < np.inf:
