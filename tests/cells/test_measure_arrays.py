@@ -292,7 +292,14 @@ TWICE = as_image(np.stack([STAIN, STAIN], axis=1), "TCYX", channels=["CD44", "CD
             "tracks of image are of type DataFrame; give what track_labels",
         ),
         (film(predicted=["CD29"]), "predicted of image names CD29; name some of its stains: CD105"),
+        (film(predicted="CD105"), r"predicted of image is 'CD105'; give a list: \['CD105'\]"),
         (film(conditions={"donor": ["A", "B"]}), "donor of image image is a list"),
+        (film(conditions={"day": np.datetime64("2026-01-01")}), "day of image image is a datetime"),
+        (film(conditions={5: "A"}), r"conditions of image image are \{5: 'A'\}; give them by name"),
+        (film(conditions=["A"]), r"conditions of image image are \['A'\]; give them by name"),
+        (film(name=3), 'the name of a movie is 3; give text: name="1"'),
+        (CellMovie(FILM, {3: STAIN}), "stains of image: one is named 3"),  # type: ignore[dict-item]
+        (film(image={"area_um2": STAIN}), "area_um2 is the name of .* a measure of shape"),
         (film(image={"CD105": STAIN}), "a label-free channel has the name of a marker"),
     ],
 )

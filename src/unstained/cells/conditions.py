@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from .tracks import TRACK_AGAIN, TRACK_THESE, check_whole
 
 __all__ = ["Condition", "conditions_of", "join_tracks", "read_conditions", "with_tracks"]
 
-Condition = str | float | np.generic | None
+Condition = str | float | np.number[Any] | np.bool_ | None
 """What may be known of an image: text or a number."""
 
 
@@ -126,8 +127,13 @@ def conditions_of(images: Mapping[str, Mapping[str, Condition]]) -> pd.DataFrame
     DataError
         An image lacks a condition of another, or a name cannot stand in a table of cells.
     InputError
-        A condition is no number and no text.
+        A condition is no number and no text, or has no name.
     """
+    for image, of in images.items():
+        if not isinstance(of, Mapping) or not all(isinstance(name, str) for name in of):
+            raise InputError(
+                f"conditions of image {image} are {of!r:.60}", 'give them by name: {"donor": "A"}'
+            )
     names = list(dict.fromkeys(name for of in images.values() for name in of))
     _check_columns(names)
     for image, of in images.items():
@@ -138,7 +144,7 @@ def conditions_of(images: Mapping[str, Mapping[str, Condition]]) -> pd.DataFrame
                 "give each image its conditions; None where one is not known",
             )
         for name, value in of.items():
-            if not (value is None or isinstance(value, str | int | float | np.generic)):
+            if not (value is None or isinstance(value, str | int | float | np.number | np.bool_)):
                 raise InputError(
                     f"{name} of image {image} is a {type(value).__name__}",
                     "give one number or text, which holds for all cells of the image",

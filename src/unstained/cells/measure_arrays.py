@@ -148,6 +148,8 @@ def measure_movies(
 
 def _outlined(movie: CellMovie, notes: list[str]) -> Outlined:
     """All as images of one shape, with the sizes that hold."""
+    if not isinstance(movie.name, str):
+        raise InputError(f"the name of a movie is {movie.name!r}", 'give text: name="1"')
     name = plain_name(movie.name)
     labels = _opened_labels(movie.labels, f"labels of {name}")
     nuclei = None if movie.nuclei is None else _opened_labels(movie.nuclei, f"nuclei of {name}")
@@ -181,6 +183,11 @@ def _check_words(movie: CellMovie, stains: Sequence[str]) -> None:
         raise InputError(
             f"tracks of {movie.name} are of type {type(tracks).__name__}",
             'give what track_labels returns, or "labels" where a cell keeps its label',
+        )
+    if isinstance(movie.predicted, str):
+        raise InputError(
+            f"predicted of {movie.name} is {movie.predicted!r}",
+            f"give a list: [{movie.predicted!r}]",
         )
     if unknown := [marker for marker in movie.predicted if marker not in stains]:
         raise InputError(
@@ -258,8 +265,10 @@ def _channels(of: Image | Mapping[str, Frames], what: str) -> dict[str, Image]:
     if not isinstance(of, Mapping):
         raise InputError(
             f"{what}: a {type(of).__name__}",
-            'give them by name, {"CD44": array}, or an Image with named channels',
+            'give them by name, {"NAME": array}, or an Image with named channels',
         )
+    if odd := [name for name in of if not isinstance(name, str)]:
+        raise InputError(f"{what}: one is named {odd[0]!r}", "give text as names")
     return {name: _opened(frames, f"{what}, {name}") for name, frames in of.items()}
 
 
