@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -57,7 +56,7 @@ class MeasureSettings:
 
     def __post_init__(self) -> None:
         background: Any = self.background
-        if isinstance(background, Real) and type(background) is not bool:
+        if isinstance(background, int | float | np.number) and not isinstance(background, bool):
             object.__setattr__(self, "background", str(background))
         check_settings(self, least={"tile_px": 16})
         if self.background not in ("outside", "ring", "none") and self.level is None:
