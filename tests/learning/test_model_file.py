@@ -10,7 +10,7 @@ import pytest
 from unstained.cells.model import CellModel
 from unstained.colonies import ColonyClassifier
 from unstained.errors import FileError, ModelError, UnstainedError
-from unstained.learning.model_file import MODEL, read_model_file, write_model_file
+from unstained.learning.model_file import MODEL, read_model_file, write_model_files
 from unstained.staining import Panel
 
 LOAD = {"stains": Panel.load, "cells": CellModel.load, "colonies": ColonyClassifier.load}
@@ -23,7 +23,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def test_what_was_written_is_read(kind: str, tmp_path: Path) -> None:
-    write_model_file(tmp_path, kind, {"planes": 2})
+    write_model_files(tmp_path, kind, {}, {"planes": 2})
     said = read_model_file(tmp_path, kind)
     assert (said["kind"], said["planes"]) == (kind, 2)
 
@@ -52,14 +52,14 @@ def test_an_unfinished_training_says_how_it_goes_on(kind: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("other", list(LOAD))
 def test_a_model_of_something_else_is_told_apart(kind: str, other: str, tmp_path: Path) -> None:
-    write_model_file(tmp_path, other, {})
+    write_model_files(tmp_path, other, {}, {})
     with pytest.raises(UnstainedError) as caught:
         LOAD[kind](tmp_path)
     assert (f"is a model of {other}, not of {kind}" in str(caught.value)) == (kind != other)
 
 
 def test_a_model_of_a_later_version_asks_for_it(kind: str, tmp_path: Path) -> None:
-    write_model_file(tmp_path, kind, {"format": 2, "unstained": "9.1"})
+    write_model_files(tmp_path, kind, {}, {"format": 2, "unstained": "9.1"})
     with pytest.raises(ModelError, match=r"was written by unstained 9\.1; update unstained"):
         LOAD[kind](tmp_path)
 

@@ -238,7 +238,7 @@ def _outlined(one: Segmented, stains: Channels, own: Sequence[str]) -> Outlined:
             f"image {one.image} has two stains {twice[0]}", "leave it out of --channels"
         )
     images, files = stains.images | of_image.images, stains.files | of_image.files
-    free = label_free(one).images
+    free = label_free(one)
     return Outlined(
         one.image,
         one.labels_image,

@@ -17,17 +17,10 @@ from ..images.atomic import atomic_dir
 from ..images.saved import from_saved
 from ..images.tiles import read_reflected, tiles
 from ..learning.augment import ALL_MOTIONS, Symmetry, apply_symmetry, undo_symmetry
-from ..learning.checkpoints import load_tensors, save_tensors
+from ..learning.checkpoints import load_tensors
 from ..learning.devices import choose_device
 from ..learning.engines import Engine, make_engine
-from ..learning.model_file import (
-    FORMAT,
-    MODEL,
-    WEIGHTS,
-    read_model_file,
-    told_as_damage,
-    write_model_file,
-)
+from ..learning.model_file import MODEL, WEIGHTS, read_model_file, told_as_damage, write_model_files
 from ..learning.networks import Generator, NetworkSpec, load_network
 from .normalize import Statistics, measure_statistics, normalize
 from .partition import PartitionSettings, partition
@@ -216,7 +209,6 @@ class CellModel:
 
     def write_into(self, folder: Path) -> None:
         """Both files, ``model.json`` last."""
-        save_tensors(folder / WEIGHTS, self.network.state_dict(), {"format": FORMAT})
         said = {
             "maps": self.map_names,
             "network": self.network.spec.as_dict(),
@@ -226,7 +218,7 @@ class CellModel:
             "pixel_size_um": self.pixel_size_um,
             "about": dict(self.about),
         }
-        write_model_file(folder, KIND, said)
+        write_model_files(folder, KIND, self.network.state_dict(), said)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto") -> CellModel:

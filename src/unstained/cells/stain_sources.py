@@ -89,13 +89,12 @@ def own_stains(segmented: Segmented, names: Sequence[str]) -> Channels:
     return own
 
 
-def label_free(segmented: Segmented) -> Channels:
-    """The channel in which the cells were outlined; none where labels come without an image."""
+def label_free(segmented: Segmented) -> dict[str, Image]:
+    """The channel in which the cells were outlined, by name; none for labels without an image."""
     if segmented.path is None:
-        return Channels({}, {})
+        return {}
     image = segmented.open_image()
-    name = label_free_name(image.channels[0].name)
-    return Channels({name: image}, {name: segmented.image_path})
+    return {label_free_name(image.channels[0].name): image}
 
 
 def label_free_name(channel: str) -> str:

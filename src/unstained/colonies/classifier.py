@@ -22,7 +22,7 @@ from ..images.saved import from_saved
 from ..learning.encoders import least_side
 from ..learning.loop import Progress
 from ..learning.memory import tune_allocator
-from ..learning.model_file import told_as_damage
+from ..learning.model_file import told_as_damage, write_model_files
 from ..learning.training_folder import NOTE
 from ..statistics import ClassConformal, apply_temperature, fit_temperature
 from .balance import geometric_mean
@@ -40,13 +40,13 @@ from .deal import choose_labelled, hidden
 from .feature_model import FeatureModel
 from .methods import train_method
 from .model_files import (
+    KIND,
     Advised,
     Model,
     check_about,
     model_of,
     model_tensors,
     read_model,
-    write_model,
 )
 from .settings import ClassifierSettings
 from .stains import STAIN, Stained
@@ -398,7 +398,7 @@ class ColonyClassifier:
             "temperature": self.temperature,
             "about": self.about,
         }
-        write_model(folder, tensors, said)
+        write_model_files(folder, KIND, tensors, said)
 
     @classmethod
     def load(cls, folder: str | Path) -> ColonyClassifier:

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from ..images.saved import from_saved
-from ..learning.checkpoints import check_sizes, load_tensors, load_weights, save_tensors
+from ..learning.checkpoints import check_sizes, load_tensors, load_weights
 from ..learning.encoders import Classifier, EncoderSpec, build_classifier
-from ..learning.model_file import FORMAT, WEIGHTS, read_model_file, write_model_file
+from ..learning.model_file import WEIGHTS, read_model_file
 from .feature_model import FeatureModel
 
 __all__ = [
     "HISTORY",
+    "KIND",
     "Advised",
     "Model",
     "check_about",
     "model_of",
     "model_tensors",
     "read_model",
-    "write_model",
 ]
 
 HISTORY = "history"
@@ -89,14 +89,8 @@ def check_about(about: Mapping[str, Any]) -> None:
         raise TypeError(f"about.sample is {about['sample']!r}")
 
 
-def write_model(folder: Path, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> None:
-    """Both files, ``model.json`` last."""
-    save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
-    write_model_file(folder, KIND, said)
-
-
 def read_model(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write_model` wrote.
+    """``model.json`` and the weights.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""``model.json``, by which the folder of a model, whatever it is of, is known and read."""
+"""What all folders of models have in common: weights, and ``model.json``, which tells them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FileError, ModelError
 from ..images.atomic import write_json
 from ..images.saved import from_saved
+from .checkpoints import save_tensors
 from .training_folder import TRAINING
 
-__all__ = ["FORMAT", "MODEL", "WEIGHTS", "read_model_file", "told_as_damage", "write_model_file"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["MODEL", "WEIGHTS", "read_model_file", "told_as_damage", "write_model_files"]
 
 MODEL, WEIGHTS = "model.json", "model.safetensors"
-FORMAT = 1
+_FORMAT = 1
 
 _TRAINED_BY = {
     "stains": "unstained staining train",
@@ -26,14 +30,17 @@ _TRAINED_BY = {
 }
 
 
-def write_model_file(folder: Path, kind: str, said: Mapping[str, Any]) -> None:
-    """Write ``model.json``; to be the last of a model's files, since it makes it one."""
-    about = {"format": FORMAT, "kind": kind, "unstained": version("unstained")}
+def write_model_files(
+    folder: Path, kind: str, weights: Mapping[str, Tensor], said: Mapping[str, Any]
+) -> None:
+    """Write both files into an existing folder; ``model.json``, which makes it a model, last."""
+    save_tensors(folder / WEIGHTS, weights, {"format": _FORMAT})
+    about = {"format": _FORMAT, "kind": kind, "unstained": version("unstained")}
     write_json(folder / MODEL, {**about, **said})
 
 
 def read_model_file(folder: Path, kind: str) -> dict[str, Any]:
-    """What `write_model_file` wrote; its own entries are yet to be checked.
+    """What `write_model_files` wrote as ``model.json``; its own entries are yet to be checked.
 
     Parameters
     ----------
@@ -65,7 +72,7 @@ def read_model_file(folder: Path, kind: str) -> dict[str, Any]:
         said = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(said, dict):
             raise TypeError(f"it holds {said!r:.40}, not a mapping")
-        newer = from_saved(int, said["format"], "format") > FORMAT
+        newer = from_saved(int, said["format"], "format") > _FORMAT
         found = from_saved(str, said.get("kind", "stains"), "kind")  # which did not say so once
     if found != kind:
         raise ModelError(

@@ -15,14 +15,13 @@ from ..errors import InputError, ModelError
 from ..images.atomic import atomic_dir, write_text
 from ..images.saved import from_saved
 from ..learning.augment import IDENTITY, Symmetry, apply_symmetry, undo_symmetry
-from ..learning.checkpoints import load_tensors, save_tensors
+from ..learning.checkpoints import load_tensors
 from ..learning.model_file import (
-    FORMAT,
     MODEL,
     WEIGHTS,
     read_model_file,
     told_as_damage,
-    write_model_file,
+    write_model_files,
 )
 from ..learning.networks import Generator, NetworkSpec, apply_whole, load_network
 from .normalize import PER_IMAGE, MarkerSpec, Normalization, ReadPlanes, Statistics, normalize
@@ -282,9 +281,8 @@ class Panel:
             for i, member in enumerate(self.members)
             for name, tensor in member.network.state_dict().items()
         }
-        save_tensors(folder / WEIGHTS, tensors, {"format": FORMAT})
         write_text(folder / CARD, card)
-        write_model_file(folder, KIND, self._as_json())
+        write_model_files(folder, KIND, tensors, self._as_json())
 
     def _as_json(self) -> dict[str, Any]:
         return {
