@@ -143,7 +143,7 @@ PUBLIC = [
     getattr(package, name)
     for package in (cells, colonies, dynamics, heterogeneity, images, simulate, staining)
     for name in package.__all__
-    if re.search(r"(Settings|Options|Plan|Camera|Dish|Marker|Optics)$", name)
+    if re.search(r"(Settings|Options|Plan|Choice|Camera|Dish|Marker|Optics)$", name)
     and is_dataclass(getattr(package, name))
 ]
 
@@ -165,7 +165,7 @@ def test_all_settings_refuse_what_is_not_of_their_type(kind):
     ("kind", "wrong"),
     [
         (cells.FileOptions, {"pixel_size_um": 0}),
-        (cells.SourceOptions, {"frame_interval_s": -1.0}),
+        (cells.SourceOptions, {"frame_interval_s": 0}),
         (colonies.FileOptions, {"pixel_size_um": -1.0}),
         (colonies.Plan, {"folds": 1}),
         (colonies.Plan, {"by": "x"}),

@@ -100,10 +100,13 @@ def test_a_frame_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_gpu_is_left_alone_so_that_stains_are_the_same_on_every_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = StainPlanes(panel())(image())
+    # a small image goes through the networks as it is, a part of one through the predictor
+    ways = (None, (slice(3, 20), slice(4, 20)))
+    expected = [StainPlanes(panel())(image(), way) for way in ways]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert Predictor(panel())._device.type == "cuda"  # `auto` takes it
-    np.testing.assert_array_equal(StainPlanes(panel())(image()), expected)
+    for way, found in zip(ways, expected, strict=True):
+        np.testing.assert_array_equal(StainPlanes(panel())(image(), way), found)
 
 
 def test_precision_is_that_of_float32_within_another_s_autocast() -> None:
