@@ -150,6 +150,34 @@ def test_a_bar_in_a_cell_shows_in_the_second_harmonic_however_it_lies():
     assert across == pytest.approx(along, rel=0.15)
 
 
+def test_a_round_cell_has_nothing_left_without_its_profile_and_a_bar_in_it_stays():
+    # rings of any shape are gone, wherever the cell lies; of the bar, what no ring has is left
+    y, x = np.indices((40, 40))
+    away = np.hypot(y - 18.3, x - 21.6)
+    cell = 2 * np.exp(-((away - 9) ** 2) / 8) - np.exp(-((away / 5) ** 2))
+    bar = cell + 2 * np.exp(-(((y - 18.3) / 1.5) ** 2) - ((x - 21.6) / 6) ** 2)
+
+    def spread(patch, name=""):
+        return math.exp(of(patch)[f"{name}grey log sd"])
+
+    assert spread(cell, "without profile ") < 0.05 * spread(cell)
+    assert spread(bar, "without profile ") > 3 * spread(cell, "without profile ")
+    assert of(bar)["without profile rings 0-1 harmonic 2"] > 0.2
+
+
+def test_a_radial_profile_is_the_mean_at_each_distance_each_pixel_shared_by_two():
+    # 3 x 3 about the middle: distances 0, four times 1, four times sqrt(2) = 1.414
+    patch = np.array([[[4.0, 1, 8], [2, 5, 4], [8, 5, 0]]])
+    middle = np.zeros((1, 3, 3), bool)
+    middle[0, 1, 1] = True
+    far = math.sqrt(2) - 1  # what a corner counts at distance 2; 1 - far at distance 1
+    at_1 = (12 + (1 - far) * 20) / (4 + (1 - far) * 4)  # sides sum to 12, corners to 20
+    corner = (1 - far) * at_1 + far * 5  # at distance 2 there are corners alone, mean 5
+    expected = [[corner, at_1, corner], [at_1, 5, at_1], [corner, at_1, corner]]
+    found = features._radial_profile(patch.astype(np.float32), middle)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
 def test_patches_that_are_too_small_or_not_finite_are_refused():
     with pytest.raises(InputError, match="8 px"):
         patch_features(np.zeros((1, 1, 4, 4)))

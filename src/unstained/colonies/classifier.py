@@ -426,6 +426,13 @@ class ColonyClassifier:
             model._model = model_of(tensors, said["network"], Path(folder))
             if (outputs := _outputs_of(model._model)) != len(model.classes):
                 raise ValueError(f"{len(model.classes)} classes for {outputs} outputs")
+        features = _features_of(model._model)
+        if features is not None and not features.measures_as_now(model.about["planes"]):
+            raise ModelError(
+                "learned from other features than this version of unstained measures",
+                "train it again",
+                file=Path(folder),
+            )
         return model
 
     def _ready(self) -> Model:
@@ -439,10 +446,16 @@ def _with_stains(said: dict[str, Any] | None) -> str:
     return "" if said is None else f", predicted {', '.join(said['markers'])} among them"
 
 
+def _features_of(model: Model) -> FeatureModel | None:
+    """The features model, by itself or as adviser, where there is one."""
+    features = model.adviser if isinstance(model, Advised) else model
+    return features if isinstance(features, FeatureModel) else None
+
+
 def _rounds_of(model: Model) -> int | None:
     """Rounds of self-training of the features model, where there is one."""
-    features = model.adviser if isinstance(model, Advised) else model
-    return features.rounds if isinstance(features, FeatureModel) else None
+    features = _features_of(model)
+    return None if features is None else features.rounds
 
 
 def _outputs_of(model: Model) -> int:

@@ -29,7 +29,7 @@ from ..learning.random import generator
 from .balance import balancing_weights
 from .crops import Patches
 from .deal import folds
-from .features import patch_features
+from .features import feature_names, patch_features
 from .settings import ClassifierSettings
 from .training_data import ORDER, VALIDATE, TrainingData
 from .views import Normalizer
@@ -158,6 +158,10 @@ class FeatureModel:
             for at in range(0, len(indices), 1024)
         ]
         return np.concatenate(found) if found else np.empty((0, self.offset.size))
+
+    def measures_as_now(self, planes: int) -> bool:
+        """Whether it has as many features as `patch_features` finds in so many planes."""
+        return bool(self.mean.size == len(feature_names(planes)))
 
     def to_tensors(self) -> dict[str, Array]:
         """All that the model is, as plain arrays."""

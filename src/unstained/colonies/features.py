@@ -1,6 +1,9 @@
 """Hand-crafted features of patches: grey values, edges, grain, texture, profile and shape.
 
-All of them are the same for a patch and for its mirrors and quarter turns (up to rounding), so
+Each plane is measured twice: as it is, and without its radial profile. The bright and dark rings
+of a round cell are most of what a patch shows; without them, what lies in the cell counts.
+
+All features are the same for a patch and for its mirrors and quarter turns (up to rounding), so
 nothing has to be learned about orientation. Filters along an axis are products with an S x S
 matrix, which serves many small patches at once.
 """
@@ -37,7 +40,7 @@ _Named = Iterator[tuple[str, Array]]
 def patch_features(x: Array) -> Array:
     """Features of each patch, plane by plane.
 
-    Per plane, each from functions below: moments and quantiles of grey values; gradient, local
+    Per plane, and again of what is left without its radial profile: moments and quantiles of grey values; gradient, local
     spread, blobs and ridges at `SCALES_PX`; radial power spectrum; grey-level co-occurrence and
     local binary patterns at 1, 2, 4 px; profile about the center of the object; size and
     shape of the object.
@@ -85,12 +88,19 @@ def feature_names(planes: int) -> tuple[str, ...]:
 
 def _of_plane(x: Array) -> _Named:
     """(N, S, S) to names and (N,) arrays."""
+    mask = _object(x)
+    yield from _of_image(x, mask)
+    rest = x - _radial_profile(x, mask)
+    yield from ((f"without profile {name}", v) for name, v in _of_image(rest, _object(rest)))
+
+
+def _of_image(x: Array, mask: Array) -> _Named:
+    """Of (N, S, S) grey values and the object in them."""
     yield from _grey_values(x)
     yield from _grain(x)
     yield from _spectrum(x)
     yield from _co_occurrence(x)
     yield from _binary_patterns(x)
-    mask = _object(x)
     yield from _shape(mask)
     yield from _profile(x, mask)
 
@@ -356,6 +366,42 @@ def _profile(x: Array, mask: Array) -> _Named:
     yield from _rings(x, mask)
 
 
+def _from_center(mask: Array) -> tuple[Array, Array]:
+    """(N, S) offsets of rows and of columns from each object's center, of the patch's if none."""
+    side = mask.shape[1]
+    at = np.arange(side, dtype=np.float32)
+    some = mask.sum(axis=(1, 2))
+    y, x = (
+        np.where(some > 0, mask.sum(axis=axis) @ at / np.maximum(some, 1), (side - 1) / 2)
+        for axis in (2, 1)
+    )
+    return at - y[:, None], at - x[:, None]
+
+
+def _radial_profile(x: Array, mask: Array) -> Array:
+    """(N, S, S) mean of the patch at each pixel's distance from the object's center.
+
+    Means stand at whole pixels of distance; a pixel between two counts for both, by its
+    nearness, and gets their mean, weighted alike.
+    """
+    y, x_ = _from_center(mask)
+    away = _length(y[:, :, None], x_[:, None, :])
+    nearer = away.astype(np.int64)
+    share = (away - nearer).astype(np.float32)  # of the ring beyond
+    rings = int(nearer.max()) + 2
+    code = np.arange(len(x))[:, None, None] * rings + nearer
+
+    def sums(near: Array, far: Array) -> Array:
+        found = np.bincount(code.ravel(), near.ravel(), minlength=len(x) * rings + 1)
+        found += np.bincount(code.ravel() + 1, far.ravel(), minlength=found.size)
+        return np.asarray(found)
+
+    count = sums(1 - share, share)
+    total = sums((1 - share) * x, share * x)
+    mean = (total / np.maximum(count, _TINY)).astype(np.float32)
+    return np.asarray((1 - share) * mean[code] + share * mean[code + 1])
+
+
 def _rings(x: Array, mask: Array) -> _Named:
     """By distance r from the object's center: mean, spread, and unevenness around it.
 
@@ -364,15 +410,7 @@ def _rings(x: Array, mask: Array) -> _Named:
     is brighter, 2 for a bar or a pair.
     """
     n, side = len(x), x.shape[1]
-    at = np.arange(side, dtype=np.float32)
-    some = mask.sum(axis=(1, 2))
-    y, x_ = (
-        at
-        - np.where(some > 0, mask.sum(axis=axis) @ at / np.maximum(some, 1), (side - 1) / 2)[
-            :, None
-        ]
-        for axis in (2, 1)
-    )  # (N, S)
+    y, x_ = _from_center(mask)
     turn = (x_[:, None, :] + 1j * y[:, :, None]).astype(np.complex64)  # (N, S, S)
     away = np.abs(turn)
     turn /= np.maximum(away, 0.5)
