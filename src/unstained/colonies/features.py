@@ -40,10 +40,10 @@ _Named = Iterator[tuple[str, Array]]
 def patch_features(x: Array) -> Array:
     """Features of each patch, plane by plane.
 
-    Per plane, and again of what is left without its radial profile: moments and quantiles of grey values; gradient, local
-    spread, blobs and ridges at `SCALES_PX`; radial power spectrum; grey-level co-occurrence and
-    local binary patterns at 1, 2, 4 px; profile about the center of the object; size and
-    shape of the object.
+    Per plane, and again of what is left without its radial profile: moments and quantiles of
+    grey values; gradient, local spread, blobs and ridges at `SCALES_PX`; radial power spectrum;
+    grey-level co-occurrence and local binary patterns at 1, 2, 4 px; profile about the center
+    of the object; size and shape of the object.
 
     Parameters
     ----------
