@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import pytest
 import torch
 
 from unstained.colonies.balance import geometric_mean
-from unstained.colonies.classifier import ColonyClassifier, _rounds_of
+from unstained.colonies.classifier import ColonyClassifier, _features_of, _rounds_of
 from unstained.colonies.crops import ArrayCrops
 from unstained.colonies.examples import Examples, load_examples
-from unstained.colonies.model_files import model_tensors
+from unstained.colonies.model_files import Advised, model_tensors
 from unstained.errors import DataError, FileError, InputError, ModelError
 from unstained.learning.loop import Progress
 from unstained.learning.training_folder import NOTE
@@ -164,6 +165,23 @@ def test_a_loaded_model_takes_the_logarithm_that_it_was_trained_with(tmp_path: P
     with_it.save(tmp_path / "model")
     assert np.array_equal(ColonyClassifier.load(tmp_path / "model").predict_proba(tailed), p)
     assert not np.allclose(without.predict_proba(tailed), p, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["features", "ipb"])
+def test_a_model_of_features_that_are_no_longer_measured_is_refused(
+    method: str, tmp_path: Path
+) -> None:
+    model = fitted(method=method)
+    features = _features_of(model._ready())
+    assert features is not None
+    # as of a version that measured half as many
+    some = {"mean": features.mean[::2], "sd": features.sd[::2]}
+    older = replace(features, **some, landmarks=features.landmarks[:, ::2])
+    whole = model._ready()
+    model._model = Advised(whole.network, older) if isinstance(whole, Advised) else older
+    model.save(tmp_path / "model")
+    with pytest.raises(ModelError, match="other features than this version.*train it again"):
+        ColonyClassifier.load(tmp_path / "model")
 
 
 def test_a_model_folder_that_exists_is_kept(trained: ColonyClassifier, tmp_path: Path) -> None:
