@@ -180,7 +180,7 @@ def test_a_model_of_features_that_are_no_longer_measured_is_refused(
     whole = model._ready()
     model._model = Advised(whole.network, older) if isinstance(whole, Advised) else older
     model.save(tmp_path / "model")
-    with pytest.raises(ModelError, match="other features than this version.*train it again"):
+    with pytest.raises(ModelError, match=r"other features than this version.*train it again"):
         ColonyClassifier.load(tmp_path / "model")
 
 
