@@ -2,7 +2,7 @@
 
     python benchmarks/totals.py [--planes 2]
 
-A second opinion on virtual staining, with no network: 432 features a plane (those of
+A second opinion on virtual staining, with no network: 306 features a plane (those of
 `colonies --method features`), kernel ridge regression of each cell's total. Where both come to
 the same correlation, what lacks is in the images rather than in the method.
 """

@@ -76,13 +76,13 @@ class LastPlane(Blurred):
 
 
 def write(folder: Path, n: int = 40, kind: type = np.uint16) -> Path:
-    """Images of two planes: noise, and one with a bright square in the class "bright" alone."""
+    """Images of two planes: noise, and one that is bright in the class "bright" alone."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(n):
         class_ = "bright" if i % 2 else "dark"
         planes = rng.integers(90, 110, (2, 24, 24))
-        planes[1, 6:18, 6:18] += 60 * (class_ == "bright")
+        planes[1] += 60 * (class_ == "bright")
         tifffile.imwrite(folder / f"{i}.tif", planes.astype(kind))
         rows.append({"image": f"{i}.tif", "label": class_, "group": f"w{i // 4}"})
     pd.DataFrame(rows).to_csv(folder / "images.csv", index=False)

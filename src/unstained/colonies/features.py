@@ -1,7 +1,8 @@
 """Hand-crafted features of patches: grey values, edges, grain, texture, profile and shape.
 
-Each plane is measured twice: as it is, and without its radial profile. The bright and dark rings
-of a round cell are most of what a patch shows; without them, what lies in the cell counts.
+Grain is measured twice: in a plane as it is, and in what is left without its radial profile. The
+bright and dark rings of a round cell are most of what a patch shows; without them, what lies in
+the cell counts.
 
 All features are the same for a patch and for its mirrors and quarter turns (up to rounding), so
 nothing has to be learned about orientation. Filters along an axis are products with an S x S
@@ -40,10 +41,10 @@ _Named = Iterator[tuple[str, Array]]
 def patch_features(x: Array) -> Array:
     """Features of each patch, plane by plane.
 
-    Per plane, and again of what is left without its radial profile: moments and quantiles of
-    grey values; gradient, local spread, blobs and ridges at `SCALES_PX`; radial power spectrum;
-    grey-level co-occurrence and local binary patterns at 1, 2, 4 px; profile about the center
-    of the object; size and shape of the object.
+    Per plane, each from functions below: moments and quantiles of grey values; gradient, local
+    spread, blobs and ridges at `SCALES_PX`, and the same without the radial profile; radial
+    power spectrum; grey-level co-occurrence and local binary patterns at 1, 2, 4 px; profile
+    about the center of the object; size and shape of the object.
 
     Parameters
     ----------
@@ -88,21 +89,16 @@ def feature_names(planes: int) -> tuple[str, ...]:
 
 def _of_plane(x: Array) -> _Named:
     """(N, S, S) to names and (N,) arrays."""
-    mask = _object(x)
-    yield from _of_image(x, mask)
-    rest = x - _radial_profile(x, mask)
-    yield from ((f"without profile {name}", v) for name, v in _of_image(rest, _object(rest)))
-
-
-def _of_image(x: Array, mask: Array) -> _Named:
-    """Of (N, S, S) grey values and the object in them."""
     yield from _grey_values(x)
     yield from _grain(x)
     yield from _spectrum(x)
     yield from _co_occurrence(x)
     yield from _binary_patterns(x)
+    mask = _object(x)
     yield from _shape(mask)
     yield from _profile(x, mask)
+    rest = x - _radial_profile(x, mask)
+    yield from ((f"without profile {name}", value) for name, value in _grain(rest))
 
 
 def _log(x: Array) -> Array:
@@ -379,10 +375,10 @@ def _from_center(mask: Array) -> tuple[Array, Array]:
 
 
 def _radial_profile(x: Array, mask: Array) -> Array:
-    """(N, S, S) mean of the patch at each pixel's distance from the object's center.
+    """(N, S, S) at each pixel the patch's mean at that distance from the object's center.
 
-    Means stand at whole pixels of distance; a pixel between two counts for both, by its
-    nearness, and gets their mean, weighted alike.
+    Means are those of whole pixels of distance; a pixel between two of them counts for both, the
+    nearer one more, and gets a value between theirs in the same shares.
     """
     y, x_ = _from_center(mask)
     away = _length(y[:, :, None], x_[:, None, :])
@@ -391,14 +387,12 @@ def _radial_profile(x: Array, mask: Array) -> Array:
     rings = int(nearer.max()) + 2
     code = np.arange(len(x))[:, None, None] * rings + nearer
 
-    def sums(near: Array, far: Array) -> Array:
-        found = np.bincount(code.ravel(), near.ravel(), minlength=len(x) * rings + 1)
-        found += np.bincount(code.ravel() + 1, far.ravel(), minlength=found.size)
-        return np.asarray(found)
+    def sums(values: Array) -> Array:
+        near, far = (1 - share) * values, share * values
+        found = np.bincount(code.ravel(), near.ravel(), minlength=len(x) * rings)
+        return np.asarray(found + np.bincount(code.ravel() + 1, far.ravel(), minlength=found.size))
 
-    count = sums(1 - share, share)
-    total = sums((1 - share) * x, share * x)
-    mean = (total / np.maximum(count, _TINY)).astype(np.float32)
+    mean = (sums(x) / np.maximum(sums(np.ones_like(x)), _TINY)).astype(np.float32)
     return np.asarray((1 - share) * mean[code] + share * mean[code + 1])
 
 
