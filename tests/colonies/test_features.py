@@ -172,8 +172,9 @@ def test_a_radial_profile_is_the_mean_at_each_distance_each_pixel_shared_by_two(
     at_1 = (12 + (1 - far) * 20) / (4 + (1 - far) * 4)  # sides sum to 12, corners to 20
     corner = (1 - far) * at_1 + far * 5  # at distance 2 there are corners alone, mean 5
     expected = [[corner, at_1, corner], [at_1, 5, at_1], [corner, at_1, corner]]
-    found = features._radial_profile(patch.astype(np.float32), middle)
-    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+    both = np.concatenate([patch, patch + 100]).astype(np.float32)
+    found = features._radial_profile(both, middle.repeat(2, axis=0))
+    np.testing.assert_allclose(found, [expected, np.add(expected, 100)], rtol=1e-5)
 
 
 def test_patches_that_are_too_small_or_not_finite_are_refused():
